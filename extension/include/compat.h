@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		The only file that looks at PG_VERSION_NUM.
+ *
+ * Supported are PostgreSQL 15 to 18.  Every shim carries the newest
+ * signature; older servers adapt to it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/include/compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_COMPAT_H
+#define UPG_COMPAT_H
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "upg supports PostgreSQL 15, 16, 17 and 18"
+#endif
+
+/* PostgreSQL 18 dropped PortalRun's run_once argument. */
+#if PG_VERSION_NUM >= 180000
+#define upg_portal_run(portal, count, top, dest, alt, qc) \
+	PortalRun((portal), (count), (top), (dest), (alt), (qc))
+#else
+#define upg_portal_run(portal, count, top, dest, alt, qc) \
+	PortalRun((portal), (count), (top), true, (dest), (alt), (qc))
+#endif
+
+/* PostgreSQL 17 brought RestrictSearchPath(). */
+#if PG_VERSION_NUM < 170000
+#define RestrictSearchPath()                                                             \
+	((void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,        \
+							  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false))
+#endif
+
+/* PostgreSQL 17 renamed the backend identity to a process number and moved it into VXIDs. */
+#if PG_VERSION_NUM >= 170000
+#define UPG_VXID_PROCNO(vxid) ((vxid).procNumber)
+#else
+#define UPG_VXID_PROCNO(vxid) ((vxid).backendId)
+#endif
+
+/* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
+#if PG_VERSION_NUM >= 160000
+#define UPG_REL_LOCATOR(rel) ((rel)->rd_locator)
+#define UpgRelFileLocator RelFileLocator
+#define UPG_LOCATOR_SPC(l) ((l).spcOid)
+#define UPG_LOCATOR_DB(l) ((l).dbOid)
+#define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
+#else
+#define UPG_REL_LOCATOR(rel) ((rel)->rd_node)
+#define UpgRelFileLocator RelFileNode
+#define UPG_LOCATOR_SPC(l) ((l).spcNode)
+#define UPG_LOCATOR_DB(l) ((l).dbNode)
+#define UPG_LOCATOR_NUMBER(l) ((l).relNode)
+#endif
+
+/* PostgreSQL 18 records name and version of a module in its magic block. */
+#if PG_VERSION_NUM >= 180000
+#define UPG_MODULE_MAGIC(module_name, module_version) \
+	PG_MODULE_MAGIC_EXT(.name = module_name, .version = module_version)
+#else
+#define UPG_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
+#endif
+
+#endif /* UPG_COMPAT_H */

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * upg.h
+ *		Shared declarations: settings and the entry points of modules that
+ *		need to hook into loading.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/include/upg.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_UPG_H
+#define UPG_UPG_H
+
+/* in guc.c, in the order of the settings' names */
+extern int	upg_guc_conflict_timeout;
+extern int	upg_guc_lock_retries;
+extern int	upg_guc_lock_timeout;
+extern int	upg_guc_out_of_order;
+
+/* values of upg.out_of_order */
+typedef enum UpgOutOfOrder
+{
+	UPG_ORDER_ALLOW,
+	UPG_ORDER_WARN,
+	UPG_ORDER_REFUSE
+} UpgOutOfOrder;
+
+extern void upg_guc_init(void);
+
+#endif /* UPG_UPG_H */

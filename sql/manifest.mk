@@ -1,0 +1,8 @@
+# sql/manifest.mk: the parts of the install script, in the order they are concatenated.
+UPG_SQL_PARTS = \
+	00_guard.sql \
+	10_schema.sql \
+	20_tables.sql \
+	30_ledger.sql \
+	40_audit.sql \
+	90_privileges.sql
