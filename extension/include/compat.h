@@ -66,4 +66,31 @@
 #define UPG_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
 #endif
 
+/*
+ * Tokens of the core scanner.  Servers from 16 on do not install gram.h, but
+ * these numbers are hard-wired: gram.y declares them first, so that PL/pgSQL's
+ * grammar can share the scanner.
+ */
+typedef enum UpgToken
+{
+	UPG_TOKEN_IDENT = 258,
+	UPG_TOKEN_UIDENT,
+	UPG_TOKEN_FCONST,
+	UPG_TOKEN_SCONST,
+	UPG_TOKEN_USCONST,
+	UPG_TOKEN_BCONST,
+	UPG_TOKEN_XCONST,
+	UPG_TOKEN_OP,
+	UPG_TOKEN_ICONST,
+	UPG_TOKEN_PARAM,
+	UPG_TOKEN_TYPECAST,
+	UPG_TOKEN_DOT_DOT,
+	UPG_TOKEN_COLON_EQUALS,
+	UPG_TOKEN_EQUALS_GREATER,
+	UPG_TOKEN_LESS_EQUALS,
+	UPG_TOKEN_GREATER_EQUALS,
+	UPG_TOKEN_NOT_EQUALS,
+	UPG_TOKEN_LAST_FIXED = UPG_TOKEN_NOT_EQUALS
+} UpgToken;
+
 #endif /* UPG_COMPAT_H */

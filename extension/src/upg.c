@@ -18,8 +18,11 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "audit.h"
 #include "compat.h"
+#include "session.h"
 #include "upg.h"
+#include "worker.h"
 
 UPG_MODULE_MAGIC("upg", UPG_VERSION);
 
@@ -35,6 +38,9 @@ void
 _PG_init(void)
 {
 	upg_guc_init();
+	upg_audit_init();
+	upg_worker_init();
+	upg_session_init();
 }
 
 /*

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.h
+ *		The row that apply, register and rollback return.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/include/apply.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_APPLY_H
+#define UPG_APPLY_H
+
+#include "access/tupdesc.h"
+#include "access/htup.h"
+#include "fmgr.h"
+
+#include "executor.h"
+#include "ledger.h"
+#include "options.h"
+
+typedef struct UpgResult
+{
+	const char *migration;
+	const char *state;
+	int			statements;
+	int			steps;
+	const char *undo;
+	TimestampTz started;
+	List	   *warnings;		/* of char * */
+} UpgResult;
+
+#define UPG_RESULT_COLUMNS 7
+
+/* in apply.c */
+extern void upg_result_values(const UpgResult *result, Datum *values, bool *nulls);
+extern void upg_result_warn(UpgResult *result, const char *warning);
+extern List *upg_keys_for(const UpgScript *script, const UpgOptions *options, const char *name);
+extern void upg_require_writable(const char *function);
+extern void upg_check_name(const char *name);
+extern void upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def);
+extern void upg_definition_options(UpgDefinition *def, UpgOptions *options);
+extern void upg_record_failure(UpgRun *run, const char *migration, const char *direction,
+							   ErrorData *edata, TimestampTz started, int64 upgrade,
+							   bool refused);
+
+#endif /* UPG_APPLY_H */

@@ -1,0 +1,968 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger.c
+ *		The books: migrations, attempts, rollbacks, and the one place that
+ *		changes the state of a migration.
+ *
+ * Whoever changes a migration holds the advisory lock of its name
+ * (footprint.c), so nothing here needs row locks.  Reads that decide what to
+ * do use a snapshot of the moment: under REPEATABLE READ the transaction's own
+ * may be older than the lock.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/ledger.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "audit.h"
+#include "compat.h"
+#include "errors.h"
+#include "ledger.h"
+
+static const char *const state_names[] = {
+	[UPG_STATE_NONE] = "none",
+	[UPG_STATE_REGISTERED] = "registered",
+	[UPG_STATE_QUEUED] = "queued",
+	[UPG_STATE_RUNNING] = "running",
+	[UPG_STATE_APPLIED] = "applied",
+	[UPG_STATE_PARTIAL] = "partial",
+	[UPG_STATE_FAILED] = "failed",
+	[UPG_STATE_UNKNOWN] = "unknown",
+	[UPG_STATE_ROLLED_BACK] = "rolled_back",
+};
+
+#define BIT(state) (1 << (state))
+
+/* To which states each state may move. */
+static const int allowed_moves[] = {
+	[UPG_STATE_NONE] =
+		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
+	[UPG_STATE_REGISTERED] =
+		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
+	[UPG_STATE_QUEUED] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_RUNNING) |
+		BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) | BIT(UPG_STATE_FAILED),
+	[UPG_STATE_RUNNING] = BIT(UPG_STATE_RUNNING) | BIT(UPG_STATE_QUEUED) |
+		BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) | BIT(UPG_STATE_FAILED) |
+		BIT(UPG_STATE_UNKNOWN) | BIT(UPG_STATE_ROLLED_BACK),
+	[UPG_STATE_APPLIED] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
+	[UPG_STATE_PARTIAL] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
+	[UPG_STATE_FAILED] =
+		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
+	[UPG_STATE_UNKNOWN] = BIT(UPG_STATE_QUEUED),
+	[UPG_STATE_ROLLED_BACK] =
+		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
+};
+
+static List *text_list(Datum array, bool isnull);
+static Datum text_array(List *texts);
+static Datum bytes_datum(const uint8 *bytes);
+static void read_bytes(uint64 row, int column, uint8 *bytes, bool *has);
+static Interval *interval_since(TimestampTz started);
+static char *state_json(UpgState state, const UpgChecksums *checksums);
+static void json_text(StringInfo buf, const char *name, const char *value);
+static void json_number(StringInfo buf, const char *name, int64 value);
+
+/*
+ * upg_state_name
+ *		A state as the books write it.
+ */
+const char *
+upg_state_name(UpgState state)
+{
+	return state_names[state];
+}
+
+/*
+ * upg_state_parse
+ *		A state as the books write it; an error on anything else.
+ */
+UpgState
+upg_state_parse(const char *name)
+{
+	for (int i = UPG_STATE_REGISTERED; i < lengthof(state_names); i++)
+	{
+		if (name != NULL && strcmp(state_names[i], name) == 0)
+			return (UpgState) i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+			 errmsg("the ledger holds the unrecognized state \"%s\"", name ? name : ""),
+			 errhint("Was upg.migrations changed by hand?  upg_audit_export() shows the states "
+					 "that upg wrote.")));
+}
+
+/*
+ * upg_state_check
+ *		The one rule about states: is this move allowed?
+ */
+void
+upg_state_check(const char *migration, UpgState from, UpgState to)
+{
+	if ((allowed_moves[from] & BIT(to)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+				 errmsg("migration \"%s\" cannot go from state \"%s\" to \"%s\"", migration,
+						state_names[from], state_names[to])));
+}
+
+/*
+ * upg_actor
+ *		Who is acting: the session's role, with the current one if it differs.
+ */
+char *
+upg_actor(void)
+{
+	char	   *session = GetUserNameFromId(GetSessionUserId(), true);
+	char	   *current = GetUserNameFromId(GetUserId(), true);
+
+	if (session == NULL)
+		session = pstrdup("(dropped role)");
+	if (current == NULL || strcmp(session, current) == 0)
+		return session;
+	return psprintf("%s as %s", session, current);
+}
+
+/*
+ * upg_ledger_find
+ *		What the books say of a migration now; NULL if they do not know it.
+ *
+ * The result is in the current memory context.
+ */
+UpgMigration *
+upg_ledger_find(const char *name)
+{
+	static UpgQuery query = {
+		"SELECT migration_id, state, direction, up_sha256, up_meaning, meaning_version,"
+		" up_sql IS NOT NULL, down_sql IS NOT NULL, requires, options::pg_catalog.text, undo,"
+		" statements, steps, applied_order, applied_at, applied_by"
+		" FROM upg.migrations WHERE name = $1",
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	UpgMigration *migration = NULL;
+	UpgBooks	books;
+	Datum		value = CStringGetTextDatum(name);
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	if (SPI_processed == 1)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		Datum		datum;
+		bool		isnull;
+
+		migration = palloc0(sizeof(UpgMigration));
+		migration->id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
+		migration->name = pstrdup(name);
+		migration->state = upg_state_parse(upg_result_text(0, 2));
+		migration->direction = upg_result_text(0, 3);
+		read_bytes(0, 4, migration->checksums.sha256, NULL);
+		read_bytes(0, 5, migration->checksums.meaning, &migration->checksums.has_meaning);
+		migration->meaning_version = DatumGetInt16(upg_result_datum(0, 6, &isnull));
+		migration->has_script = DatumGetBool(upg_result_datum(0, 7, &isnull));
+		migration->has_down = DatumGetBool(upg_result_datum(0, 8, &isnull));
+		datum = upg_result_datum(0, 9, &isnull);
+		migration->requires = text_list(datum, isnull);
+		migration->options = upg_result_text(0, 10);
+		migration->undo = upg_result_text(0, 11);
+		migration->statements = DatumGetInt32(upg_result_datum(0, 12, &isnull));
+		migration->steps = DatumGetInt32(upg_result_datum(0, 13, &isnull));
+		datum = upg_result_datum(0, 14, &isnull);
+		migration->applied_order = isnull ? 0 : DatumGetInt64(datum);
+		datum = upg_result_datum(0, 15, &isnull);
+		migration->applied_at = isnull ? 0 : DatumGetTimestampTz(datum);
+		migration->applied_by = upg_result_text(0, 16);
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return migration;
+}
+
+/*
+ * upg_ledger_script
+ *		The stored script of a migration, or NULL.
+ */
+char *
+upg_ledger_script(int64 migration_id, bool down)
+{
+	static UpgQuery query = {
+		"SELECT CASE WHEN $2 THEN down_sql ELSE up_sql END FROM upg.migrations"
+		" WHERE migration_id = $1",
+		SPI_OK_SELECT,
+		2,
+		{INT8OID, BOOLOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {Int64GetDatum(migration_id), BoolGetDatum(down)};
+	UpgBooks	books;
+	char	   *script = NULL;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, values, NULL);
+	if (SPI_processed == 1)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		script = upg_result_text(0, 1);
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return script;
+}
+
+/*
+ * upg_ledger_write
+ *		Write a definition into the books, in a new state; returns the id.
+ *
+ * "before" is what upg_ledger_find() said.  Applied at once: started is when
+ * it began.  Queued: "run" is the JSON that a worker needs.
+ */
+int64
+upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
+				 const char *undo, int statements, int steps, TimestampTz started,
+				 const char *run)
+{
+	static UpgQuery insert = {
+		"INSERT INTO upg.migrations (name, state, up_sql, up_size, up_sha256, up_meaning,"
+		" meaning_version, down_sql, down_sha256, requires, options, order_key, undo, statements,"
+		" steps, registered_at, registered_by, applied_order, applied_at, applied_by, duration,"
+		" upgrade_id, run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+		" $11::pg_catalog.jsonb, $12, $13, $14, $15, $16, $17,"
+		" CASE WHEN $2 = 'applied' THEN pg_catalog.nextval('upg.applied_order') END,"
+		" CASE WHEN $2 = 'applied' THEN $16 END, CASE WHEN $2 = 'applied' THEN $17 END,"
+		" CASE WHEN $2 = 'applied' THEN $18 END, $19, $20::pg_catalog.jsonb)"
+		" RETURNING migration_id",
+		SPI_OK_INSERT_RETURNING,
+		20,
+		{TEXTOID, TEXTOID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, INT2OID,
+		 TEXTOID, BYTEAOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
+		 INT4OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INT8OID, TEXTOID}};
+	static UpgQuery update = {
+		"UPDATE upg.migrations SET state = $2, direction = 'up', up_sql = $3, up_size = $4,"
+		" up_sha256 = $5, up_meaning = $6, meaning_version = $7, down_sql = $8, down_sha256 = $9,"
+		" requires = $10, options = $11::pg_catalog.jsonb, order_key = $12, undo = $13,"
+		" statements = $14, steps = $15,"
+		" applied_order = CASE WHEN $2 = 'applied'"
+		"   THEN pg_catalog.nextval('upg.applied_order') END,"
+		" applied_at = CASE WHEN $2 = 'applied' THEN $16 END,"
+		" applied_by = CASE WHEN $2 = 'applied' THEN $17 END,"
+		" duration = CASE WHEN $2 = 'applied' THEN $18 END,"
+		" upgrade_id = $19, run = $20::pg_catalog.jsonb"
+		" WHERE name = $1 RETURNING migration_id",
+		SPI_OK_UPDATE_RETURNING,
+		20,
+		{TEXTOID, TEXTOID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, INT2OID,
+		 TEXTOID, BYTEAOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
+		 INT4OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INT8OID, TEXTOID}};
+	Datum		values[20];
+	char		nulls[20];
+	uint8		down_sha256[UPG_SHA256_LENGTH];
+	char	   *actor = upg_actor();
+	UpgBooks	books;
+	int64		id;
+	bool		isnull;
+
+	upg_state_check(def->name, before ? before->state : UPG_STATE_NONE, state);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(def->name);
+	values[1] = CStringGetTextDatum(state_names[state]);
+	if (def->up != NULL)
+		values[2] = CStringGetTextDatum(def->up);
+	else
+		nulls[2] = 'n';
+	values[3] = Int64GetDatum(def->up_size);
+	values[4] = bytes_datum(def->checksums.sha256);
+	if (def->checksums.has_meaning)
+		values[5] = bytes_datum(def->checksums.meaning);
+	else
+		nulls[5] = 'n';
+	values[6] = Int16GetDatum(UPG_MEANING_VERSION);
+	if (def->down != NULL)
+	{
+		upg_script_sha256(def->down, strlen(def->down), down_sha256);
+		values[7] = CStringGetTextDatum(def->down);
+		values[8] = bytes_datum(down_sha256);
+	}
+	else
+		nulls[7] = nulls[8] = 'n';
+	values[9] = text_array(def->requires);
+	values[10] = CStringGetTextDatum(def->options);
+	if (def->order_key != NULL)
+		values[11] = CStringGetTextDatum(def->order_key);
+	else
+		nulls[11] = 'n';
+	values[12] = CStringGetTextDatum(undo);
+	values[13] = Int32GetDatum(statements);
+	values[14] = Int32GetDatum(steps);
+	values[15] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[16] = CStringGetTextDatum(actor);
+	values[17] = IntervalPGetDatum(interval_since(started));
+	values[18] = Int64GetDatum(def->upgrade);
+	if (def->upgrade == 0)
+		nulls[18] = 'n';
+	if (run != NULL)
+		values[19] = CStringGetTextDatum(run);
+	else
+		nulls[19] = 'n';
+
+	upg_books_open(&books);
+	upg_query(before ? &update : &insert, values, nulls);
+	if (SPI_processed != 1)
+		elog(ERROR, "migration \"%s\" vanished from the books", def->name);
+	id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
+	upg_books_close(&books);
+
+	upg_audit_add(psprintf("migration.%s", state_names[state]), def->name,
+				  before ? state_json(before->state, &before->checksums) : NULL,
+				  state_json(state, &def->checksums));
+
+	return id;
+}
+
+/*
+ * upg_ledger_move
+ *		Change the state of a migration that a worker runs, or is to run.
+ *
+ * "direction" is left alone if NULL; the keys of "run" are added to those there.
+ */
+void
+upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction, const char *run)
+{
+	static UpgQuery query = {
+		"UPDATE upg.migrations SET state = $2, direction = coalesce($3, direction),"
+		" run = coalesce(run, '{}') || coalesce($4::pg_catalog.jsonb, '{}')"
+		" WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		4,
+		{INT8OID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum		values[4] = {Int64GetDatum(migration->id),
+							 CStringGetTextDatum(state_names[state])};
+	char		nulls[4] = {' ', ' ', ' ', ' '};
+	UpgBooks	books;
+
+	upg_state_check(migration->name, migration->state, state);
+
+	if (direction != NULL)
+		values[2] = CStringGetTextDatum(direction);
+	else
+		nulls[2] = 'n';
+	if (run != NULL)
+		values[3] = CStringGetTextDatum(run);
+	else
+		nulls[3] = 'n';
+
+	upg_books_open(&books);
+	upg_query(&query, values, nulls);
+	upg_books_close(&books);
+
+	if (state != UPG_STATE_RUNNING)
+		upg_audit_add(psprintf("migration.%s", state_names[state]), migration->name,
+					  state_json(migration->state, &migration->checksums),
+					  state_json(state, &migration->checksums));
+	migration->state = state;
+}
+
+/*
+ * upg_ledger_applied
+ *		A worker, or a person who settles an unknown outcome, has brought a
+ *		migration to its end.
+ */
+void
+upg_ledger_applied(UpgMigration *migration, TimestampTz started)
+{
+	static UpgQuery query = {
+		"UPDATE upg.migrations SET state = 'applied', run = NULL,"
+		" applied_order = pg_catalog.nextval('upg.applied_order'), applied_at = $2,"
+		" applied_by = $3, duration = $4 WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		4,
+		{INT8OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID}};
+	Datum		values[4] = {Int64GetDatum(migration->id),
+							 TimestampTzGetDatum(GetCurrentTimestamp()),
+							 CStringGetTextDatum(upg_actor()),
+							 IntervalPGetDatum(interval_since(started))};
+	UpgBooks	books;
+
+	upg_state_check(migration->name, migration->state, UPG_STATE_APPLIED);
+	upg_books_open(&books);
+	upg_query(&query, values, NULL);
+	upg_books_close(&books);
+	upg_audit_add("migration.applied", migration->name,
+				  state_json(migration->state, &migration->checksums),
+				  state_json(UPG_STATE_APPLIED, &migration->checksums));
+	migration->state = UPG_STATE_APPLIED;
+}
+
+/*
+ * upg_ledger_rolled_back
+ *		A migration has been taken back.
+ */
+void
+upg_ledger_rolled_back(UpgMigration *migration, const char *method, TimestampTz started,
+					   int statements, const char *reason, int64 upgrade)
+{
+	static UpgQuery record = {
+		"INSERT INTO upg.rollback_records (migration, method, started_at, finished_at, actor,"
+		" was_applied_at, was_applied_by, was_order, statements, reason, upgrade_id)"
+		" SELECT name, $2, $3, $4, $5, applied_at, applied_by, applied_order, $6, $7, $8"
+		" FROM upg.migrations WHERE migration_id = $1",
+		SPI_OK_INSERT,
+		8,
+		{INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID, INT8OID}};
+	static UpgQuery update = {
+		"UPDATE upg.migrations SET state = 'rolled_back', direction = 'up', run = NULL,"
+		" applied_order = NULL, applied_at = NULL, applied_by = NULL, duration = NULL"
+		" WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		1,
+		{INT8OID}};
+	static UpgQuery versions = {
+		"UPDATE upg.versions SET state = 'rolled_back', left_at = $2"
+		" WHERE state = 'current' AND head = $1",
+		SPI_OK_UPDATE,
+		2,
+		{TEXTOID, TIMESTAMPTZOID}};
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[8] = {Int64GetDatum(migration->id),
+							 CStringGetTextDatum(method),
+							 TimestampTzGetDatum(started),
+							 TimestampTzGetDatum(now),
+							 CStringGetTextDatum(upg_actor()),
+							 Int32GetDatum(statements)};
+	Datum		head[2] = {CStringGetTextDatum(migration->name), TimestampTzGetDatum(now)};
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	UpgBooks	books;
+
+	upg_state_check(migration->name, migration->state, UPG_STATE_ROLLED_BACK);
+	if (reason != NULL)
+		values[6] = CStringGetTextDatum(reason);
+	else
+		nulls[6] = 'n';
+	values[7] = Int64GetDatum(upgrade);
+	if (upgrade == 0)
+		nulls[7] = 'n';
+
+	upg_books_open(&books);
+	upg_query(&record, values, nulls);
+	upg_query(&update, values, NULL);
+	upg_query(&versions, head, NULL);
+	upg_books_close(&books);
+	upg_audit_add("migration.rolled_back", migration->name,
+				  state_json(migration->state, &migration->checksums),
+				  state_json(UPG_STATE_ROLLED_BACK, &migration->checksums));
+	migration->state = UPG_STATE_ROLLED_BACK;
+}
+
+/*
+ * upg_ledger_set_down
+ *		A given down script may be replaced while the migration is applied.
+ */
+void
+upg_ledger_set_down(UpgMigration *migration, const char *down)
+{
+	static UpgQuery query = {
+		"UPDATE upg.migrations SET down_sql = $2, down_sha256 = $3,"
+		" undo = CASE WHEN undo = 'none' THEN 'given' ELSE undo END"
+		" WHERE migration_id = $1 AND down_sha256 IS DISTINCT FROM $3",
+		SPI_OK_UPDATE,
+		3,
+		{INT8OID, TEXTOID, BYTEAOID}};
+	uint8		sha256[UPG_SHA256_LENGTH];
+	Datum		values[3] = {Int64GetDatum(migration->id), CStringGetTextDatum(down)};
+	UpgBooks	books;
+	uint64		changed;
+
+	upg_script_sha256(down, strlen(down), sha256);
+	values[2] = bytes_datum(sha256);
+	upg_books_open(&books);
+	upg_query(&query, values, NULL);
+	changed = SPI_processed;
+	upg_books_close(&books);
+	if (changed > 0)
+		upg_audit_add("migration.down_replaced", migration->name, NULL, NULL);
+}
+
+/*
+ * upg_ledger_set_layout
+ *		Comments or layout of an applied script changed: keep the new bytes.
+ */
+void
+upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def)
+{
+	static UpgQuery query = {
+		"UPDATE upg.migrations SET up_sql = $2, up_size = $3, up_sha256 = $4"
+		" WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		4,
+		{INT8OID, TEXTOID, INT8OID, BYTEAOID}};
+	Datum		values[4] = {Int64GetDatum(migration->id), CStringGetTextDatum(def->up),
+							 Int64GetDatum(def->up_size), bytes_datum(def->checksums.sha256)};
+	UpgBooks	books;
+
+	upg_books_open(&books);
+	upg_query(&query, values, NULL);
+	upg_books_close(&books);
+	upg_audit_add("migration.layout_changed", migration->name,
+				  state_json(migration->state, &migration->checksums),
+				  state_json(migration->state, &def->checksums));
+}
+
+/*
+ * upg_ledger_attempt
+ *		Write down one try.
+ */
+void
+upg_ledger_attempt(const UpgAttempt *attempt)
+{
+	static UpgQuery query = {
+		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, actor,"
+		" backend_pid, upgrade_id, step, lock_waits)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb)",
+		SPI_OK_INSERT,
+		10,
+		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT8OID,
+		 INT4OID, TEXTOID}};
+	Datum		values[10];
+	char		nulls[10] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	UpgBooks	books;
+
+	if (strcmp(attempt->state, "succeeded") != 0)
+	{
+		upg_ledger_attempt_json(upg_attempt_json(attempt));
+		return;
+	}
+
+	values[0] = CStringGetTextDatum(attempt->migration);
+	values[1] = CStringGetTextDatum(attempt->direction);
+	values[2] = CStringGetTextDatum(attempt->state);
+	values[3] = TimestampTzGetDatum(attempt->started);
+	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[5] = CStringGetTextDatum(upg_actor());
+	values[6] = Int32GetDatum(MyProcPid);
+	values[7] = Int64GetDatum(attempt->upgrade);
+	values[8] = Int32GetDatum(attempt->step);
+	if (attempt->upgrade == 0)
+		nulls[7] = 'n';
+	if (attempt->step == 0)
+		nulls[8] = 'n';
+	if (attempt->lock_waits != NULL)
+		values[9] = CStringGetTextDatum(attempt->lock_waits);
+	else
+		nulls[9] = 'n';
+
+	upg_books_open(&books);
+	upg_query(&query, values, nulls);
+	upg_books_close(&books);
+}
+
+/*
+ * upg_attempt_json
+ *		A try as JSON, so that another process can write it down.
+ *
+ * Carries actor and process of the caller, and the time of now as its end.
+ */
+char *
+upg_attempt_json(const UpgAttempt *attempt)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"actor\":");
+	escape_json(&buf, upg_actor());
+	json_number(&buf, "backend_pid", MyProcPid);
+	json_text(&buf, "migration", attempt->migration);
+	json_text(&buf, "direction", attempt->direction);
+	json_text(&buf, "state", attempt->state);
+	json_number(&buf, "step", attempt->step);
+	json_number(&buf, "statement_no", attempt->statement_no);
+	json_number(&buf, "line", attempt->line);
+	json_number(&buf, "col", attempt->column);
+	json_text(&buf, "statement", attempt->statement);
+	json_text(&buf, "sqlstate", attempt->sqlstate);
+	json_text(&buf, "message", attempt->message);
+	json_text(&buf, "detail", attempt->detail);
+	json_text(&buf, "hint", attempt->hint);
+	json_text(&buf, "context", attempt->context);
+	json_number(&buf, "upgrade", attempt->upgrade);
+	if (attempt->lock_waits != NULL)
+		appendStringInfo(&buf, ",\"lock_waits\":%s", attempt->lock_waits);
+	json_text(&buf, "started_at", timestamptz_to_str(attempt->started));
+	json_text(&buf, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
+	appendStringInfoChar(&buf, '}');
+
+	return buf.data;
+}
+
+/*
+ * upg_ledger_attempt_json
+ *		Write down a try that upg_attempt_json() described.
+ */
+void
+upg_ledger_attempt_json(const char *json)
+{
+	static UpgQuery query = {
+		"INSERT INTO upg.attempts (migration, direction, state, step, statement_no, line, col,"
+		" statement, sqlstate, message, detail, hint, context, lock_waits, started_at,"
+		" finished_at, actor, backend_pid, upgrade_id)"
+		" SELECT r.migration, coalesce(r.direction, 'up'), coalesce(r.state, 'failed'),"
+		" r.step, r.statement_no, r.line, r.col, r.statement, r.sqlstate, r.message, r.detail,"
+		" r.hint, r.context, r.lock_waits, coalesce(r.started_at, r.finished_at),"
+		" r.finished_at, r.actor, r.backend_pid, r.upgrade"
+		" FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS r(migration text,"
+		" direction text, state text, step integer, statement_no integer, line integer,"
+		" col integer, statement text, sqlstate text, message text, detail text, hint text,"
+		" context text, lock_waits jsonb, started_at timestamptz, finished_at timestamptz,"
+		" actor text, backend_pid integer, upgrade bigint)"
+		" RETURNING migration, state, sqlstate, message, actor",
+		SPI_OK_INSERT_RETURNING,
+		1,
+		{TEXTOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext old;
+	Datum		value = CStringGetTextDatum(json);
+	UpgBooks	books;
+	StringInfoData after;
+	char	   *migration;
+	char	   *state;
+
+	upg_books_open(&books);
+	upg_query(&query, &value, NULL);
+	old = MemoryContextSwitchTo(caller);
+	migration = upg_result_text(0, 1);
+	state = upg_result_text(0, 2);
+	initStringInfo(&after);
+	appendStringInfoString(&after, "{\"by\":");
+	escape_json(&after, upg_result_text(0, 5));
+	json_text(&after, "sqlstate", upg_result_text(0, 3));
+	json_text(&after, "message", upg_result_text(0, 4));
+	appendStringInfoChar(&after, '}');
+	MemoryContextSwitchTo(old);
+	upg_books_close(&books);
+
+	upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
+}
+
+/*
+ * upg_ledger_missing_requirements
+ *		Those of some names that are not applied.
+ */
+List *
+upg_ledger_missing_requirements(List *requires)
+{
+	static UpgQuery query = {
+		"SELECT r.name FROM pg_catalog.unnest($1) WITH ORDINALITY AS r(name, ord)"
+		" WHERE NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r.name"
+		" AND m.state = 'applied') ORDER BY r.ord",
+		SPI_OK_SELECT,
+		1,
+		{TEXTARRAYOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *missing = NIL;
+	Datum		value;
+	UpgBooks	books;
+
+	if (requires == NIL)
+		return NIL;
+	value = text_array(requires);
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		missing = lappend(missing, upg_result_text(i, 1));
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return missing;
+}
+
+/*
+ * upg_ledger_check_requirements
+ *		Look for a requirement that the books do not know, and for a cycle.
+ *
+ * Sets *unknown to a name and *cycle to the cycle in words, or both to NULL.
+ */
+void
+upg_ledger_check_requirements(const char *name, List *requires, char **unknown, char **cycle)
+{
+	static UpgQuery unknown_query = {
+		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE r <> $1"
+		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r) LIMIT 1",
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTARRAYOID}};
+
+	/* UNION, not UNION ALL: a name is followed once, however many ways lead to it. */
+	static UpgQuery cycle_query = {
+		"WITH RECURSIVE reach(name, via) AS ("
+		" SELECT r, NULL::pg_catalog.text FROM pg_catalog.unnest($2) AS r"
+		" UNION SELECT q, reach.name FROM reach JOIN upg.migrations m ON m.name = reach.name"
+		" CROSS JOIN pg_catalog.unnest(m.requires) AS q WHERE reach.name <> $1)"
+		" SELECT name, via FROM reach",
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTARRAYOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {CStringGetTextDatum(name), text_array(requires)};
+	UpgBooks	books;
+	StringInfoData words;
+	const char *at = name;
+	bool		closed = false;
+
+	*unknown = NULL;
+	*cycle = NULL;
+	upg_books_open(&books);
+	upg_query_latest(&unknown_query, values, NULL);
+	if (SPI_processed > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		*unknown = upg_result_text(0, 1);
+		MemoryContextSwitchTo(old);
+	}
+
+	/* Walk back from the name itself to a requirement that led there. */
+	upg_query_latest(&cycle_query, values, NULL);
+	initStringInfo(&words);
+	appendStringInfo(&words, "\"%s\"", name);
+	for (uint64 hops = 0; hops <= SPI_processed && !closed; hops++)
+	{
+		bool		found = false;
+
+		for (uint64 row = 0; row < SPI_processed && !found; row++)
+		{
+			char	   *via;
+
+			if (strcmp(upg_result_text(row, 1), at) != 0)
+				continue;
+			found = true;
+			via = upg_result_text(row, 2);
+			closed = via == NULL;
+			at = closed ? name : via;
+		}
+		if (!found)
+			break;
+		{
+			StringInfoData longer;
+
+			initStringInfo(&longer);
+			appendStringInfo(&longer, "\"%s\" requires %s", at, words.data);
+			words = longer;
+		}
+	}
+	if (closed)
+		*cycle = MemoryContextStrdup(caller, psprintf("%s.", words.data));
+	upg_books_close(&books);
+}
+
+/*
+ * upg_ledger_dependents
+ *		Applied migrations that require this one, latest first.
+ */
+List *
+upg_ledger_dependents(const char *name)
+{
+	static UpgQuery query = {
+		"SELECT name FROM upg.migrations WHERE requires @> ARRAY[$1]"
+		" AND state NOT IN ('registered', 'rolled_back', 'failed')"
+		" ORDER BY applied_order DESC NULLS FIRST",
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *names = NIL;
+	Datum		value = CStringGetTextDatum(name);
+	UpgBooks	books;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		names = lappend(names, upg_result_text(i, 1));
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return names;
+}
+
+/*
+ * upg_ledger_later
+ *		An applied migration that sorts after this place, or NULL.
+ */
+char *
+upg_ledger_later(const char *order_key, const char *name)
+{
+	static UpgQuery query = {
+		"SELECT name FROM upg.migrations WHERE state = 'applied' AND order_key > $1"
+		" AND name <> $2 ORDER BY order_key DESC LIMIT 1",
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTOID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {CStringGetTextDatum(order_key), CStringGetTextDatum(name)};
+	UpgBooks	books;
+	char	   *later = NULL;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, values, NULL);
+	if (SPI_processed > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		later = upg_result_text(0, 1);
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return later;
+}
+
+/*
+ * upg_ledger_applied_after
+ *		Names of the migrations applied after a point, latest first.
+ */
+List *
+upg_ledger_applied_after(int64 applied_order)
+{
+	static UpgQuery query = {
+		"SELECT name FROM upg.migrations WHERE state = 'applied' AND applied_order > $1"
+		" ORDER BY applied_order DESC",
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *names = NIL;
+	Datum		value = Int64GetDatum(applied_order);
+	UpgBooks	books;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		names = lappend(names, upg_result_text(i, 1));
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return names;
+}
+
+static List *
+text_list(Datum array, bool isnull)
+{
+	List	   *texts = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			texts = lappend(texts, TextDatumGetCString(elements[i]));
+	}
+	return texts;
+}
+
+static Datum
+text_array(List *texts)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach (lc, texts)
+		elements[n++] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+bytes_datum(const uint8 *bytes)
+{
+	bytea	   *result = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
+
+	SET_VARSIZE(result, VARHDRSZ + UPG_SHA256_LENGTH);
+	memcpy(VARDATA(result), bytes, UPG_SHA256_LENGTH);
+	return PointerGetDatum(result);
+}
+
+/* A checksum out of the current result; "has" may be NULL where it must be there. */
+static void
+read_bytes(uint64 row, int column, uint8 *bytes, bool *has)
+{
+	bool		isnull;
+	Datum		datum = upg_result_datum(row, column, &isnull);
+	bytea	   *value;
+
+	if (has != NULL)
+		*has = !isnull;
+	if (isnull)
+		return;
+	value = DatumGetByteaPP(datum);
+	if (VARSIZE_ANY_EXHDR(value) != UPG_SHA256_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+				 errmsg("the ledger holds a checksum of %zu bytes",
+						(size_t) VARSIZE_ANY_EXHDR(value))));
+	memcpy(bytes, VARDATA_ANY(value), UPG_SHA256_LENGTH);
+}
+
+static Interval *
+interval_since(TimestampTz started)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = started > 0 ? Max(GetCurrentTimestamp() - started, 0) : 0;
+	return interval;
+}
+
+static char *
+state_json(UpgState state, const UpgChecksums *checksums)
+{
+	char		hex[2 * UPG_SHA256_LENGTH + 1];
+
+	hex[hex_encode((const char *) checksums->sha256, UPG_SHA256_LENGTH, hex)] = '\0';
+	return psprintf("{\"state\":\"%s\",\"sha256\":\"%s\"}", state_names[state], hex);
+}
+
+static void
+json_text(StringInfo buf, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	appendStringInfo(buf, ",\"%s\":", name);
+	escape_json(buf, value);
+}
+
+static void
+json_number(StringInfo buf, const char *name, int64 value)
+{
+	if (value == 0)
+		return;
+	appendStringInfo(buf, ",\"%s\":" INT64_FORMAT, name, value);
+}

@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *		The jsonb argument "options" of upg's functions.
+ *
+ * An unrecognized key is an error: a misspelt option that is ignored is found
+ * out on the night it was meant for.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/options.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "options.h"
+#include "script.h"
+#include "upg.h"
+
+typedef struct OptionDef
+{
+	const char *name;
+	int			use;			/* bits of UpgOptionUse */
+} OptionDef;
+
+#define APPLYING (UPG_OPTION_APPLY | UPG_OPTION_BEGIN)
+
+static const OptionDef option_defs[] = {
+	{"after", APPLYING},
+	{"cascade", UPG_OPTION_ROLLBACK},
+	{"dry_run", UPG_OPTION_ROLLBACK},
+	{"footprint", APPLYING},
+	{"lock_retries", APPLYING | UPG_OPTION_ROLLBACK},
+	{"lock_timeout", APPLYING | UPG_OPTION_ROLLBACK},
+	{"no_transaction", UPG_OPTION_APPLY},
+	{"order_key", APPLYING},
+	{"out_of_order", APPLYING},
+	{"reason", UPG_OPTION_ROLLBACK},
+	{"sha256", UPG_OPTION_BEGIN},
+	{"size", UPG_OPTION_BEGIN},
+	{"source", APPLYING},
+	{"upgrade", APPLYING | UPG_OPTION_ROLLBACK},
+};
+
+static const OptionDef *find_option(const char *name, UpgOptionUse use);
+static char *option_text(const char *name, JsonbValue *value);
+static int64 option_number(const char *name, JsonbValue *value);
+static bool option_bool(const char *name, JsonbValue *value);
+static List *option_texts(const char *name, JsonbValue *value);
+static int	option_time(const char *name, JsonbValue *value);
+static int	parse_out_of_order(const char *value);
+static uint8 *parse_sha256(const char *value);
+static void invalid_option(const char *name, const char *expected) pg_attribute_noreturn();
+
+/*
+ * upg_options_parse
+ *		Read the options of a call; raises ERRCODE_UPG_INVALID_OPTION.
+ */
+UpgOptions *
+upg_options_parse(Jsonb *given, UpgOptionUse use)
+{
+	UpgOptions *options = palloc0(sizeof(UpgOptions));
+	JsonbIterator *it;
+	JsonbValue	key;
+	JsonbIteratorToken token;
+
+	options->out_of_order = upg_guc_out_of_order;
+	options->lock_timeout = -1;
+	options->lock_retries = -1;
+	options->given = given;
+
+	if (!JB_ROOT_IS_OBJECT(given))
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_INVALID_OPTION),
+				 errmsg("options must be a JSON object")));
+
+	it = JsonbIteratorInit(&given->root);
+	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
+	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	{
+		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
+		const OptionDef *def = find_option(name, use);
+		JsonbValue	value;
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (value.type == jbvNull)
+			continue;
+
+		if (strcmp(def->name, "cascade") == 0)
+			options->cascade = option_bool(name, &value);
+		else if (strcmp(def->name, "dry_run") == 0)
+			options->dry_run = option_bool(name, &value);
+		else if (strcmp(def->name, "footprint") == 0)
+			options->footprint = option_texts(name, &value);
+		else if (strcmp(def->name, "lock_retries") == 0)
+			options->lock_retries = (int) Min(Max(option_number(name, &value), 0), 1000);
+		else if (strcmp(def->name, "lock_timeout") == 0)
+			options->lock_timeout = option_time(name, &value);
+		else if (strcmp(def->name, "no_transaction") == 0)
+			options->no_transaction = option_bool(name, &value);
+		else if (strcmp(def->name, "order_key") == 0)
+			options->order_key = option_text(name, &value);
+		else if (strcmp(def->name, "out_of_order") == 0)
+			options->out_of_order = parse_out_of_order(option_text(name, &value));
+		else if (strcmp(def->name, "reason") == 0)
+			options->reason = option_text(name, &value);
+		else if (strcmp(def->name, "sha256") == 0)
+			options->sha256 = parse_sha256(option_text(name, &value));
+		else if (strcmp(def->name, "size") == 0)
+			options->size = option_number(name, &value);
+		else if (strcmp(def->name, "upgrade") == 0)
+			options->upgrade = option_number(name, &value);
+		else
+			(void) option_text(name, &value);	/* "after", "source": kept as given */
+	}
+
+	return options;
+}
+
+static const OptionDef *
+find_option(const char *name, UpgOptionUse use)
+{
+	StringInfoData known;
+
+	initStringInfo(&known);
+	for (int i = 0; i < lengthof(option_defs); i++)
+	{
+		if ((option_defs[i].use & use) == 0)
+			continue;
+		if (strcmp(option_defs[i].name, name) == 0)
+			return &option_defs[i];
+		appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", option_defs[i].name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_INVALID_OPTION),
+			 errmsg("unrecognized option \"%s\"", name),
+			 errdetail("This function takes %s.", known.data)));
+}
+
+static void
+invalid_option(const char *name, const char *expected)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_INVALID_OPTION),
+			 errmsg("invalid value of option \"%s\"", name),
+			 errdetail("It must be %s.", expected)));
+}
+
+static char *
+option_text(const char *name, JsonbValue *value)
+{
+	if (value->type != jbvString)
+		invalid_option(name, "a string");
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static int64
+option_number(const char *name, JsonbValue *value)
+{
+	if (value->type != jbvNumeric)
+		invalid_option(name, "a number");
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+static bool
+option_bool(const char *name, JsonbValue *value)
+{
+	if (value->type != jbvBool)
+		invalid_option(name, "true or false");
+	return value->val.boolean;
+}
+
+static List *
+option_texts(const char *name, JsonbValue *value)
+{
+	List	   *texts = NIL;
+	JsonbIterator *it;
+	JsonbValue	element;
+	JsonbIteratorToken token;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		invalid_option(name, "an array of strings");
+	it = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (element.type != jbvString)
+			invalid_option(name, "an array of strings");
+		texts = lappend(texts, pnstrdup(element.val.string.val, element.val.string.len));
+	}
+	return texts;
+}
+
+static int
+option_time(const char *name, JsonbValue *value)
+{
+	int			ms;
+
+	if (value->type == jbvNumeric)
+		ms = (int) Min(Max(option_number(name, value), -1), INT_MAX);
+	else if (!parse_int(option_text(name, value), &ms, GUC_UNIT_MS, NULL))
+		invalid_option(name, "a number of milliseconds, or a time with its unit such as \"2s\"");
+	if (ms < 0)
+		invalid_option(name, "zero or more");
+	return ms;
+}
+
+static int
+parse_out_of_order(const char *value)
+{
+	if (strcmp(value, "allow") == 0)
+		return UPG_ORDER_ALLOW;
+	if (strcmp(value, "warn") == 0)
+		return UPG_ORDER_WARN;
+	if (strcmp(value, "refuse") == 0)
+		return UPG_ORDER_REFUSE;
+	invalid_option("out_of_order", "\"allow\", \"warn\" or \"refuse\"");
+}
+
+static uint8 *
+parse_sha256(const char *value)
+{
+	uint8	   *sha256 = palloc(UPG_SHA256_LENGTH);
+
+	if (strlen(value) != 2 * UPG_SHA256_LENGTH ||
+		strspn(value, "0123456789abcdefABCDEF") != 2 * UPG_SHA256_LENGTH)
+		invalid_option("sha256", "64 hexadecimal digits");
+	(void) hex_decode(value, 2 * UPG_SHA256_LENGTH, (char *) sha256);
+	return sha256;
+}

@@ -1,0 +1,378 @@
+/*-------------------------------------------------------------------------
+ *
+ * rollback.c
+ *		Take migrations back: one, the latest, or all after a point.
+ *
+ * Rollback runs through the same executor, locks and books as apply.  A down
+ * script of several steps is handed to a background worker like a script up;
+ * the function then stops after that migration, because what comes before it
+ * must not be touched until it is done.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/rollback.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "apply.h"
+#include "compat.h"
+#include "errors.h"
+#include "footprint.h"
+#include "steps.h"
+#include "upg.h"
+#include "worker.h"
+
+PG_FUNCTION_INFO_V1(upg_rollback);
+
+static List *choose(const char *name, const char *to_name, UpgOptions *options);
+static List *with_dependents(const char *name, List *chosen, UpgOptions *options);
+static void guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result);
+static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
+						  UpgRun **run, UpgResult *result);
+static void check_dependents(const char *name, List *batch);
+static UpgMigration *find_to_roll_back(const char *name);
+static bool name_in(List *names, const char *name);
+
+/*
+ * upg_rollback
+ *		Roll back, in the reverse order of application; one row a migration.
+ */
+Datum
+upg_rollback(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *to_name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	UpgOptions *options;
+	List	   *names;
+	ListCell   *lc;
+
+	upg_require_writable("upg_rollback()");
+	upg_worker_flush();
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_INVALID_OPTION), errmsg("options must not be null")));
+	options = upg_options_parse(PG_GETARG_JSONB_P(2), UPG_OPTION_ROLLBACK);
+	if (name != NULL && to_name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot roll back both one migration and to a point"),
+				 errhint("Give either \"name\" or \"to_name\".")));
+
+	names = choose(name, to_name, options);
+	foreach (lc, names)
+	{
+		UpgResult	result = {0};
+		Datum		values[UPG_RESULT_COLUMNS];
+		bool		nulls[UPG_RESULT_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		guarded(lfirst(lc), names, options, &result);
+		upg_result_values(&result, values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		if (strcmp(result.state, "queued") == 0)
+			break;
+	}
+
+	return (Datum) 0;
+}
+
+/*
+ * choose
+ *		The migrations to take back, in order.
+ */
+static List *
+choose(const char *name, const char *to_name, UpgOptions *options)
+{
+	List	   *applied;
+
+	if (name != NULL)
+	{
+		(void) find_to_roll_back(name);
+		return with_dependents(name, NIL, options);
+	}
+
+	if (to_name != NULL)
+	{
+		UpgMigration *point = upg_ledger_find(to_name);
+
+		if (point == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+					 errmsg("migration \"%s\" is not in the books", to_name),
+					 errhint("upg_status() lists what is.")));
+		if (point->state != UPG_STATE_APPLIED)
+			ereport(ERROR,
+					(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+					 errmsg("cannot roll back to migration \"%s\", because it is not applied",
+							to_name),
+					 errdetail("Its state is \"%s\".", upg_state_name(point->state))));
+		return upg_ledger_applied_after(point->applied_order);
+	}
+
+	applied = upg_ledger_applied_after(0);
+	if (applied == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+				 errmsg("there is nothing to roll back"),
+				 errdetail("No migration is applied.")));
+	return with_dependents(linitial(applied), NIL, options);
+}
+
+/*
+ * with_dependents
+ *		With {"cascade": true}, put before a migration what requires it.
+ */
+static List *
+with_dependents(const char *name, List *chosen, UpgOptions *options)
+{
+	if (options->cascade)
+	{
+		List	   *dependents = upg_ledger_dependents(name);
+		ListCell   *lc;
+
+		foreach (lc, dependents)
+			chosen = with_dependents(lfirst(lc), chosen, options);
+	}
+	if (!name_in(chosen, name))
+		chosen = lappend(chosen, pstrdup(name));
+	return chosen;
+}
+
+/*
+ * guarded
+ *		Roll one migration back in a subtransaction; record what failed.
+ */
+static void
+guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	TimestampTz started = GetCurrentTimestamp();
+	UpgCut		cut = {0};
+	char	   *application = pstrdup(application_name);
+
+	for (;;)
+	{
+		UpgRun	   *run = NULL;
+		ErrorData  *volatile edata = NULL;
+		int			level = NewGUCNestLevel();
+
+		result->warnings = NIL;
+		result->migration = name;
+		result->started = started;
+
+		BeginInternalSubTransaction("upg");
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			rollback_once(name, batch, options, &cut, &run, result);
+			ReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(context);
+			edata = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(context);
+			CurrentResourceOwner = owner;
+		}
+		PG_END_TRY();
+
+		AtEOXact_GUC(false, level);
+		pgstat_report_appname(application);
+
+		if (edata == NULL)
+			return;
+		if (run != NULL && run->current != NULL &&
+			upg_cut_extend(&cut, run->current, edata->sqlerrcode) &&
+			!upg_script_transactional(upg_script_parse(run->script->text, &cut)))
+		{
+			FreeErrorData(edata);
+			continue;
+		}
+		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT && !options->dry_run)
+			upg_record_failure(run, name, "down", edata, started, options->upgrade, run == NULL);
+		ReThrowError(edata);
+	}
+}
+
+/*
+ * rollback_once
+ *		Check, run the down script, write the books.
+ */
+static void
+rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, UpgRun **run,
+			  UpgResult *result)
+{
+	UpgMigration *migration = find_to_roll_back(name);
+	UpgScript  *script;
+	UpgAttempt	attempt = {0};
+	char	   *down;
+	List	   *key;
+	UpgKey	   *refused;
+	List	   *holders;
+
+	/* A living worker that is taking it back already needs no second one. */
+	key = upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock);
+	if ((migration->state == UPG_STATE_QUEUED || migration->state == UPG_STATE_RUNNING) &&
+		strcmp(migration->direction, "down") == 0 &&
+		!upg_footprint_try(key, false, &refused, &holders))
+	{
+		result->state = "queued";
+		result->undo = migration->undo;
+		return;
+	}
+
+	if (!migration->has_down)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_NO_UNDO),
+				 errmsg("migration \"%s\" cannot be rolled back, because it has no down script",
+						name),
+				 errhint("Give one with upg_apply(name => %s, down => ...), then roll back.",
+						 quote_literal_cstr(name))));
+	down = upg_ledger_script(migration->id, true);
+	script = upg_script_parse(down, cut);
+	result->statements = script->nstatements;
+	result->steps = script->nsteps;
+	result->undo = "given";
+
+	upg_footprint_acquire(upg_keys_for(script, options, name), false, name);
+	migration = find_to_roll_back(name);
+	check_dependents(name, batch);
+
+	if (options->dry_run)
+	{
+		result->state = "planned";
+		return;
+	}
+
+	if (!upg_script_transactional(script) || migration->state == UPG_STATE_QUEUED ||
+		migration->state == UPG_STATE_RUNNING ||
+		(migration->state == UPG_STATE_PARTIAL && strcmp(migration->direction, "down") == 0))
+	{
+		if (strcmp(migration->direction, "down") != 0)
+			upg_steps_forget(migration->id, "down");
+		if (migration->state != UPG_STATE_RUNNING)
+			upg_ledger_move(migration, UPG_STATE_QUEUED, "down", upg_steps_order(cut, options));
+		upg_steps_write(migration->id, "down", script);
+		upg_worker_request(migration->id);
+		result->state = "queued";
+		return;
+	}
+
+	if (script->nsteps > 0)
+	{
+		*run = upg_run_create(name, "down", script);
+		if (options->lock_timeout >= 0)
+			(*run)->lock_timeout = options->lock_timeout;
+		if (options->lock_retries >= 0)
+			(*run)->lock_retries = options->lock_retries;
+		upg_run_step(*run, &script->steps[0]);
+	}
+	upg_ledger_rolled_back(migration, "given", result->started, script->nstatements,
+						   options->reason, options->upgrade);
+	attempt.migration = name;
+	attempt.direction = "down";
+	attempt.state = "succeeded";
+	attempt.started = result->started;
+	attempt.upgrade = options->upgrade;
+	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
+	upg_ledger_attempt(&attempt);
+	result->state = "rolled_back";
+}
+
+/*
+ * check_dependents
+ *		Refuse if something applied requires this one and stays.
+ */
+static void
+check_dependents(const char *name, List *batch)
+{
+	List	   *dependents = upg_ledger_dependents(name);
+	StringInfoData names;
+	ListCell   *lc;
+	int			n = 0;
+
+	initStringInfo(&names);
+	/* In a dry run, those that would have gone before are still there. */
+	foreach (lc, dependents)
+	{
+		if (name_in(batch, lfirst(lc)))
+			continue;
+		if (n++ < 10)
+			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
+							 (char *) lfirst(lc));
+	}
+	if (n > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_DEPENDENTS),
+				 errmsg_plural("%d applied migration requires \"%s\"",
+							   "%d applied migrations require \"%s\"", n, n, name),
+				 errdetail("Required by: %s.", names.data),
+				 errhint("Roll these back first, or give the option {\"cascade\": true}.")));
+}
+
+/*
+ * find_to_roll_back
+ *		The migration, if its state allows to roll it back.
+ */
+static UpgMigration *
+find_to_roll_back(const char *name)
+{
+	UpgMigration *migration = upg_ledger_find(name);
+
+	if (migration == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+				 errmsg("migration \"%s\" is not in the books", name),
+				 errhint("upg_status() lists what is.")));
+	switch (migration->state)
+	{
+		case UPG_STATE_APPLIED:
+		case UPG_STATE_PARTIAL:
+			return migration;
+		case UPG_STATE_QUEUED:
+		case UPG_STATE_RUNNING:
+			if (strcmp(migration->direction, "down") == 0)
+				return migration;
+			break;
+		default:
+			break;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+			 errmsg("migration \"%s\" cannot be rolled back, because it is not applied", name),
+			 errdetail("Its state is \"%s\".", upg_state_name(migration->state))));
+}
+
+static bool
+name_in(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach (lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
