@@ -66,4 +66,13 @@
 #define UPG_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
 #endif
 
+/* PostgreSQL 16 added the argument onlySummarizing. */
+#if PG_VERSION_NUM >= 160000
+#define upg_exec_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define upg_exec_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 #endif /* UPG_COMPAT_H */

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "audit.h"
 #include "compat.h"
 #include "upg.h"
 
@@ -35,6 +36,8 @@ void
 _PG_init(void)
 {
 	upg_guc_init();
+	/* first among the callbacks, hence last to be called at pre-commit */
+	upg_audit_init();
 }
 
 /*
