@@ -42,6 +42,7 @@ extern void upg_require_writable(const char *function);
 extern void upg_check_name(const char *name);
 extern void upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def);
 extern void upg_definition_options(UpgDefinition *def, UpgOptions *options);
+extern void upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result);
 extern void upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 							   ErrorData *edata, TimestampTz started, int64 upgrade,
 							   bool refused);

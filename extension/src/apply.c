@@ -70,7 +70,6 @@ static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult 
 static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
 static void check_requirements(UpgDefinition *def);
-static void check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result);
 static void queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 				  UpgScript *script, UpgCut *cut, UpgResult *result);
 static char *hex_of(const uint8 *sha256);
@@ -410,7 +409,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 					 errmsg("migration \"%s\" requires \"%s\", which is not applied", def->name,
 							(char *) linitial(missing)),
 					 errhint("Apply \"%s\" first.", (char *) linitial(missing))));
-		check_order(def, options, result);
+		upg_check_order(def, options, result);
 	}
 
 	if (purpose == PURPOSE_REGISTER)
@@ -616,11 +615,11 @@ check_requirements(UpgDefinition *def)
 }
 
 /*
- * check_order
+ * upg_check_order
  *		Does something that sorts later stand in the books as applied?
  */
-static void
-check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result)
+void
+upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result)
 {
 	char	   *later;
 

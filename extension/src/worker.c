@@ -198,7 +198,7 @@ start_worker(const WorkOrder *order, const char *name, BackgroundWorkerHandle **
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = handle != NULL ? MyProcPid : 0;
-	strlcpy(worker.bgw_library_name, "upg", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_library_name, "$libdir/upg", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, "upg_worker_main", sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, name, BGW_MAXLEN);
