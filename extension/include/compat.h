@@ -93,4 +93,13 @@ typedef enum UpgToken
 	UPG_TOKEN_LAST_FIXED = UPG_TOKEN_NOT_EQUALS
 } UpgToken;
 
+/* PostgreSQL 16 added the argument onlySummarizing. */
+#if PG_VERSION_NUM >= 160000
+#define upg_exec_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL, false)
+#else
+#define upg_exec_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
+#endif
+
 #endif /* UPG_COMPAT_H */

@@ -38,6 +38,7 @@ void
 _PG_init(void)
 {
 	upg_guc_init();
+	/* first, hence last to be called at pre-commit */
 	upg_audit_init();
 	upg_worker_init();
 	upg_session_init();
