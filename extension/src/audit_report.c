@@ -69,6 +69,8 @@ typedef struct ChainScan
 	Relation index;
 	Snapshot snapshot;
 	SysScanDesc scan;
+	MemoryContext scan_context;  /* the index code keeps what it allocates */
+	MemoryContext entry_context; /* strings of the entry read last */
 } ChainScan;
 
 PG_FUNCTION_INFO_V1(upg_audit_checkpoint);
@@ -89,6 +91,9 @@ chain_begin(ChainScan *chain, int64 from_seq)
 	chain->index =
 		index_open(upg_audit_relation_oid("audit_log_pkey", false), AccessShareLock);
 	chain->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	chain->scan_context = CurrentMemoryContext;
+	chain->entry_context = AllocSetContextCreate(CurrentMemoryContext, "upg audit entry",
+												 ALLOCSET_DEFAULT_SIZES);
 	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from_seq));
 	chain->scan =
 		systable_beginscan_ordered(chain->rel, chain->index, chain->snapshot, 1, &key);
@@ -96,26 +101,36 @@ chain_begin(ChainScan *chain, int64 from_seq)
 
 /*
  * chain_next
- *		Read the next entry into the current memory context.
+ *		Read the next entry; it lives until the next call.
  */
 static bool
 chain_next(ChainScan *chain, UpgAuditEntry *entry)
 {
+	MemoryContext old = MemoryContextSwitchTo(chain->scan_context);
 	HeapTuple tuple;
 
 	CHECK_FOR_INTERRUPTS();
 	tuple = systable_getnext_ordered(chain->scan, ForwardScanDirection);
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	upg_audit_read_entry(tuple, RelationGetDescr(chain->rel), entry);
-	return true;
+	MemoryContextReset(chain->entry_context);
+	if (HeapTupleIsValid(tuple))
+	{
+		MemoryContextSwitchTo(chain->entry_context);
+		upg_audit_read_entry(tuple, RelationGetDescr(chain->rel), entry);
+	}
+	MemoryContextSwitchTo(old);
+	return HeapTupleIsValid(tuple);
 }
 
+/*
+ * chain_end
+ *		End a walk.
+ */
 static void
 chain_end(ChainScan *chain)
 {
 	systable_endscan_ordered(chain->scan);
 	UnregisterSnapshot(chain->snapshot);
+	MemoryContextDelete(chain->entry_context);
 	index_close(chain->index, AccessShareLock);
 	table_close(chain->rel, AccessShareLock);
 }
@@ -336,8 +351,6 @@ upg_audit_verify(PG_FUNCTION_ARGS)
 	int64 first_bad = 0;
 	char *fault = NULL;
 	pg_cryptohash_ctx *ctx;
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext per_entry;
 	StringInfoData buf;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -345,7 +358,6 @@ upg_audit_verify(PG_FUNCTION_ARGS)
 
 	points = collect_checkpoints(given, &npoints);
 	initStringInfo(&buf);
-	per_entry = AllocSetContextCreate(caller, "upg audit verify", ALLOCSET_DEFAULT_SIZES);
 	chain_begin(&chain, PG_INT64_MIN);
 	ctx = upg_audit_hash_create();
 
@@ -353,7 +365,6 @@ upg_audit_verify(PG_FUNCTION_ARGS)
 	for (; fault == NULL && next < npoints && points[next].seq == 0; next++)
 		fault = checkpoint_fault(&points[next], -1, last_hash);
 
-	MemoryContextSwitchTo(per_entry);
 	while (chain_next(&chain, &entry))
 	{
 		entries++;
@@ -372,12 +383,8 @@ upg_audit_verify(PG_FUNCTION_ARGS)
 				if (fault == NULL)
 					agreed = last;
 			}
-			if (fault != NULL)
-				fault = MemoryContextStrdup(caller, fault);
 		}
-		MemoryContextReset(per_entry);
 	}
-	MemoryContextSwitchTo(caller);
 	upg_audit_hash_free(ctx);
 	chain_end(&chain);
 
@@ -526,7 +533,7 @@ upg_audit_export(PG_FUNCTION_ARGS)
 	bool csv = strcmp(format, "csv") == 0;
 	ChainScan chain;
 	UpgAuditEntry entry;
-	MemoryContext per_entry;
+	MemoryContext per_line;
 	MemoryContext old;
 	Datum value;
 	bool null = false;
@@ -538,8 +545,8 @@ upg_audit_export(PG_FUNCTION_ARGS)
 						errhint("Available formats are \"jsonl\" and \"csv\".")));
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	per_entry = AllocSetContextCreate(CurrentMemoryContext, "upg audit export",
-									  ALLOCSET_DEFAULT_SIZES);
+	per_line = AllocSetContextCreate(CurrentMemoryContext, "upg audit export",
+									 ALLOCSET_DEFAULT_SIZES);
 	if (csv)
 	{
 		value = CStringGetTextDatum(
@@ -549,7 +556,7 @@ upg_audit_export(PG_FUNCTION_ARGS)
 	}
 
 	chain_begin(&chain, from_seq);
-	old = MemoryContextSwitchTo(per_entry);
+	old = MemoryContextSwitchTo(per_line);
 	while (chain_next(&chain, &entry))
 	{
 		initStringInfo(&line);
@@ -559,7 +566,7 @@ upg_audit_export(PG_FUNCTION_ARGS)
 			entry_as_json(&line, &entry);
 		value = PointerGetDatum(cstring_to_text_with_len(line.data, line.len));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &null);
-		MemoryContextReset(per_entry);
+		MemoryContextReset(per_line);
 	}
 	MemoryContextSwitchTo(old);
 	chain_end(&chain);
