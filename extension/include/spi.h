@@ -36,6 +36,7 @@ typedef struct UpgBooks
 	Oid			user;
 	int			sec_context;
 	int			guc_level;
+	bool		snapshot;
 } UpgBooks;
 
 extern Oid	upg_books_owner(void);

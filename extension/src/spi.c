@@ -78,6 +78,11 @@ upg_books_open(UpgBooks *books)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
+	/* Between the statements of a worker there may be none. */
+	books->snapshot = !ActiveSnapshotSet();
+	if (books->snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+
 	GetUserIdAndSecContext(&books->user, &books->sec_context);
 	books->guc_level = NewGUCNestLevel();
 	SetUserIdAndSecContext(owner, books->sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -93,6 +98,8 @@ upg_books_close(UpgBooks *books)
 {
 	AtEOXact_GUC(false, books->guc_level);
 	SetUserIdAndSecContext(books->user, books->sec_context);
+	if (books->snapshot)
+		PopActiveSnapshot();
 	SPI_finish();
 }
 

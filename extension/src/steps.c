@@ -70,6 +70,7 @@ typedef struct Job
 } Job;
 
 static void abandon(int64 migration_id, ErrorData *edata);
+static void back_to_before_down(UpgMigration *migration);
 static Job *load_job(int64 migration_id);
 static void become_role(Job *job);
 static void parse_job(Job *job);
@@ -389,11 +390,23 @@ abandon(int64 migration_id, ErrorData *edata)
 		if (upg_steps_done(migration->id, migration->direction) > 0)
 			upg_ledger_move(migration, UPG_STATE_PARTIAL, NULL, NULL);
 		else if (strcmp(migration->direction, "down") == 0)
-			upg_ledger_move(migration, UPG_STATE_APPLIED, "up", NULL);
+			back_to_before_down(migration);
 		else
 			upg_ledger_move(migration, UPG_STATE_FAILED, NULL, NULL);
 	}
 	commit_transaction();
+}
+
+/*
+ * back_to_before_down
+ *		A rollback failed before any of its steps was done.
+ */
+static void
+back_to_before_down(UpgMigration *migration)
+{
+	bool		was_applied = migration->applied_order > 0;
+
+	upg_ledger_move(migration, was_applied ? UPG_STATE_APPLIED : UPG_STATE_PARTIAL, "up", NULL);
 }
 
 /*
@@ -916,7 +929,7 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 	if (done > 0 || open)
 		upg_ledger_move(job->migration, UPG_STATE_PARTIAL, NULL, NULL);
 	else if (job->down)
-		upg_ledger_move(job->migration, UPG_STATE_APPLIED, "up", NULL);
+		back_to_before_down(job->migration);
 	else
 		upg_ledger_move(job->migration, UPG_STATE_FAILED, NULL, NULL);
 	commit_transaction();
