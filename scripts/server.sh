@@ -61,6 +61,7 @@ start() {
     chmod 755 "$dir"
     if [ ! -s "$dir/data/PG_VERSION" ]; then
         [ "$(id -u)" != 0 ] || chown "$user" "$dir"
+        # shellcheck disable=SC2086 # several options
         as_owner "$bindir/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
             ${UPG_INITDB_OPTS:-} -N >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; die "initdb failed"; }
         {
