@@ -59,7 +59,7 @@ packages() {
         "libcjson-dev libssl-dev libxxhash-dev" ;;
     test) echo "postgresql-$major postgresql-$major-pgtap libcmocka-dev libipc-run-perl" \
         "pgbouncer procps" ;;
-    bench) echo "sqitch libdbd-pg-perl npm" ;;
+    bench) echo "sqitch libdbd-pg-perl npm time" ;;
     dev) echo "clang clang-format shellcheck codespell lcov valgrind" ;;
     matrix) echo "mmdebstrap" ;;
     *)
