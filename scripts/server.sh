@@ -12,7 +12,8 @@
 # everything the server must read is copied below DIR, hence the checkout itself
 # may be unreadable for that user.  NAME=VALUE pairs go into postgresql.conf.
 # PG_CONFIG chooses the server.  Environment: UPG_NO_STAGE=1 uses the installed
-# extension instead of a staged one.
+# extension instead of a staged one; UPG_POSTGRES names a program to start instead
+# of postgres itself (a wrapper for valgrind or a sanitizer).
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -61,6 +62,7 @@ start() {
     chmod 755 "$dir"
     if [ ! -s "$dir/data/PG_VERSION" ]; then
         [ "$(id -u)" != 0 ] || chown "$user" "$dir"
+        # shellcheck disable=SC2086 # several options
         as_owner "$bindir/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
             ${UPG_INITDB_OPTS:-} -N >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; die "initdb failed"; }
         {
@@ -76,7 +78,8 @@ start() {
         printf "%s = '%s'\n" "${setting%%=*}" "${setting#*=}"
     done > "$dir/extra.conf"
     chmod a+r "$dir/extra.conf"
-    as_owner "$bindir/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/server.log" start >"$dir/ctl.log" 2>&1 ||
+    as_owner "$bindir/pg_ctl" ${UPG_POSTGRES:+-p "$UPG_POSTGRES"} -D "$dir/data" -w \
+        -t "${PGCTLTIMEOUT:-60}" -l "$dir/server.log" start >"$dir/ctl.log" 2>&1 ||
         { cat "$dir/ctl.log" "$dir/server.log" >&2; die "the server did not start"; }
 }
 

@@ -1,0 +1,2 @@
+TRUNCATE account_owners;
+TRUNCATE customers RESTART IDENTITY;

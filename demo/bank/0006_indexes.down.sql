@@ -1,0 +1,2 @@
+DROP INDEX CONCURRENTLY account_owners_customer;
+DROP INDEX CONCURRENTLY pgbench_history_aid;

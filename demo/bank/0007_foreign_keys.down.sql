@@ -1,0 +1,3 @@
+ALTER TABLE pgbench_tellers DROP CONSTRAINT pgbench_tellers_branch_known;
+ALTER TABLE account_owners DROP CONSTRAINT account_owners_account_fk;
+ALTER TABLE account_owners DROP CONSTRAINT account_owners_customer_fk;

@@ -1,0 +1,2 @@
+DROP VIEW account_statement;
+DROP VIEW customer_balance;

@@ -1,0 +1,1 @@
+DROP FUNCTION transfer(integer, integer, integer);

@@ -1,0 +1,3 @@
+DROP TRIGGER overdraft ON pgbench_accounts;
+DROP FUNCTION note_overdraft();
+DROP TABLE overdraft_alerts;

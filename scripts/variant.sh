@@ -1,0 +1,111 @@
+#!/bin/sh
+# scripts/variant.sh asan|valgrind|coverage: tests on a specially built copy.
+#
+# The tree is copied to a new directory that the server's user can read and write,
+# built there with the variant's flags and tested there; the tree itself stays as
+# it is.  SUITES narrows the suites down, REGRESS and PROVE_TESTS work as ever.
+#   asan       command line and unit tests with ASan and UBSan, server module with UBSan
+#   valgrind   server under valgrind; errors count when upg is on their stack
+#   coverage   gcov; the report goes to coverage/, COVERAGE_MIN sets a floor in %
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+variant=${1:?usage: variant.sh asan|valgrind|coverage}
+PG_CONFIG=${PG_CONFIG:-pg_config}
+export PG_CONFIG
+postgres=$("$PG_CONFIG" --bindir)/postgres
+copy=$(mktemp -d /tmp/upg-variant.XXXXXX)
+trap 'rm -rf "$copy"' EXIT
+trap 'exit 130' INT TERM
+
+need() { command -v "$1" >/dev/null || { echo "variant.sh: $1 is missing: make deps SETS=dev" >&2; exit 1; }; }
+
+(cd "$top" && git ls-files --cached --others --exclude-standard |
+    while IFS= read -r file; do [ ! -f "$file" ] || echo "$file"; done | tar -cf - -T -) |
+    tar -xf - -C "$copy"
+cd "$copy"
+mkdir -m 1777 variant
+
+# A program that stands in for postgres; its lines come from standard input.
+wrapper() {
+    { echo '#!/bin/sh'; cat; } >variant/postgres
+    chmod 755 variant/postgres
+    UPG_POSTGRES=$copy/variant/postgres
+    PGCTLTIMEOUT=300
+    export UPG_POSTGRES PGCTLTIMEOUT
+}
+
+# shellcheck disable=SC2086
+case $variant in
+asan)
+    flags='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined'
+    make -s -C cli CFLAGS="$flags" LDFLAGS="-fsanitize=address,undefined" all
+    # Address errors of the module are valgrind's to find: a server that is not
+    # itself built with ASan cannot load it without a preloaded run-time library.
+    make -s -C extension COPT='-O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined' \
+        SHLIB_LINK=-fsanitize=undefined all
+    chmod -R a+rX .
+    UBSAN_OPTIONS=print_stacktrace=1
+    export UBSAN_OPTIONS
+    # What a program that ends anyway does not free is no finding.
+    ASAN_OPTIONS=detect_leaks=0 CFLAGS="$flags" LDFLAGS="-fsanitize=address,undefined" \
+        test/run-suites.sh ${SUITES:-unit regress e2e}
+    ;;
+valgrind)
+    need valgrind
+    make -s -C extension COPT='-O1 -g' all
+    chmod -R a+rX .
+    wrapper <<END
+exec valgrind --quiet --trace-children=yes --leak-check=no --error-limit=no \\
+    --num-callers=30 --log-file="$copy/variant/valgrind.%p" "$postgres" "\$@"
+END
+    status=0
+    test/run-suites.sh ${SUITES:-regress} || status=1
+    # The server's own errors (padding written to files) are not ours to judge.
+    ours=$(cat variant/valgrind.* 2>/dev/null | perl -e '
+        my (%block, $n);
+        while (<STDIN>) {
+            my ($pid, $text) = /^==(\d+)== ?(.*)/ or next;
+            if ($text =~ /^\s*$/) {
+                if (($block{$pid} // "") =~ /upg\.so/) { print "$block{$pid}\n"; $n++; }
+                $block{$pid} = "";
+            } else { $block{$pid} .= "$text\n"; }
+        }
+        foreach (grep { /upg\.so/ } values %block) { print "$_\n"; }')
+    if [ -n "$ours" ]; then
+        printf '%s\n' "$ours"
+        echo "valgrind: errors with upg on the stack"
+        status=1
+    else
+        echo "valgrind: no error with upg on the stack"
+    fi
+    exit $status
+    ;;
+coverage)
+    need lcov
+    make -s -C cli CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage all
+    make -s -C extension COPT='-O0 --coverage' SHLIB_LINK=--coverage all
+    chmod -R a+rwX .
+    status=0
+    CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage \
+        test/run-suites.sh ${SUITES:-unit regress isolation pgtap e2e} || status=1
+    rm -rf "$top/coverage"
+    mkdir "$top/coverage"
+    lcov --quiet --capture --directory extension --directory cli --output-file coverage.info
+    lcov --quiet --extract coverage.info "$copy/extension/*" "$copy/cli/src/*" \
+        --output-file "$top/coverage/coverage.info"
+    genhtml --quiet --output-directory "$top/coverage/html" "$top/coverage/coverage.info"
+    for part in extension cli; do
+        lcov --quiet --extract "$top/coverage/coverage.info" "$copy/$part/*" --output-file part.info
+        lcov --list part.info | sed -n "s,^ *\([a-z_/]*\.[ch]\) *|,$part/src/\1 ,p; /Total/p"
+    done
+    percent=$(lcov --summary "$top/coverage/coverage.info" 2>&1 | sed -n 's/.*lines\.*: \([0-9.]*\)%.*/\1/p')
+    echo "line coverage: $percent % (coverage/html/index.html)"
+    [ -z "${COVERAGE_MIN:-}" ] || awk "BEGIN { exit !($percent >= $COVERAGE_MIN) }" || status=1
+    exit $status
+    ;;
+*)
+    echo "variant.sh: unrecognized variant \"$variant\" (asan, valgrind, coverage)" >&2
+    exit 2
+    ;;
+esac
