@@ -23,11 +23,15 @@
 static const UpgColumn status_columns[] = {
 	{"state", "state"},   {"migration", "migration"}, {"applied_at", "applied at"},
 	{"applied_by", "by"}, {"undo", "way back"},       {NULL, NULL}};
-static const UpgColumn history_columns[] = {
-	{"at", "at"},           {"direction", "direction"},
-	{"state", "state"},     {"migration", "migration"},
-	{"line", "line"},       {"sqlstate", "sqlstate"},
-	{"message", "message"}, {NULL, NULL}};
+static const UpgColumn history_columns[] = {{"at", "at"},
+											{"direction", "direction"},
+											{"state", "state"},
+											{"migration", "migration"},
+											{"name", "migration"},
+											{"line", "line"},
+											{"sqlstate", "sqlstate"},
+											{"message", "message"},
+											{NULL, NULL}};
 static const UpgColumn progress_columns[] = {{"migration", "migration"},
 											 {"direction", "direction"},
 											 {"state", "state"},
