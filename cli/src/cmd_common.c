@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ *
+ * cmd_common.c
+ *		What the commands share: connecting, opening the directory, asking.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/cmd_common.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "exit_codes.h"
+#include "fsutil.h"
+#include "log.h"
+
+#define STREAM_ABOVE ((int64_t) 16 * 1024 * 1024)
+
+/*
+ * ctx_arg
+ *		An argument, or NULL.
+ */
+const char *
+ctx_arg(const UpgContext *ctx, int i)
+{
+	return i < ctx->args.count ? ctx->args.items[i] : NULL;
+}
+
+/*
+ * ctx_connect
+ *		Connect with the options given; "handshake": the versions must agree.
+ */
+bool
+ctx_connect(UpgContext *ctx, bool handshake)
+{
+	UpgConnParams params;
+
+	memset(&params, 0, sizeof(params));
+	params.dbname = opt_get(ctx, OPT_DBNAME);
+	if (params.dbname == NULL && getenv("PGDATABASE") == NULL &&
+		getenv("PGSERVICE") == NULL)
+		params.dbname = getenv("DATABASE_URL");
+	params.host = opt_get(ctx, OPT_HOST);
+	params.port = opt_get(ctx, OPT_PORT);
+	params.user = opt_get(ctx, OPT_USERNAME);
+	params.password = opt_on(ctx, OPT_PASSWORD)      ? 1
+					  : opt_on(ctx, OPT_NO_PASSWORD) ? -1
+													 : 0;
+	params.deadline = ctx->deadline;
+	ctx->conn = conn_open(&params);
+	return ctx->conn != NULL && (!handshake || conn_handshake(ctx->conn));
+}
+
+/*
+ * ctx_open_source
+ *		Read the directory named by an argument, or the default one.
+ */
+bool
+ctx_open_source(UpgContext *ctx, int arg)
+{
+	const char *dir = ctx_arg(ctx, arg);
+	int64_t above;
+
+	if (!config_number(ctx, OPT_STREAM_ABOVE, false, STREAM_ABOVE, &above))
+		return false;
+	if (dir == NULL)
+		dir = getenv("UPG_DIR");
+	if (dir == NULL || dir[0] == '\0')
+		dir = vars_get(&ctx->config, "dir");
+	if (dir == NULL)
+		dir = fs_is_dir("migrations") ? "migrations" : ".";
+	ctx->source = source_open(dir, opt_get(ctx, OPT_LAYOUT), &ctx->vars, above);
+	if (ctx->source == NULL)
+		return false;
+	log_verbose("directory \"%s\": %d migrations, layout %s (%s)", dir,
+				ctx->source->count, ctx->source->layout, ctx->source->layout_text);
+	for (int i = 0; i < ctx->source->warnings.count; i++)
+		log_warning("%s", ctx->source->warnings.items[i]);
+	return true;
+}
+
+/*
+ * ctx_confirm
+ *		Ask on a terminal; --yes, or no terminal to ask on: go on.
+ *
+ * Without a terminal nobody can answer, and scripts must not hang.
+ */
+bool
+ctx_confirm(UpgContext *ctx, const char *question)
+{
+	char answer[16];
+
+	if (opt_on(ctx, OPT_YES) || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return true;
+	fprintf(stderr, "%s [y/N] ", question);
+	fflush(stderr);
+	if (fgets(answer, sizeof(answer), stdin) != NULL &&
+		(answer[0] == 'y' || answer[0] == 'Y'))
+		return true;
+	if (upg_interrupted != 0)
+		return err_set(128 + upg_interrupted, "UPG-2020", "interrupted");
+	err_set(UPG_EXIT_FAILED, "UPG-2023", "not confirmed");
+	err_why("Nothing was changed.");
+	err_fix("Answer with y, or give --yes.");
+	return false;
+}

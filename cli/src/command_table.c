@@ -1,0 +1,268 @@
+/*-------------------------------------------------------------------------
+ *
+ * command_table.c
+ *		The table of commands and options.
+ * 
+ *  Help, the man page, the shell completions and docs/cli-reference.md are made from
+ *  this file; nothing of them is written by hand.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/command_table.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <string.h>
+
+#include "command.h"
+
+const UpgOption upg_options[] = {
+	{OPT_DBNAME, 'd', "dbname", "DBNAME", "database, connection string or URI", NULL,
+	 false},
+	{OPT_HOST, 'h', "host", "HOST", "server host or socket directory", NULL, false},
+	{OPT_PORT, 'p', "port", "PORT", "server port", NULL, false},
+	{OPT_USERNAME, 'U', "username", "USER", "role to connect as", NULL, false},
+	{OPT_NO_PASSWORD, 'w', "no-password", NULL, "never ask for a password", NULL, false},
+	{OPT_PASSWORD, 'W', "password", NULL, "ask for a password before connecting", NULL,
+	 false},
+	{OPT_JSON, '\0', "json", NULL, "print the result as JSON", NULL, false},
+	{OPT_QUIET, 'q', "quiet", NULL, "print only results, warnings and errors", NULL,
+	 false},
+	{OPT_VERBOSE, 'v', "verbose", NULL, "say more; may be repeated", NULL, false},
+	{OPT_HELP, '?', "help", NULL, "show this help, then exit", NULL, false},
+	{OPT_ALL, '\0', "all", NULL, "take back every applied migration", NULL, false},
+	{OPT_CASCADE, '\0', "cascade", NULL, "take back what depends on it, too", NULL,
+	 false},
+	{OPT_CHECKPOINT, '\0', "checkpoint", "FILE", "compare with a checkpoint kept in FILE",
+	 NULL, false},
+	{OPT_DETAILED_EXITCODE, '\0', "detailed-exitcode", NULL,
+	 "exit with 10 when there is something to do", NULL, false},
+	{OPT_DOWN, '\0', "down", NULL, "show the way back", NULL, false},
+	{OPT_DRY_RUN, 'n', "dry-run", NULL, "show what would be done, change nothing", NULL,
+	 false},
+	{OPT_FORMAT, '\0', "format", "FORMAT", "jsonl (default) or csv", "jsonl|csv", false},
+	{OPT_FROM, '\0', "from", "SEQ", "first entry (default: 1)", NULL, false},
+	{OPT_INTERVAL, '\0', "interval", "TIME", "time between two looks (default: 2s)", NULL,
+	 false},
+	{OPT_LAYOUT, '\0', "layout", "LAYOUT", "layout of the directory (default: detected)",
+	 "plain|updown|dodo|dbmate|goose|sql-migrate|node-pg-migrate|flyway|sqitch|prisma|"
+	 "folder|"
+	 "graphile|liquibase",
+	 false},
+	{OPT_LIMIT, '\0', "limit", "ROWS", "at most so many rows (default: 100)", NULL,
+	 false},
+	{OPT_LOCK_TIMEOUT, '\0', "lock-timeout", "TIME",
+	 "give up a lock after TIME and try again (default: the server's upg.lock_timeout)",
+	 NULL, false},
+	{OPT_MARK, '\0', "mark", "STATE", "applied or absent", "applied|absent", false},
+	{OPT_MARKDOWN, '\0', "markdown", NULL, "print the reference as Markdown", NULL, true},
+	{OPT_MAN, '\0', "man", NULL, "print the man page", NULL, true},
+	{OPT_NAME, '\0', "name", "NAME", "name of the migration (default: from the file)",
+	 NULL, false},
+	{OPT_NO_WAIT, '\0', "no-wait", NULL, "do not wait for others or for background work",
+	 NULL, false},
+	{OPT_NOTE, '\0', "note", "TEXT", "note kept with the checkpoint", NULL, false},
+	{OPT_ON_FAIL, '\0', "on-fail", "ACTION",
+	 "stop (default), or rollback: take back what this run applied", "stop|rollback",
+	 false},
+	{OPT_OUT_OF_ORDER, '\0', "out-of-order", "POLICY",
+	 "files that come before applied ones: warn (default), allow or refuse",
+	 "warn|allow|refuse", false},
+	{OPT_REASON, '\0', "reason", "TEXT", "why; kept in the audit trail", NULL, false},
+	{OPT_RELEASE, '\0', "release", "VERSION", "name the version that this run reaches",
+	 NULL, false},
+	{OPT_REQUIRES, '\0', "requires", "NAME",
+	 "a migration that must be applied before; repeatable", NULL, false},
+	{OPT_SCHEMA, '\0', "schema", "SCHEMA", "schema for the functions (default: public)",
+	 NULL, false},
+	{OPT_SET, '\0', "set", "NAME=VALUE", "set a variable of the scripts; repeatable",
+	 NULL, false},
+	{OPT_STREAM_ABOVE, '\0', "stream-above", "SIZE",
+	 "stream files larger than SIZE instead of storing them (default: 16MB)", NULL,
+	 false},
+	{OPT_TIMEOUT, '\0', "timeout", "TIME", "give up after TIME (default: never)", NULL,
+	 false},
+	{OPT_TO, '\0', "to", "NAME", "stop after this migration; with down: keep this one",
+	 NULL, false},
+	{OPT_UPDATE, '\0', "update", NULL, "bring an older install script to this version",
+	 NULL, false},
+	{OPT_WATCH, '\0', "watch", NULL, "show it again and again until interrupted", NULL,
+	 false},
+	{OPT_YES, 'y', "yes", NULL, "do not ask", NULL, false},
+	{OPT_END, '\0', NULL, NULL, NULL, NULL, false}};
+
+#define DIR_OPTIONS OPT_LAYOUT, OPT_SET, OPT_STREAM_ABOVE
+#define RUN_OPTIONS OPT_NO_WAIT, OPT_TIMEOUT, OPT_LOCK_TIMEOUT
+
+static const unsigned char none[] = {OPT_END};
+static const unsigned char for_init[] = {OPT_SCHEMA, OPT_UPDATE, OPT_DRY_RUN, OPT_END};
+static const unsigned char for_up[] = {OPT_TO,      OPT_DRY_RUN,      OPT_RELEASE,
+									   OPT_ON_FAIL, OPT_OUT_OF_ORDER, DIR_OPTIONS,
+									   RUN_OPTIONS, OPT_END};
+static const unsigned char for_down[] = {OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,
+										 OPT_REASON, OPT_YES, RUN_OPTIONS, OPT_END};
+static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
+										   OPT_TIMEOUT, OPT_END};
+static const unsigned char for_plan[] = {
+	OPT_TO, OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_apply[] = {
+	OPT_NAME, OPT_REQUIRES, OPT_DRY_RUN, OPT_SET, OPT_STREAM_ABOVE, RUN_OPTIONS, OPT_END};
+static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
+											 OPT_TIMEOUT, OPT_END};
+static const unsigned char for_adopt[] = {OPT_TO,      OPT_DRY_RUN, OPT_YES,
+										  DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
+static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
+static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
+											 OPT_END};
+static const unsigned char for_show[] = {OPT_DOWN, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_repair[] = {OPT_MARK, OPT_REASON,  OPT_DRY_RUN,
+										   OPT_YES,  OPT_TIMEOUT, OPT_END};
+static const unsigned char for_verify[] = {OPT_CHECKPOINT, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_export[] = {OPT_FORMAT, OPT_FROM, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_checkpoint[] = {OPT_NOTE, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_help[] = {OPT_MARKDOWN, OPT_MAN, OPT_END};
+
+#define END_OF_SET                                                         \
+	{                                                                      \
+		NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, false, NULL, NULL, false \
+	}
+
+static const UpgCommand audit_commands[] = {
+	{"verify", NULL, "", "check the hash chain of the audit trail",
+	 "Recomputes the chain. With --checkpoint it also finds a trail that was cut or "
+	 "rewritten as a "
+	 "whole, by comparing with a checkpoint kept elsewhere.",
+	 for_verify, 0, 0, true, cmd_audit_verify, NULL, false},
+	{"export", NULL, "", "print the audit trail",
+	 "Prints one entry a line, as JSON Lines or CSV, so that it can be kept and verified "
+	 "elsewhere.",
+	 for_export, 0, 0, true, cmd_audit_export, NULL, false},
+	{"checkpoint", NULL, "", "make a checkpoint to keep elsewhere",
+	 "Prints a checkpoint of the trail as JSON. Keep it where nobody who can change the "
+	 "database "
+	 "can change it.",
+	 for_checkpoint, 0, 0, true, cmd_audit_checkpoint, NULL, false},
+	END_OF_SET};
+
+static const UpgCommand lock_commands[] = {
+	{"show", NULL, "", "who holds or waits for what upg locks",
+	 "Lists the objects that running migrations have locked against each other.",
+	 for_timeout, 0, 0, true, cmd_lock_show, NULL, false},
+	END_OF_SET};
+
+const UpgCommand upg_commands[] = {
+	{"init", NULL, "", "install the extension in the database",
+	 "Creates extension upg in the database, or says that it is there. With --update it "
+	 "brings an "
+	 "older install script to this program's version.",
+	 for_init, 0, 0, true, cmd_init, NULL, false},
+	{"up", "execute", "[DIR]", "apply the migrations of a directory",
+	 "Applies what is not applied yet, in order, each migration in a transaction of its "
+	 "own. What "
+	 "was applied stays when a later one fails, unless --on-fail=rollback is given. DIR "
+	 "defaults "
+	 "to UPG_DIR, else to \"migrations\", else to the current directory.",
+	 for_up, 0, 1, true, cmd_up, NULL, false},
+	{"down", "rollback", "[NAME]", "take migrations back",
+	 "Takes back the latest migration, or NAME, or with --to everything applied after "
+	 "that one, "
+	 "or with --all everything; the latest first, each in a transaction of its own.",
+	 for_down, 0, 1, true, cmd_down, NULL, false},
+	{"status", NULL, "[DIR]", "what is applied and what is pending",
+	 "Compares the directory, if there is one, with the ledger.", for_status, 0, 1, true,
+	 cmd_status, NULL, false},
+	{"plan", NULL, "[DIR]", "what \"upg up\" would do",
+	 "Shows the pending migrations in order, with their statements and steps, and "
+	 "whether each "
+	 "runs in one transaction. Nothing is changed.",
+	 for_plan, 0, 1, true, cmd_plan, NULL, false},
+	{"check", NULL, "DIR", "read all files of a directory and find faults",
+	 "Reads every script, up and down, with the scanner and the server's parser, and "
+	 "checks order, "
+	 "names and dependencies. Nothing is changed.",
+	 for_check, 1, 1, true, cmd_check, NULL, false},
+	{"history", NULL, "[NAME]", "all that ever ran, failures too",
+	 "Lists attempts, newest first, with the statement and the error of those that "
+	 "failed.",
+	 for_history, 0, 1, true, cmd_history, NULL, false},
+	{"apply", NULL, "FILE", "apply a single file",
+	 "Applies one file. A file NAME.up.sql takes its way back from NAME.down.sql beside "
+	 "it.",
+	 for_apply, 1, 1, true, cmd_apply, NULL, false},
+	{"register", NULL, "DIR",
+	 "record the migrations of a directory without applying them",
+	 "Stores the scripts in the ledger, so that they can be planned and applied by SQL "
+	 "alone.",
+	 for_register, 1, 1, true, cmd_register, NULL, false},
+	{"adopt", "baseline", "DIR", "record migrations as applied without running them",
+	 "For a database that already has them. Records every migration of the directory up "
+	 "to and "
+	 "with --to NAME as applied.",
+	 for_adopt, 1, 1, true, cmd_adopt, NULL, false},
+	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
+	 "Writes empty files in the layout of the directory, named by the time of day or the "
+	 "next "
+	 "number.",
+	 for_new, 1, 2, false, cmd_new, NULL, false},
+	{"wait", NULL, "NAME", "wait until a migration is settled",
+	 "Waits for a migration that a background worker runs. Exit code 0 if it is applied.",
+	 for_timeout, 1, 1, true, cmd_wait, NULL, false},
+	{"progress", NULL, "", "what is running now",
+	 "Lists migrations that are being worked on.", for_progress, 0, 0, true, cmd_progress,
+	 NULL, false},
+	{"show", NULL, "NAME", "everything about one migration",
+	 "Shows state, checksums and dependencies; with --down the SQL that would take it "
+	 "back.",
+	 for_show, 1, 1, true, cmd_show, NULL, false},
+	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
+	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
+	 for_repair, 1, 1, true, cmd_repair, NULL, false},
+	{"audit", NULL, "COMMAND", "the audit trail",
+	 "The hash-chained record of every action.", none, 0, 0, false, NULL, audit_commands,
+	 false},
+	{"lock", NULL, "COMMAND", "locks between migrations",
+	 "What runs keep each other from.", none, 0, 0, false, NULL, lock_commands, false},
+	{"version", NULL, "", "versions of program, library and install script",
+	 "Shows the program's version and, if the database can be reached, the server's.",
+	 none, 0, 0, true, cmd_version, NULL, false},
+	{"completion", NULL, "SHELL", "print a completion script for bash, zsh or fish",
+	 "For bash: source <(upg completion bash).", none, 1, 1, false, cmd_completion, NULL,
+	 false},
+	{"help", NULL, "[TOPIC]", "help on a command or a topic",
+	 "Topics: exit-status, layouts, environment, errors.", for_help, 0, 2, false,
+	 cmd_help, NULL, false},
+	END_OF_SET};
+
+/*
+ * option_by_id
+ *		The entry of an option.
+ */
+const UpgOption *
+option_by_id(int id)
+{
+	for (const UpgOption *option = upg_options; option->name != NULL; option++)
+		if ((int) option->id == id)
+			return option;
+	return NULL;
+}
+
+/*
+ * command_has_option
+ *		May this option be given to this command?
+ */
+bool
+command_has_option(const UpgCommand *command, int id)
+{
+	if (id == OPT_JSON || id == OPT_QUIET || id == OPT_VERBOSE || id == OPT_HELP)
+		return true;
+	if (id >= OPT_DBNAME && id <= OPT_PASSWORD)
+		return command->connect;
+	for (const unsigned char *p = command->options; *p != OPT_END; p++)
+		if (*p == id)
+			return true;
+	return false;
+}

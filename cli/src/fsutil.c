@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * fsutil.c
+ *		Files and directories.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/fsutil.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exit_codes.h"
+#include "fsutil.h"
+#include "log.h"
+
+/*
+ * compare_items
+ *		qsort callback: natural order of names.
+ */
+static int
+compare_items(const void *a, const void *b)
+{
+	return natural_compare(((const UpgDirItem *) a)->name,
+						   ((const UpgDirItem *) b)->name);
+}
+
+/*
+ * fs_list
+ *		Read a directory; false with the error set.
+ */
+bool
+fs_list(UpgArena *arena, const char *path, UpgDir *dir)
+{
+	DIR *handle = opendir(path);
+	struct dirent *item;
+
+	memset(dir, 0, sizeof(*dir));
+	if (handle == NULL)
+	{
+		int saved = errno;
+
+		err_set(UPG_EXIT_USAGE, "UPG-2005", "could not open directory \"%s\": %s", path,
+				strerror(saved));
+		err_where("%s", path);
+		if (saved == ENOTDIR)
+			err_fix(
+				"Give a directory; a single file is applied with \"upg apply FILE\".");
+		else if (saved == ENOENT)
+			err_fix("Give the directory of the migrations, or set UPG_DIR.");
+		return false;
+	}
+	for (;;)
+	{
+		UpgDirItem *slot;
+		struct stat st;
+
+		errno = 0;
+		item = readdir(handle);
+		if (item == NULL)
+			break;
+		if (item->d_name[0] == '.')
+			continue;
+		if (dir->count == dir->cap)
+		{
+			dir->cap = dir->cap ? dir->cap * 2 : 64;
+			dir->items = xrealloc(dir->items, (size_t) dir->cap * sizeof(UpgDirItem));
+		}
+		slot = &dir->items[dir->count++];
+		slot->name = arena_strdup(arena, item->d_name);
+		if (item->d_type == DT_REG || item->d_type == DT_DIR)
+			slot->is_dir = item->d_type == DT_DIR;
+		else
+			slot->is_dir =
+				fstatat(dirfd(handle), item->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+	}
+	if (errno != 0)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2005", "could not read directory \"%s\": %s", path,
+				strerror(errno));
+		closedir(handle);
+		fs_list_free(dir);
+		return false;
+	}
+	closedir(handle);
+	if (dir->count > 1)
+		qsort(dir->items, (size_t) dir->count, sizeof(UpgDirItem), compare_items);
+	return true;
+}
+
+/*
+ * fs_list_free
+ *		Give the list back; the names live in the arena.
+ */
+void
+fs_list_free(UpgDir *dir)
+{
+	free(dir->items);
+	memset(dir, 0, sizeof(*dir));
+}
+
+/*
+ * fs_has
+ *		Does the directory hold this name?
+ */
+bool
+fs_has(const UpgDir *dir, const char *name)
+{
+	for (int i = 0; i < dir->count; i++)
+		if (strcmp(dir->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * fs_read
+ *		Append at most "limit" bytes of a file; false with the error set.
+ */
+bool
+fs_read(const char *path, UpgBuf *out, size_t limit)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t got;
+
+	if (fd < 0)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2005", "could not open file \"%s\": %s", path,
+				strerror(errno));
+		err_where("%s", path);
+		return false;
+	}
+	while (limit > 0)
+	{
+		size_t want = limit < 65536 ? limit : 65536;
+
+		buf_reserve(out, want);
+		got = read(fd, out->data + out->len, want);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+		{
+			err_set(UPG_EXIT_USAGE, "UPG-2005", "could not read file \"%s\": %s", path,
+					strerror(errno));
+			err_where("%s", path);
+			close(fd);
+			return false;
+		}
+		if (got == 0)
+			break;
+		out->len += (size_t) got;
+		out->data[out->len] = '\0';
+		limit -= (size_t) got;
+	}
+	close(fd);
+	return true;
+}
+
+/* fs_is_file, fs_is_dir: what a path is, symbolic links followed. */
+bool
+fs_is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool
+fs_is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}

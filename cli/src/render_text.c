@@ -1,0 +1,232 @@
+/*-------------------------------------------------------------------------
+ *
+ * render_text.c
+ *		Printing results as text; the only writer of stdout.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/render_text.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit_codes.h"
+#include "log.h"
+#include "render.h"
+
+static bool started = false;
+
+/*
+ * render_start
+ *		Begin the output of a command.
+ */
+void
+render_start(UpgContext *ctx)
+{
+	if (started)
+		return;
+	started = true;
+	if (ctx->json)
+		render_json_start(ctx);
+}
+
+/*
+ * render_raw
+ *		Bytes as they are.  Errors are found by render_finish().
+ */
+void
+render_raw(const char *text, size_t len)
+{
+	fwrite(text, 1, len, stdout);
+}
+
+/*
+ * put_safe
+ *		Text to stdout; control bytes but newline and tab as \xNN.
+ */
+static void
+put_safe(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+	{
+		if ((*p < 32 && *p != '\n' && *p != '\t') || *p == 127)
+			printf("\\x%02x", *p);
+		else
+			putchar(*p);
+	}
+}
+
+/*
+ * render_text
+ *		Text for people; nothing with --json.
+ */
+void
+render_text(const UpgContext *ctx, const char *fmt, ...)
+{
+	va_list args;
+	UpgBuf buf;
+
+	if (ctx->json)
+		return;
+	buf_init(&buf);
+	va_start(args, fmt);
+	buf_vprintf(&buf, fmt, args);
+	va_end(args);
+	put_safe(buf.data);
+	buf_free(&buf);
+}
+
+/*
+ * width_of
+ *		Number of characters of a cell: up to its first line end.
+ */
+static int
+width_of(const char *text)
+{
+	int n = 0;
+
+	for (; *text && *text != '\n'; text++)
+		if (((unsigned char) *text & 0xC0) != 0x80)
+			n++;
+	return n;
+}
+
+/*
+ * cell
+ *		A value for people: NULL is empty, booleans are words, text is one line.
+ */
+static const char *
+cell(const UpgContext *ctx, const UpgRows *rows, int row, int col)
+{
+	const char *value = rows_get(rows, row, col);
+	size_t line;
+
+	if (value == NULL)
+		return "";
+	if (rows_type(rows, col) == 'b')
+		return value[0] == 't' ? "yes" : "no";
+	if (rows_type(rows, col) == 'a' && value[0] == '{')
+		return strlen(value) <= 2
+				   ? ""
+				   : arena_strndup(ctx->arena, value + 1, strlen(value) - 2);
+	line = strcspn(value, "\n");
+	if (value[line] != '\0')
+		return arena_printf(ctx->arena, "%.*s ...", (int) line, value);
+	return value;
+}
+
+/*
+ * render_rows
+ *		A table: aligned columns for people, all columns as objects with --json.
+ */
+void
+render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
+			const UpgColumn *columns)
+{
+	int widths[24];
+	int cols[24];
+	int n = 0;
+
+	if (ctx->json)
+	{
+		render_json_rows(rows, key);
+		return;
+	}
+	for (const UpgColumn *c = columns; c->name != NULL && n < 24; c++)
+	{
+		int col = rows_column(rows, c->name);
+
+		if (col < 0 || c->title == NULL)
+			continue;
+		cols[n] = col;
+		widths[n] = width_of(c->title);
+		for (int row = 0; row < rows_count(rows); row++)
+		{
+			int w = width_of(cell(ctx, rows, row, col));
+
+			if (w > widths[n])
+				widths[n] = w;
+		}
+		if (widths[n] > 60)
+			widths[n] = 60;
+		n++;
+	}
+	for (int row = -1; row < rows_count(rows); row++)
+	{
+		int k = 0;
+
+		for (const UpgColumn *c = columns; c->name != NULL && k < n; c++)
+		{
+			const char *value;
+
+			if (c->title == NULL || rows_column(rows, c->name) < 0)
+				continue;
+			value = row < 0 ? c->title : cell(ctx, rows, row, cols[k]);
+			put_safe(value);
+			if (k < n - 1)
+				printf("%*s",
+					   widths[k] - width_of(value) > 0 ? widths[k] - width_of(value) + 2
+													   : 2,
+					   "");
+			k++;
+		}
+		putchar('\n');
+	}
+}
+
+/*
+ * render_outcome
+ *		A line for one migration.
+ */
+void
+render_outcome(const UpgContext *ctx, const UpgOutcome *outcome)
+{
+	bool colour;
+
+	log_progress_end();
+	if (ctx->json)
+	{
+		render_json_outcome(outcome);
+		return;
+	}
+	colour = log_colour(STDOUT_FILENO);
+	printf("%s%-11s%s ", colour ? "\033[32m" : "", outcome->state,
+		   colour ? "\033[0m" : "");
+	put_safe(outcome->name);
+	if (outcome->ms > 0)
+		printf("  %.0f ms", outcome->ms);
+	if (outcome->steps > 1)
+		printf("  %lld steps", (long long) outcome->steps);
+	if (outcome->note != NULL)
+	{
+		fputs("  ", stdout);
+		put_safe(outcome->note);
+	}
+	putchar('\n');
+}
+
+/*
+ * render_finish
+ *		End the output; false if it could not be written (the error is set).
+ */
+bool
+render_finish(const UpgContext *ctx, int exit_code)
+{
+	if (ctx->json && started)
+		render_json_finish(ctx, exit_code);
+	errno = 0;
+	if (fflush(stdout) != 0 || ferror(stdout))
+	{
+		err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write the output: %s",
+				strerror(errno));
+		err_why("What was done stays done; only the report is incomplete.");
+		err_next("upg status");
+		return false;
+	}
+	return true;
+}

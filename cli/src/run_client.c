@@ -1,0 +1,412 @@
+/*-------------------------------------------------------------------------
+ *
+ * run_client.c
+ *		Scripts that the client must drive: COPY data and very large files.
+ * 
+ *  BEGIN; upg_begin(); the statements; upg_finish(); COMMIT.  The books are the same
+ *  as for any other migration and commit with it.  Only the statement at hand is in
+ *  memory.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/run_client.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "exit_codes.h"
+#include "log.h"
+#include "run.h"
+
+typedef enum StatementKind
+{
+	STMT_PLAIN,
+	STMT_BEGIN,
+	STMT_COMMIT,
+	STMT_CONTROL,       /* other transaction control */
+	STMT_NO_TRANSACTION /* cannot run in a transaction block */
+} StatementKind;
+
+/*
+ * next_word
+ *		The next word of a statement in lower case; comments are passed over.
+ */
+static const char *
+next_word(const char *p, char *word, size_t size)
+{
+	size_t n = 0;
+
+	for (;;)
+	{
+		p += strspn(p, " \t\r\n\f\v(");
+		if (p[0] == '-' && p[1] == '-')
+			p += strcspn(p, "\n");
+		else if (p[0] == '/' && p[1] == '*')
+		{
+			const char *end = strstr(p + 2, "*/");
+
+			p = end ? end + 2 : p + strlen(p);
+		}
+		else
+			break;
+	}
+	while ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' ||
+		   (*p >= '0' && *p <= '9'))
+	{
+		if (n < size - 1)
+			word[n++] = (char) (*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+		p++;
+	}
+	word[n] = '\0';
+	if (n == 0 && *p)
+		p++;
+	return p;
+}
+
+/*
+ * classify
+ *		What a statement means for the transaction that it is to run in.
+ */
+static StatementKind
+classify(const char *statement)
+{
+	char w[4][24];
+	const char *p = statement;
+	bool concurrently = false;
+
+	for (int i = 0; i < 4; i++)
+		p = next_word(p, w[i], sizeof(w[i]));
+	for (int i = 0; i < 4; i++)
+		concurrently |= strcmp(w[i], "concurrently") == 0;
+	if (strcmp(w[0], "begin") == 0 ||
+		(strcmp(w[0], "start") == 0 && strcmp(w[1], "transaction") == 0))
+		return STMT_BEGIN;
+	if (strcmp(w[0], "commit") == 0 || strcmp(w[0], "end") == 0)
+		return strcmp(w[1], "prepared") == 0 ? STMT_CONTROL : STMT_COMMIT;
+	if (strcmp(w[0], "rollback") == 0 && strcmp(w[1], "to") != 0)
+		return STMT_CONTROL;
+	if (strcmp(w[0], "abort") == 0 ||
+		(strcmp(w[0], "prepare") == 0 && strcmp(w[1], "transaction") == 0))
+		return STMT_CONTROL;
+	if (strcmp(w[0], "vacuum") == 0 ||
+		(strcmp(w[0], "alter") == 0 && strcmp(w[1], "system") == 0))
+		return STMT_NO_TRANSACTION;
+	if ((strcmp(w[0], "create") == 0 || strcmp(w[0], "drop") == 0) &&
+		(strcmp(w[1], "database") == 0 || strcmp(w[1], "tablespace") == 0 ||
+		 strcmp(w[1], "subscription") == 0))
+		return STMT_NO_TRANSACTION;
+	if (concurrently && (strcmp(w[0], "create") == 0 || strcmp(w[0], "drop") == 0 ||
+						 strcmp(w[0], "reindex") == 0))
+		return strcmp(w[1], "materialized") == 0 ? STMT_PLAIN : STMT_NO_TRANSACTION;
+	return STMT_PLAIN;
+}
+
+/*
+ * run_client_check
+ *		Refuse a client-driven script that one transaction cannot hold.
+ */
+bool
+run_client_check(UpgContext *ctx, const UpgEntry *entry)
+{
+	UpgScan *scan = scan_open(&entry->up, &ctx->source->vars);
+	UpgScanItem item;
+	UpgScanKind kind;
+	int count = 0;
+	int commit_line = 0;
+	bool outer = false;
+	bool ok = true;
+
+	if (scan == NULL)
+		return false;
+	while (ok && (kind = scan_next(scan, &item)) > UPG_SCAN_END)
+	{
+		StatementKind what;
+
+		if (kind == UPG_SCAN_REST)
+			continue;
+		what = classify(item.statement);
+		count++;
+		if (commit_line > 0 || what == STMT_CONTROL ||
+			(what == STMT_BEGIN && count > 1) || (what == STMT_COMMIT && !outer))
+		{
+			err_set(UPG_EXIT_USAGE, "UPG-2015",
+					"a file with COPY data or of this size must be a single transaction");
+			err_where("%s:%d:%d", item.file, commit_line > 0 ? commit_line : item.line,
+					  item.col);
+			err_fix("Split the file: one with the data, one with the rest.");
+			ok = false;
+		}
+		else if (what == STMT_NO_TRANSACTION)
+		{
+			err_set(UPG_EXIT_USAGE, "UPG-2015",
+					"a file with COPY data or of this size cannot hold this statement");
+			err_where("%s:%d:%d", item.file, item.line, item.col);
+			err_why(
+				"The file is run in one transaction, which cannot hold the statement.");
+			err_fix("Put the statement into a migration of its own.");
+			ok = false;
+		}
+		else if (what == STMT_BEGIN)
+			outer = true;
+		else if (what == STMT_COMMIT)
+			commit_line = item.line;
+		if (ok && kind == UPG_SCAN_COPY)
+		{
+			const char *data;
+			size_t len;
+			int rc;
+
+			while ((rc = scan_copy_line(scan, &data, &len)) > 0)
+				;
+			ok = rc == 0;
+		}
+		if (ok && kind == UPG_SCAN_COPY_FILE)
+		{
+			FILE *file = fopen(item.copy_path, "rb");
+
+			if (file == NULL)
+			{
+				ok = err_set(UPG_EXIT_USAGE, "UPG-2005", "could not open file \"%s\": %s",
+							 item.copy_path, strerror(errno));
+				err_where("%s:%d", item.file, item.line);
+			}
+			else
+				fclose(file);
+		}
+	}
+	if (ok && kind == UPG_SCAN_ERROR)
+		ok = false;
+	scan_close(scan);
+	return ok;
+}
+
+/*
+ * send_copy
+ *		Send the data of a COPY from the script, or from the file of a \copy.
+ */
+static bool
+send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item)
+{
+	bool ok = true;
+
+	if (item->kind == UPG_SCAN_COPY)
+	{
+		const char *data;
+		size_t len;
+		int rc;
+
+		while (ok && (rc = scan_copy_line(scan, &data, &len)) != 0)
+			ok = rc > 0 && conn_copy_data(ctx->conn, data, len);
+	}
+	else
+	{
+		FILE *file = fopen(item->copy_path, "rb");
+		char *chunk = xmalloc(65536);
+		size_t got;
+
+		if (file == NULL)
+			ok = err_set(UPG_EXIT_FAILED, "UPG-2005", "could not open file \"%s\": %s",
+						 item->copy_path, strerror(errno));
+		while (ok && (got = fread(chunk, 1, 65536, file)) > 0)
+			ok = conn_copy_data(ctx->conn, chunk, got);
+		if (ok && ferror(file))
+			ok = err_set(UPG_EXIT_FAILED, "UPG-2005", "could not read file \"%s\": %s",
+						 item->copy_path, strerror(errno));
+		if (file != NULL)
+			fclose(file);
+		free(chunk);
+	}
+	if (ok)
+		return conn_copy_end(ctx->conn, NULL);
+	if (!conn_lost(ctx->conn))
+	{
+		UpgError saved = upg_error;
+
+		bool shield = conn_shield(ctx->conn, true);
+
+		memset(&upg_error, 0, sizeof(upg_error));
+		conn_copy_end(ctx->conn, "the client could not read the data");
+		conn_shield(ctx->conn, shield);
+		err_clear();
+		upg_error = saved;
+	}
+	return false;
+}
+
+/*
+ * record_attempt
+ *		After the ROLLBACK: tell the ledger what failed.  Keeps the current error.
+ */
+static void
+record_attempt(UpgContext *ctx, const char *name, int statement_no,
+			   const UpgScanItem *item, int64_t upgrade)
+{
+	UpgError saved = upg_error;
+	UpgBuf text;
+	UpgJson json;
+	const char *params[2];
+
+	bool shield = conn_shield(ctx->conn, true);
+
+	memset(&upg_error, 0, sizeof(upg_error));
+	conn_execute_text(ctx->conn, "ROLLBACK");
+	buf_init(&text);
+	json_start(&json, &text);
+	json_object(&json, NULL);
+	json_string(&json, "direction", "up");
+	json_string(&json, "state", "failed");
+	if (item != NULL && item->kind > UPG_SCAN_END)
+	{
+		json_int(&json, "statement_no", statement_no);
+		json_int(&json, "line", item->line);
+		json_int(&json, "col", item->col);
+		if (item->len - (size_t) (item->statement - item->text) < 100000)
+			json_string(&json, "statement", item->statement);
+	}
+	if (saved.sqlstate[0] != '\0')
+		json_string(&json, "sqlstate", saved.sqlstate);
+	json_string(&json, "message", saved.what);
+	if (saved.why != NULL)
+		json_string(&json, "detail", saved.why);
+	if (saved.fix != NULL)
+		json_string(&json, "hint", saved.fix);
+	if (upgrade > 0)
+		json_int(&json, "upgrade", upgrade);
+	json_object_end(&json);
+	params[0] = name;
+	params[1] = text.data;
+	if (!conn_run(ctx->conn,
+				  "SELECT @extschema@.upg_record_attempt($1, $2::pg_catalog.jsonb)", 2,
+				  params))
+		log_warning("could not record the failed attempt: %s", upg_error.what);
+	conn_shield(ctx->conn, shield);
+	buf_free(&text);
+	err_clear();
+	upg_error = saved;
+}
+
+/*
+ * drive
+ *		Run the statements of the script inside the open transaction.
+ */
+static bool
+drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
+	  int *number)
+{
+	UpgScanKind kind;
+
+	(void) entry;
+	while ((kind = scan_next(scan, item)) > UPG_SCAN_END)
+	{
+		StatementKind what;
+		UpgExec result;
+
+		if (kind == UPG_SCAN_REST)
+			continue;
+		what = classify(item->statement);
+		if (what == STMT_BEGIN || what == STMT_COMMIT)
+			continue; /* the outer pair; the transaction is ours */
+		++*number;
+		result = conn_execute_text(ctx->conn, item->statement);
+		if (result == UPG_EXEC_FAILED)
+			return false;
+		if (result == UPG_EXEC_COPY_IN && kind == UPG_SCAN_STATEMENT)
+		{
+			conn_copy_end(ctx->conn, "no data follows");
+			return err_set(UPG_EXIT_FAILED, "UPG-2013",
+						   "the statement asks the client for data, but none follows");
+		}
+		if (result == UPG_EXEC_COPY_IN && !send_copy(ctx, scan, item))
+			return false;
+		log_progress("%s: statement %d", entry->name, *number);
+	}
+	return kind == UPG_SCAN_END;
+}
+
+/*
+ * run_client_driven
+ *		Apply one script by driving it; false with the error set, nothing of it left.
+ */
+bool
+run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const char *name,
+				  const char *down, const char *requires, const char *options,
+				  int64_t upgrade, UpgOutcome *outcome)
+{
+	const char *params[5];
+	UpgScan *scan;
+	UpgScanItem item;
+	UpgRows *rows;
+	int number = 0;
+	bool ok;
+	int64_t started = now_ms();
+
+	memset(&item, 0, sizeof(item));
+	item.kind = UPG_SCAN_END;
+	scan = scan_open(&entry->up, &ctx->source->vars);
+	if (scan == NULL)
+		return false;
+	params[0] = name;
+	params[1] = script->streamed ? NULL : script->text.data;
+	params[2] = down;
+	params[3] = requires;
+	params[4] = options;
+	ok = conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE;
+	ok = ok && conn_run(ctx->conn,
+						"SELECT @extschema@.upg_begin($1, $2, $3, $4::pg_catalog.text[],"
+						" $5::pg_catalog.jsonb)",
+						5, params);
+	if (!ok)
+	{
+		UpgError saved = upg_error;
+
+		bool shield = conn_shield(ctx->conn, true);
+
+		memset(&upg_error, 0, sizeof(upg_error));
+		if (!conn_lost(ctx->conn))
+			conn_execute_text(ctx->conn, "ROLLBACK");
+		conn_shield(ctx->conn, shield);
+		err_clear();
+		upg_error = saved;
+		scan_close(scan);
+		return false;
+	}
+	ok = drive(ctx, entry, scan, &item, &number);
+	if (ok)
+	{
+		item.kind = UPG_SCAN_END;
+		rows = conn_query(ctx->conn,
+						  "SELECT migration, state, statements, steps, undo, warnings,"
+						  " pg_catalog.date_part('epoch', duration) AS seconds"
+						  " FROM @extschema@.upg_finish()",
+						  0, NULL);
+		ok = rows != NULL;
+		if (ok)
+			run_outcome(ctx, rows, 0, outcome);
+		rows_free(rows);
+		ok = ok && conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE;
+	}
+	if (ok)
+	{
+		if (outcome->ms <= 0)
+			outcome->ms = (double) (now_ms() - started);
+	}
+	else
+	{
+		if (!conn_lost(ctx->conn))
+			record_attempt(ctx, name, number, &item, upgrade);
+		if (item.kind > UPG_SCAN_END && item.file != NULL && upg_error.where == NULL)
+		{
+			err_where("%s:%d:%d", item.file, item.line, item.col);
+			if (upg_error.statement == NULL && item.statement != NULL)
+				upg_error.statement = xstrdup(item.statement);
+		}
+	}
+	scan_close(scan);
+	return ok;
+}

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.h
+ *		Directories of migrations, in the layouts that people have.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/source.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_SOURCE_H
+#define UPG_SOURCE_H
+
+#include "hash.h"
+#include "scan.h"
+#include "util.h"
+
+#define UPG_NAME_MAX 1024 /* bytes; the ledger takes no longer names */
+
+/* One migration as the directory has it. */
+typedef struct UpgEntry
+{
+	const char *name;   /* from the file */
+	const char *ledger; /* in the ledger: of a repeatable, with its checksum */
+	const char *order;  /* compared with natural_compare() */
+	const char *number; /* version; NULL if the layout has none */
+	UpgPiece up;
+	UpgPiece down;               /* path NULL: there is none */
+	const char *down_text;       /* for layouts whose down is not a piece of a file */
+	bool no_transaction;         /* marked so outside of the script's text */
+	bool repeatable;             /* run again whenever its text changes */
+	UpgList requires;            /* owned by the source's arena, except the array */
+	int64_t size;                /* bytes of the script */
+	bool streamed;               /* too large to be held in memory */
+	char sha256[UPG_SHA256_HEX]; /* empty: see problem */
+	char *problem;               /* why the script cannot be read (malloc'ed) */
+	int problem_exit;
+	char problem_code[12];
+	char *problem_where;
+	char *problem_why;
+	char *problem_fix;
+} UpgEntry;
+
+typedef struct UpgSource
+{
+	UpgArena *arena;
+	const char *dir;
+	const char *layout;      /* name for --layout */
+	const char *layout_text; /* for people */
+	UpgEntry *entries;
+	int count;
+	int cap;
+	UpgList warnings;
+	UpgVars vars;
+	int64_t stream_above;
+} UpgSource;
+
+typedef struct UpgLayout
+{
+	const char *name;
+	const char *text;
+	const char *looks;
+} UpgLayout;
+
+extern const UpgLayout upg_layouts[];
+
+extern UpgSource *source_open(const char *dir, const char *layout, const UpgVars *vars,
+							  int64_t stream_above);
+extern void source_close(UpgSource *source);
+extern void source_digest(const UpgSource *source, char hex[UPG_SHA256_HEX]);
+extern bool source_problem(const UpgEntry *entry);
+extern UpgSource *source_single(const char *path, const char *name, const UpgVars *vars,
+								int64_t stream_above);
+
+/* The text of one direction, as it goes to the server. */
+typedef struct UpgScript
+{
+	UpgBuf text;
+	bool client_driven; /* holds COPY data */
+	bool streamed;      /* not loaded */
+	UpgScan *scan;      /* for positions; NULL when text is as in the file */
+	int statements;
+	const UpgPiece *piece;
+	const char *path;
+} UpgScript;
+
+extern bool script_load(const UpgSource *source, const UpgEntry *entry, bool down,
+						UpgScript *script);
+extern void script_position(const UpgScript *script, int line, const char **file,
+							int *file_line);
+extern void script_free(UpgScript *script);
+extern bool entry_has_down(const UpgEntry *entry);
+
+#endif /* UPG_SOURCE_H */
