@@ -80,6 +80,7 @@ extern char *upg_script_excerpt(const UpgScript *script, const UpgStatement *stm
 extern void upg_script_position(const char *text, int offset, int *line, int *column);
 extern const char *upg_statement_own_transaction(Node *stmt);
 extern bool upg_cut_extend(UpgCut *cut, const UpgStatement *stmt, int sqlstate);
+extern char *upg_script_complaint(const char *text);
 extern bool upg_script_transactional(const UpgScript *script);
 
 #endif /* UPG_SCRIPT_H */

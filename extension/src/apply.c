@@ -372,6 +372,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	UpgMigration *before = upg_ledger_find(def->name);
 	UpgScript  *script;
 	UpgAttempt	attempt = {0};
+	char	   *complaint = NULL;
 	ListCell   *lc;
 
 	if (settled_already(def, before, result) || worker_has_it(before, result))
@@ -380,7 +381,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	complete_definition(def, before);
 	script = upg_script_parse(def->up, cut);
 	if (def->down != NULL)
-		(void) upg_script_parse(def->down, NULL);
+		complaint = upg_script_complaint(def->down);
 	upg_footprint_acquire(purpose == PURPOSE_APPLY
 							  ? upg_keys_for(script, options, def->name)
 							  : upg_footprint_add(NIL, psprintf("migration:%s", def->name),
@@ -397,7 +398,10 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	check_requirements(def);
 	result->statements = script->nstatements;
 	result->steps = script->nsteps;
-	result->undo = def->down != NULL ? "given" : "none";
+	result->undo = def->down != NULL && complaint == NULL ? "given" : "none";
+	if (complaint != NULL)
+		upg_result_warn(result, psprintf("the down script of migration \"%s\" cannot be run: %s",
+										 def->name, complaint));
 
 	if (purpose != PURPOSE_REGISTER)
 	{

@@ -531,14 +531,14 @@ upg_ledger_attempt(const UpgAttempt *attempt)
 {
 	static UpgQuery query = {
 		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, actor,"
-		" backend_pid, upgrade_id, step, lock_waits)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb)",
+		" backend_pid, upgrade_id, step, lock_waits, statement_no, statement)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11, $12)",
 		SPI_OK_INSERT,
-		10,
+		12,
 		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT8OID,
-		 INT4OID, TEXTOID}};
-	Datum		values[10];
-	char		nulls[10] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+		 INT4OID, TEXTOID, INT4OID, TEXTOID}};
+	Datum		values[12];
+	char		nulls[12] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	UpgBooks	books;
 
 	if (strcmp(attempt->state, "succeeded") != 0)
@@ -564,6 +564,13 @@ upg_ledger_attempt(const UpgAttempt *attempt)
 		values[9] = CStringGetTextDatum(attempt->lock_waits);
 	else
 		nulls[9] = 'n';
+	values[10] = Int32GetDatum(attempt->statement_no);
+	if (attempt->statement_no == 0)
+		nulls[10] = 'n';
+	if (attempt->statement != NULL)
+		values[11] = CStringGetTextDatum(attempt->statement);
+	else
+		nulls[11] = 'n';
 
 	upg_books_open(&books);
 	upg_query(&query, values, nulls);

@@ -270,6 +270,42 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 }
 
 /*
+ * upg_script_complaint
+ *		Why a script cannot be read, in words; NULL if it can.
+ *
+ * For scripts that are not to run now.  The raw parser touches nothing but
+ * memory, so its error can be caught without a subtransaction.
+ */
+char *
+upg_script_complaint(const char *text)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *volatile complaint = NULL;
+
+	PG_TRY();
+	{
+		(void) upg_script_parse(text, NULL);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(caller);
+		edata = CopyErrorData();
+		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		complaint = edata->context != NULL
+			? psprintf("%s (%s)", edata->message, edata->context)
+			: pstrdup(edata->message);
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+
+	return complaint;
+}
+
+/*
  * upg_script_transactional
  *		Does the whole script fit one transaction?
  */
