@@ -156,19 +156,8 @@ REVOKE ALL ON FUNCTION @extschema@.upg_status() FROM PUBLIC;
 CREATE FUNCTION @extschema@.upg_digest(OUT migrations bigint, OUT applied bigint, OUT pending bigint,
     OUT unfinished bigint, OUT names_sha256 text, OUT head text)
     RETURNS record
-    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
-    AS $sql$
-    SELECT count(*), count(*) FILTER (WHERE m.state = 'applied'),
-           count(*) FILTER (WHERE m.state IN ('registered', 'rolled_back', 'failed')),
-           count(*) FILTER (WHERE m.state IN ('queued', 'running', 'partial', 'unknown')),
-           encode(sha256(convert_to(coalesce(string_agg(
-               m.name || E'\n' || encode(m.up_sha256, 'hex') || E'\n', ''
-               ORDER BY m.name COLLATE "C") FILTER (WHERE m.state = 'applied'), ''), 'UTF8')),
-               'hex'),
-           (SELECT h.name FROM upg.migrations h WHERE h.state = 'applied'
-             ORDER BY h.applied_order DESC LIMIT 1)
-      FROM upg.migrations m
-$sql$;
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_digest';
 COMMENT ON FUNCTION @extschema@.upg_digest() IS
     'one row that tells whether anything is left to do';
 REVOKE ALL ON FUNCTION @extschema@.upg_digest() FROM PUBLIC;
