@@ -75,10 +75,16 @@ valgrind:  ## SQL tests with the server under valgrind
 coverage:  ## line coverage of extension and command line, in coverage/
 	@scripts/variant.sh coverage
 
-docs: all  ## write the generated pages (docs/cli-reference.md)
-	@scripts/docs.sh write
-docs-check: all  ## generated pages are current, links and examples hold
-	@scripts/docs.sh check
+docs: all  ## write the generated pages (docs/cli-reference.md, docs/sql-reference.md)
+	+@$(MAKE) -s -C cli docs
+	@mkdir -p build && scripts/sql-reference.sh >build/sql-reference.md
+	@mv build/sql-reference.md docs/sql-reference.md
+docs-check: all  ## generated pages are current, links hold
+	+@$(MAKE) -s -C cli docs-check
+	@mkdir -p build && scripts/sql-reference.sh >build/sql-reference.md
+	@diff -u docs/sql-reference.md build/sql-reference.md || { \
+		echo "docs/sql-reference.md is not current: run make docs" >&2; exit 1; }
+	@test/lint/links.sh
 dist:  ## source archive in build/
 	@scripts/dist.sh
 

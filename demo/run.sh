@@ -79,5 +79,5 @@ That took $(($(date +%s) - begun)) seconds. The server is still there:
   upg help                  all commands
   psql -c 'SELECT * FROM upg_status()'
 
-Read on in docs/tutorial.md. "make demo-clean" stops the server and removes it.
+Read on in docs/README.md. "make demo-clean" stops the server and removes it.
 END

@@ -118,7 +118,7 @@ run_major() {
         run make -s -C "$inside/extension" PG_CONFIG="$config" PROFILE=-Werror || ok=
     if [ -f "$top/cli/Makefile" ]; then
         one_case "$major" "gcc -Werror: command line" \
-            run make -s -C "$inside/cli" PG_CONFIG="$config" WERROR=-Werror || ok=
+            run make -s -C "$inside/cli" PG_CONFIG="$config" PROFILE=-Werror || ok=
     fi
     if command -v clang >/dev/null; then
         one_case "$major" "clang -Werror: extension" clang_syntax "$root" "$major" || ok=

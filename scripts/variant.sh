@@ -91,7 +91,8 @@ coverage)
         test/run-suites.sh ${SUITES:-unit regress isolation pgtap e2e} || status=1
     rm -rf "$top/coverage"
     mkdir "$top/coverage"
-    lcov --quiet --capture --directory extension --directory cli --output-file coverage.info
+    lcov --quiet --capture --directory extension --directory cli --output-file coverage.info 2>lcov.err ||
+        { cat lcov.err >&2; exit 1; }
     lcov --quiet --extract coverage.info "$copy/extension/*" "$copy/cli/src/*" \
         --output-file "$top/coverage/coverage.info"
     genhtml --quiet --output-directory "$top/coverage/html" "$top/coverage/coverage.info"

@@ -72,7 +72,7 @@ run_e2e() {
     [ "${UPG_FULL:-}" != 1 ] || depth=2
     set -- ${PROVE_TESTS:-$(find test/t -maxdepth $depth -name '*.pl' 2>/dev/null | sort)}
     [ $# -gt 0 ] || return 0
-    UPG=$top/cli/upg prove --directives -j "${TEST_JOBS:-2}" -Itest/t/lib "$@"
+    UPG=$top/cli/upg prove --directives -j "${TEST_JOBS:-2}" -Itest/t -Itest/t/lib "$@"
 }
 
 all_passed=0 all_failed=0 bad=0

@@ -260,9 +260,9 @@ locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 				upg_error.statement = xstrdup(text);
 			}
 			if ((text = json_get(doc, "line", number, sizeof(number))) != NULL)
-				line = atoi(text);
+				line = (int) strtol(text, NULL, 10);
 			if ((text = json_get(doc, "col", number, sizeof(number))) != NULL)
-				col = atoi(text);
+				col = (int) strtol(text, NULL, 10);
 			if (line > 0 && script != NULL)
 			{
 				const char *file;

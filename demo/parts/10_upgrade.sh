@@ -24,7 +24,7 @@ show_failing upg up bank
 
 say "What came before it stays, nothing of the failed one does, and its record survived its rollback:"
 show upg status bank
-show psql -Xxc "SELECT migration, state, statement_no, line, sqlstate, message, hint
+show psql -Xxc "SELECT name, state, statement_no, line, sqlstate, message, hint
   FROM upg_history('0013_interest', 1)"
 
 say "The column is called bid. Repair the file, and go on:"
@@ -32,8 +32,8 @@ show sed -i 's/SELECT branch,/SELECT bid,/' bank/0013_interest.up.sql
 show upg up bank
 show psql -Xc "SELECT status, count(*) FROM pgbench_accounts GROUP BY status ORDER BY 1"
 
-say "All that ever happened, the failure too:"
-show upg history
+say "What happened last, the failure too:"
+show upg history --limit=5
 
 say "And back, all of it, while the customers are still at work:"
 show upg down --all --yes

@@ -58,6 +58,11 @@
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
 
+/* PostgreSQL 18 has pg_noreturn, which stands before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* PostgreSQL 18 records name and version of a module in its magic block. */
 #if PG_VERSION_NUM >= 180000
 #define UPG_MODULE_MAGIC(module_name, module_version) \

@@ -61,7 +61,7 @@ static List *option_texts(const char *name, JsonbValue *value);
 static int	option_time(const char *name, JsonbValue *value);
 static int	parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
-static void invalid_option(const char *name, const char *expected) pg_attribute_noreturn();
+pg_noreturn static void invalid_option(const char *name, const char *expected);
 
 /*
  * upg_options_parse
