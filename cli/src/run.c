@@ -27,6 +27,7 @@
 #include "run.h"
 
 #define RECONNECT_MS 30000
+#define IDLE_TRIES   3
 #define ROW_COLUMNS                                        \
 	"migration, state, statements, steps, undo, warnings," \
 	" pg_catalog.date_part('epoch', duration) AS seconds"
@@ -458,6 +459,21 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 }
 
 /*
+ * no_worker
+ *		Nobody takes up the work, however often we ask: set the error.
+ */
+static bool
+no_worker(const char *name)
+{
+	err_set(UPG_EXIT_WAITING, "UPG-0010",
+			"no background worker takes up migration \"%s\"", name);
+	err_why("Workers were started, but ended at once.");
+	err_fix("The server's log tells why; max_worker_processes may be too small.");
+	err_next("upg up");
+	return false;
+}
+
+/*
  * wait_for_other
  *		After a conflict: say for whom we wait, once, and wait a moment.
  */
@@ -526,6 +542,7 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 	char *options;
 	char *said = NULL;
 	int wait = 20;
+	int idle = 0;
 	bool ok = false;
 	bool has_down = entry_has_down(entry);
 	const char *params[5];
@@ -589,10 +606,11 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 		if (ok && strcmp(outcome->state, "queued") == 0 && !opt_on(ctx, OPT_NO_WAIT))
 		{
 			ok = run_wait_state(ctx, name, "applied", outcome);
-			if (!ok && upg_error.exit_code == 0)
+			if (!ok && upg_error.exit_code == 0 &&
+				(++idle < IDLE_TRIES || no_worker(name)))
 				continue;
-			if (!ok && upg_error.exit_code != UPG_EXIT_NO_DATABASE &&
-				upg_interrupted == 0)
+			if (!ok && upg_error.exit_code != UPG_EXIT_WAITING &&
+				upg_error.exit_code != UPG_EXIT_NO_DATABASE && upg_interrupted == 0)
 				locate_error(ctx, name, &up);
 			break;
 		}
@@ -644,6 +662,7 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 	const char *reason = opt_get(ctx, OPT_REASON);
 	char *said = NULL;
 	int wait = 20;
+	int idle = 0;
 	bool ok = false;
 
 	buf_init(&text);
@@ -686,7 +705,8 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 			if (strcmp(outcome->state, "queued") == 0 && !opt_on(ctx, OPT_NO_WAIT))
 			{
 				ok = run_wait_state(ctx, name, "rolled_back", outcome);
-				if (!ok && upg_error.exit_code == 0)
+				if (!ok && upg_error.exit_code == 0 &&
+					(++idle < IDLE_TRIES || no_worker(name)))
 					continue;
 			}
 			break;
