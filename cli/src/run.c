@@ -230,27 +230,30 @@ excerpt(const char *text, int line, int col)
 static void
 locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 {
-	UpgError saved = upg_error;
-	const char *params[1] = {name};
-	bool shield = conn_shield(ctx->conn, true);
-	UpgRows *rows;
+	UpgRows *rows = NULL;
 	UpgJsonDoc *doc = NULL;
-	char number[32];
 
-	memset(&upg_error, 0, sizeof(upg_error));
-	rows = conn_query(
-		ctx->conn, "SELECT attempt FROM @extschema@.upg_migration_state($1)", 1, params);
-	conn_shield(ctx->conn, shield);
-	err_clear();
-	upg_error = saved;
-	if (rows != NULL && rows_count(rows) > 0 && rows_get(rows, 0, 0) != NULL)
-		doc = json_parse(rows_get(rows, 0, 0));
+	if (upg_error.line == 0)
+	{
+		UpgError saved = upg_error;
+		const char *params[1] = {name};
+		bool shield = conn_shield(ctx->conn, true);
+
+		memset(&upg_error, 0, sizeof(upg_error));
+		rows = conn_query(ctx->conn,
+						  "SELECT attempt FROM @extschema@.upg_migration_state($1)", 1,
+						  params);
+		conn_shield(ctx->conn, shield);
+		err_clear();
+		upg_error = saved;
+		if (rows != NULL && rows_count(rows) > 0 && rows_get(rows, 0, 0) != NULL)
+			doc = json_parse(rows_get(rows, 0, 0));
+	}
 	if (doc != NULL)
 	{
+		char number[32];
 		const char *state = json_get(doc, "sqlstate", number, sizeof(number));
 		const char *text;
-		int line = 0;
-		int col = 0;
 
 		if (state != NULL &&
 			(upg_error.sqlstate[0] == '\0' || strcmp(state, upg_error.sqlstate) == 0))
@@ -261,23 +264,23 @@ locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 				upg_error.statement = xstrdup(text);
 			}
 			if ((text = json_get(doc, "line", number, sizeof(number))) != NULL)
-				line = atoi(text);
+				upg_error.line = atoi(text);
 			if ((text = json_get(doc, "col", number, sizeof(number))) != NULL)
-				col = atoi(text);
-			if (line > 0 && script != NULL)
-			{
-				const char *file;
-				int file_line;
-
-				script_position(script, line, &file, &file_line);
-				err_where("%s:%d:%d", file, file_line, col);
-				if (script->text.data != NULL)
-					excerpt(script->text.data, line, col);
-			}
+				upg_error.col = atoi(text);
 		}
 		json_free(doc);
 	}
 	rows_free(rows);
+	if (upg_error.line > 0 && script != NULL)
+	{
+		const char *file;
+		int file_line;
+
+		script_position(script, upg_error.line, &file, &file_line);
+		err_where("%s:%d:%d", file, file_line, upg_error.col);
+		if (script->text.data != NULL)
+			excerpt(script->text.data, upg_error.line, upg_error.col);
+	}
 }
 
 /*
@@ -996,7 +999,7 @@ run_up(UpgContext *ctx)
 	int64_t upgrade = 0;
 	const char *version = opt_get(ctx, OPT_RELEASE);
 	const char *on_fail = opt_get(ctx, OPT_ON_FAIL);
-	bool ok = run_compare(ctx, &compare, true);
+	bool ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
 	int count = 0;
 
