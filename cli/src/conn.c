@@ -451,6 +451,7 @@ server_error(UpgConn *conn, const PGresult *res)
 	const char *detail = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
 	const char *hint = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) : NULL;
 	const char *context = res ? PQresultErrorField(res, PG_DIAG_CONTEXT) : NULL;
+	const char *query = res ? PQresultErrorField(res, PG_DIAG_INTERNAL_QUERY) : NULL;
 	const char *severity =
 		res ? PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
 	char code[12];
@@ -515,7 +516,20 @@ server_error(UpgConn *conn, const PGresult *res)
 				"upg_operator, "
 				"upg_admin or upg_auditor).");
 	if (context != NULL)
+	{
+		const char *place = strstr(context, "line ");
+
+		/* the extension says "... line N, column N" of the script */
+		while (place != NULL &&
+			   sscanf(place, "line %d, column %d", &upg_error.line, &upg_error.col) != 2)
+		{
+			upg_error.line = 0;
+			place = strstr(place + 1, "line ");
+		}
 		log_verbose("context: %s", context);
+	}
+	if (query != NULL && upg_error.line > 0)
+		upg_error.statement = xstrdup(query);
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "run.h"
 
 #define RECONNECT_MS 30000
+#define IDLE_TRIES   3
 #define ROW_COLUMNS                                        \
 	"migration, state, statements, steps, undo, warnings," \
 	" pg_catalog.date_part('epoch', duration) AS seconds"
@@ -229,27 +230,30 @@ excerpt(const char *text, int line, int col)
 static void
 locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 {
-	UpgError saved = upg_error;
-	const char *params[1] = {name};
-	bool shield = conn_shield(ctx->conn, true);
-	UpgRows *rows;
+	UpgRows *rows = NULL;
 	UpgJsonDoc *doc = NULL;
-	char number[32];
 
-	memset(&upg_error, 0, sizeof(upg_error));
-	rows = conn_query(
-		ctx->conn, "SELECT attempt FROM @extschema@.upg_migration_state($1)", 1, params);
-	conn_shield(ctx->conn, shield);
-	err_clear();
-	upg_error = saved;
-	if (rows != NULL && rows_count(rows) > 0 && rows_get(rows, 0, 0) != NULL)
-		doc = json_parse(rows_get(rows, 0, 0));
+	if (upg_error.line == 0)
+	{
+		UpgError saved = upg_error;
+		const char *params[1] = {name};
+		bool shield = conn_shield(ctx->conn, true);
+
+		memset(&upg_error, 0, sizeof(upg_error));
+		rows = conn_query(ctx->conn,
+						  "SELECT attempt FROM @extschema@.upg_migration_state($1)", 1,
+						  params);
+		conn_shield(ctx->conn, shield);
+		err_clear();
+		upg_error = saved;
+		if (rows != NULL && rows_count(rows) > 0 && rows_get(rows, 0, 0) != NULL)
+			doc = json_parse(rows_get(rows, 0, 0));
+	}
 	if (doc != NULL)
 	{
+		char number[32];
 		const char *state = json_get(doc, "sqlstate", number, sizeof(number));
 		const char *text;
-		int line = 0;
-		int col = 0;
 
 		if (state != NULL &&
 			(upg_error.sqlstate[0] == '\0' || strcmp(state, upg_error.sqlstate) == 0))
@@ -260,23 +264,23 @@ locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 				upg_error.statement = xstrdup(text);
 			}
 			if ((text = json_get(doc, "line", number, sizeof(number))) != NULL)
-				line = (int) strtol(text, NULL, 10);
+				upg_error.line = (int) strtol(text, NULL, 10);
 			if ((text = json_get(doc, "col", number, sizeof(number))) != NULL)
-				col = (int) strtol(text, NULL, 10);
-			if (line > 0 && script != NULL)
-			{
-				const char *file;
-				int file_line;
-
-				script_position(script, line, &file, &file_line);
-				err_where("%s:%d:%d", file, file_line, col);
-				if (script->text.data != NULL)
-					excerpt(script->text.data, line, col);
-			}
+				upg_error.col = (int) strtol(text, NULL, 10);
 		}
 		json_free(doc);
 	}
 	rows_free(rows);
+	if (upg_error.line > 0 && script != NULL)
+	{
+		const char *file;
+		int file_line;
+
+		script_position(script, upg_error.line, &file, &file_line);
+		err_where("%s:%d:%d", file, file_line, upg_error.col);
+		if (script->text.data != NULL)
+			excerpt(script->text.data, upg_error.line, upg_error.col);
+	}
 }
 
 /*
@@ -458,6 +462,21 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 }
 
 /*
+ * no_worker
+ *		Nobody takes up the work, however often we ask: set the error.
+ */
+static bool
+no_worker(const char *name)
+{
+	err_set(UPG_EXIT_WAITING, "UPG-0010",
+			"no background worker takes up migration \"%s\"", name);
+	err_why("Workers were started, but ended at once.");
+	err_fix("The server's log tells why; max_worker_processes may be too small.");
+	err_next("upg up");
+	return false;
+}
+
+/*
  * wait_for_other
  *		After a conflict: say for whom we wait, once, and wait a moment.
  */
@@ -526,6 +545,7 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 	char *options;
 	char *said = NULL;
 	int wait = 20;
+	int idle = 0;
 	bool ok = false;
 	bool has_down = entry_has_down(entry);
 	const char *params[5];
@@ -589,10 +609,11 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 		if (ok && strcmp(outcome->state, "queued") == 0 && !opt_on(ctx, OPT_NO_WAIT))
 		{
 			ok = run_wait_state(ctx, name, "applied", outcome);
-			if (!ok && upg_error.exit_code == 0)
+			if (!ok && upg_error.exit_code == 0 &&
+				(++idle < IDLE_TRIES || no_worker(name)))
 				continue;
-			if (!ok && upg_error.exit_code != UPG_EXIT_NO_DATABASE &&
-				upg_interrupted == 0)
+			if (!ok && upg_error.exit_code != UPG_EXIT_WAITING &&
+				upg_error.exit_code != UPG_EXIT_NO_DATABASE && upg_interrupted == 0)
 				locate_error(ctx, name, &up);
 			break;
 		}
@@ -644,6 +665,7 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 	const char *reason = opt_get(ctx, OPT_REASON);
 	char *said = NULL;
 	int wait = 20;
+	int idle = 0;
 	bool ok = false;
 
 	buf_init(&text);
@@ -686,7 +708,8 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 			if (strcmp(outcome->state, "queued") == 0 && !opt_on(ctx, OPT_NO_WAIT))
 			{
 				ok = run_wait_state(ctx, name, "rolled_back", outcome);
-				if (!ok && upg_error.exit_code == 0)
+				if (!ok && upg_error.exit_code == 0 &&
+					(++idle < IDLE_TRIES || no_worker(name)))
 					continue;
 			}
 			break;
@@ -976,7 +999,7 @@ run_up(UpgContext *ctx)
 	int64_t upgrade = 0;
 	const char *version = opt_get(ctx, OPT_RELEASE);
 	const char *on_fail = opt_get(ctx, OPT_ON_FAIL);
-	bool ok = run_compare(ctx, &compare, true);
+	bool ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
 	int count = 0;
 

@@ -590,6 +590,8 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 	}
 	if (fs_has(dir, "sqitch.plan"))
 		return set_layout(source, "sqitch");
+	if (fs_has(dir, "committed") && fs_is_dir(source_path(source, "committed")))
+		return set_layout(source, "graphile");
 	for (int i = 0; i < dir->count && found == NULL; i++)
 	{
 		const char *name = dir->items[i].name;
@@ -619,10 +621,8 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 
 			if (!dir->items[i].is_dir)
 				continue;
-			if (strcmp(name, "committed") == 0)
-				found = "graphile";
-			else if (fs_is_file(source_path(
-						 source, arena_printf(source->arena, "%s/migration.sql", name))))
+			if (fs_is_file(source_path(
+					source, arena_printf(source->arena, "%s/migration.sql", name))))
 				found = "prisma";
 			else if (fs_is_file(source_path(
 						 source, arena_printf(source->arena, "%s/up.sql", name))) ||
