@@ -1,7 +1,53 @@
--- 90_privileges
+-- Who may call what.  test/pgtap/privileges.sql holds the same as a matrix, and
+-- fails on a function that is missing there.
+--
+-- The grants are direct: roles belong to the cluster, and membership of one in
+-- another, made here, would reach into other databases.  Functions of upg that
+-- read the books run with the rights of their owner, so that nobody needs rights
+-- on the tables for them.
 
--- Audit: auditors read, check and export the trail; administrators check it.
-GRANT USAGE ON SCHEMA upg TO upg_auditor;
+-- Everybody who has to do with upgrades: where things stand
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_library_version(),
+    @extschema@.upg_status(),
+    @extschema@.upg_digest(),
+    @extschema@.upg_migration_state(text),
+    @extschema@.upg_history(text, integer),
+    @extschema@.upg_progress(),
+    @extschema@.upg_locks(),
+    @extschema@.upg_plan(text),
+    @extschema@.upg_script_info(text),
+    @extschema@.upg_script_statements(text)
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT EXECUTE ON PROCEDURE @extschema@.upg_wait(text, interval)
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT USAGE ON SCHEMA upg TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT SELECT ON upg.versions, upg.upgrades, upg.rollback_records
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+
+-- Scripts may hold what not everybody should see.
+GRANT EXECUTE ON FUNCTION @extschema@.upg_down(text)
+    TO upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT SELECT ON upg.migrations, upg.steps, upg.attempts TO upg_admin, upg_auditor;
+
+-- To apply and to roll back
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_apply(text, text, text, text[], jsonb),
+    @extschema@.upg_register(text, text, text, text[], jsonb),
+    @extschema@.upg_adopt(text, text, text, text[], jsonb),
+    @extschema@.upg_rollback(text, text, jsonb),
+    @extschema@.upg_begin(text, text, text, text[], jsonb),
+    @extschema@.upg_finish(),
+    @extschema@.upg_record_attempt(text, jsonb),
+    @extschema@.upg_forget_registration(text),
+    @extschema@.upg_upgrade_start(text, text[], text, jsonb),
+    @extschema@.upg_upgrade_finish(bigint, text, text, text)
+    TO upg_operator, upg_admin;
+
+-- To settle what is unclear
+GRANT EXECUTE ON FUNCTION @extschema@.upg_repair(text, text, text) TO upg_admin;
+
+-- The audit trail: auditors read, check and export it; administrators check it.
 GRANT SELECT ON upg.audit_log, upg.audit_checkpoints TO upg_auditor;
 GRANT EXECUTE ON FUNCTION
     @extschema@.upg_audit_verify(jsonb),
