@@ -45,5 +45,6 @@ extern void upg_run_alone(UpgRun *run, UpgStatement *stmt, MemoryContext lasting
 extern void upg_run_settings(UpgRun *run, int last_statement);
 extern void upg_run_sql(const char *sql, bool top_level, MemoryContext lasting);
 extern char *upg_run_lock_waits(UpgRun *run);
+extern void upg_run_roll_back_to(int nesting);
 
 #endif /* UPG_EXECUTOR_H */

@@ -271,6 +271,7 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 	TimestampTz started = GetCurrentTimestamp();
 	UpgCut		cut = {0};
 	char	   *application = pstrdup(application_name);
+	int			nesting = GetCurrentTransactionNestLevel();
 
 	cut.each_alone = options->no_transaction;
 
@@ -298,7 +299,7 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 			MemoryContextSwitchTo(context);
 			edata = CopyErrorData();
 			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
+			upg_run_roll_back_to(nesting);
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
 		}

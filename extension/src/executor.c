@@ -460,6 +460,20 @@ run_savepoint(UpgRun *run, UpgStatement *stmt)
 }
 
 /*
+ * upg_run_roll_back_to
+ *		Roll back the subtransactions that are deeper than "nesting".
+ *
+ * After an error there may be several: one of the caller's, and one for each
+ * savepoint that the script had set.
+ */
+void
+upg_run_roll_back_to(int nesting)
+{
+	while (GetCurrentTransactionNestLevel() > nesting)
+		RollbackAndReleaseCurrentSubTransaction();
+}
+
+/*
  * run_raw
  *		Analyze, plan and run one statement through a portal.
  *

@@ -166,6 +166,7 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
 	TimestampTz started = GetCurrentTimestamp();
 	UpgCut		cut = {0};
 	char	   *application = pstrdup(application_name);
+	int			nesting = GetCurrentTransactionNestLevel();
 
 	for (;;)
 	{
@@ -191,7 +192,7 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
 			MemoryContextSwitchTo(context);
 			edata = CopyErrorData();
 			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
+			upg_run_roll_back_to(nesting);
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
 		}
