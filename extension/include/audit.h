@@ -71,6 +71,9 @@ typedef struct UpgAuditEntry
 extern void upg_audit_init(void);
 extern void upg_audit_add(const char *action, const char *object, const char *before_json,
 						  const char *after_json);
+extern void upg_audit_add_for(const char *actor, const char *role, int32 pid,
+							  const char *action, const char *object,
+							  const char *before_json, const char *after_json);
 extern void upg_audit_hash(pg_cryptohash_ctx *ctx, const UpgAuditEntry *entry,
 						   StringInfo buf, uint8 *hash);
 extern Oid upg_audit_relation_oid(const char *name, bool missing_ok);

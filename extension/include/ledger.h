@@ -109,7 +109,7 @@ extern void upg_ledger_set_down(UpgMigration *migration, const char *down);
 extern void upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def);
 extern void upg_ledger_attempt(const UpgAttempt *attempt);
 extern char *upg_attempt_json(const UpgAttempt *attempt);
-extern void upg_ledger_attempt_json(const char *json);
+extern void upg_ledger_attempt_json(const char *json, bool of_another);
 extern List *upg_ledger_missing_requirements(List *requires);
 extern void upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
 										  char **cycle);

@@ -41,6 +41,7 @@ typedef struct UpgOptions
 	Jsonb	   *given;
 } UpgOptions;
 
+extern UpgOptions *upg_options_merge(const char *stored, const UpgOptions *given);
 extern UpgOptions *upg_options_parse(Jsonb *given, UpgOptionUse use);
 
 #endif /* UPG_OPTIONS_H */

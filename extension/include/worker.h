@@ -16,7 +16,7 @@
 #include "ledger.h"
 
 extern void upg_worker_init(void);
-extern void upg_worker_request(int64 migration_id);
+extern void upg_worker_request(int64 migration_id, Oid user);
 extern void upg_worker_record(const char *attempt_json, const char *migration);
 extern void upg_worker_remember(const char *attempt_json, const char *migration);
 extern void upg_worker_forget(const char *migration);

@@ -379,7 +379,18 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	if (settled_already(def, before, result) || worker_has_it(before, result))
 		return;
 
+	if (def->up == NULL && before != NULL)
+	{
+		/* What was said of it when it was registered holds, unless said otherwise. */
+		*options = *upg_options_merge(before->options, options);
+		upg_definition_options(def, options);
+		cut->each_alone |= options->no_transaction;
+	}
 	complete_definition(def, before);
+	if (before != NULL && strcmp(before->direction, "up") == 0 &&
+		(before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
+		 before->state == UPG_STATE_RUNNING))
+		upg_steps_recall_cut(before->id, cut);
 	script = upg_script_parse(def->up, cut);
 	if (def->down != NULL)
 		complaint = upg_script_complaint(def->down);
@@ -668,7 +679,7 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 	if (!resume)
 		upg_steps_forget(id, "up");
 	upg_steps_write(id, "up", script);
-	upg_worker_request(id);
+	upg_worker_request(id, GetSessionUserId());
 
 	result->state = "queued";
 	if (cut->before != NIL || cut->own != NIL)

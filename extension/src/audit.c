@@ -154,6 +154,19 @@ void
 upg_audit_add(const char *action, const char *object, const char *before_json,
 			  const char *after_json)
 {
+	upg_audit_add_for(GetUserNameFromId(GetSessionUserId(), false),
+					  GetUserNameFromId(GetUserId(), false), MyProcPid, action, object,
+					  before_json, after_json);
+}
+
+/*
+ * upg_audit_add_for
+ *		As upg_audit_add(), for what another process has done.
+ */
+void
+upg_audit_add_for(const char *actor, const char *role, int32 pid, const char *action,
+				  const char *object, const char *before_json, const char *after_json)
+{
 	MemoryContext old;
 	PendingEntry *item;
 
@@ -161,15 +174,15 @@ upg_audit_add(const char *action, const char *object, const char *before_json,
 	PreventCommandIfParallelMode("upg_audit_add()");
 
 	if (pending_context == NULL)
-		pending_context = AllocSetContextCreate(
-			TopTransactionContext, "upg audit entries", ALLOCSET_SMALL_SIZES);
+		pending_context = AllocSetContextCreate(TopTransactionContext, "upg audit entries",
+												ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(pending_context);
 
 	item = palloc0(sizeof(PendingEntry));
 	item->entry.at = GetCurrentTimestamp();
-	item->entry.actor = GetUserNameFromId(GetSessionUserId(), false);
-	item->entry.role = GetUserNameFromId(GetUserId(), false);
-	item->entry.pid = MyProcPid;
+	item->entry.actor = pstrdup(actor);
+	item->entry.role = pstrdup(role);
+	item->entry.pid = pid;
 	if (application_name && application_name[0] != '\0')
 		item->entry.application = pstrdup(application_name);
 	item->entry.client = client_address();

@@ -543,7 +543,7 @@ upg_ledger_attempt(const UpgAttempt *attempt)
 
 	if (strcmp(attempt->state, "succeeded") != 0)
 	{
-		upg_ledger_attempt_json(upg_attempt_json(attempt));
+		upg_ledger_attempt_json(upg_attempt_json(attempt), false);
 		return;
 	}
 
@@ -591,6 +591,8 @@ upg_attempt_json(const UpgAttempt *attempt)
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"actor\":");
 	escape_json(&buf, upg_actor());
+	json_text(&buf, "session", GetUserNameFromId(GetSessionUserId(), true));
+	json_text(&buf, "role", GetUserNameFromId(GetUserId(), true));
 	json_number(&buf, "backend_pid", MyProcPid);
 	json_text(&buf, "migration", attempt->migration);
 	json_text(&buf, "direction", attempt->direction);
@@ -618,9 +620,12 @@ upg_attempt_json(const UpgAttempt *attempt)
 /*
  * upg_ledger_attempt_json
  *		Write down a try that upg_attempt_json() described.
+ *
+ * "of_another": it was another process's, and the JSON came from there, not from
+ * a user, so what it says of the actor is true.
  */
 void
-upg_ledger_attempt_json(const char *json)
+upg_ledger_attempt_json(const char *json, bool of_another)
 {
 	static UpgQuery query = {
 		"INSERT INTO upg.attempts (migration, direction, state, step, statement_no, line, col,"
@@ -635,7 +640,8 @@ upg_ledger_attempt_json(const char *json)
 		" col integer, statement text, sqlstate text, message text, detail text, hint text,"
 		" context text, lock_waits jsonb, started_at timestamptz, finished_at timestamptz,"
 		" actor text, backend_pid integer, upgrade bigint)"
-		" RETURNING migration, state, sqlstate, message, actor",
+		" RETURNING migration, state, sqlstate, message, actor, backend_pid,"
+		" $1::pg_catalog.jsonb->>'session', $1::pg_catalog.jsonb->>'role'",
 		SPI_OK_INSERT_RETURNING,
 		1,
 		{TEXTOID}};
@@ -646,12 +652,19 @@ upg_ledger_attempt_json(const char *json)
 	StringInfoData after;
 	char	   *migration;
 	char	   *state;
+	char	   *session;
+	char	   *role;
+	int			pid;
+	bool		isnull;
 
 	upg_books_open(&books);
 	upg_query(&query, &value, NULL);
 	old = MemoryContextSwitchTo(caller);
 	migration = upg_result_text(0, 1);
 	state = upg_result_text(0, 2);
+	pid = DatumGetInt32(upg_result_datum(0, 6, &isnull));
+	session = upg_result_text(0, 7);
+	role = upg_result_text(0, 8);
 	initStringInfo(&after);
 	appendStringInfoString(&after, "{\"by\":");
 	escape_json(&after, upg_result_text(0, 5));
@@ -661,7 +674,12 @@ upg_ledger_attempt_json(const char *json)
 	MemoryContextSwitchTo(old);
 	upg_books_close(&books);
 
-	upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
+	/* The trail names who acted, not the process that writes it down for him. */
+	if (of_another && session != NULL && role != NULL)
+		upg_audit_add_for(session, role, pid, psprintf("attempt.%s", state), migration, NULL,
+						  after.data);
+	else
+		upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
 }
 
 /*

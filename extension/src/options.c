@@ -128,6 +128,23 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	return options;
 }
 
+/*
+ * upg_options_merge
+ *		Options that the books hold of a migration, under those given now.
+ *
+ * The run that it belonged to then is none of now.
+ */
+UpgOptions *
+upg_options_merge(const char *stored, const UpgOptions *given)
+{
+	Datum		merged = DirectFunctionCall1(jsonb_in, CStringGetDatum(stored));
+
+	merged = DirectFunctionCall2(jsonb_delete, merged, CStringGetTextDatum("upgrade"));
+	if (given->given != NULL)
+		merged = DirectFunctionCall2(jsonb_concat, merged, JsonbPGetDatum(given->given));
+	return upg_options_parse(DatumGetJsonbP(merged), UPG_OPTION_APPLY | UPG_OPTION_BEGIN);
+}
+
 static const OptionDef *
 find_option(const char *name, UpgOptionUse use)
 {

@@ -251,6 +251,8 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, U
 				 errhint("Give one with upg_apply(name => %s, down => ...), then roll back.",
 						 quote_literal_cstr(name))));
 	down = upg_ledger_script(migration->id, true);
+	if (strcmp(migration->direction, "down") == 0)
+		upg_steps_recall_cut(migration->id, cut);
 	script = upg_script_parse(down, cut);
 	result->statements = script->nstatements;
 	result->steps = script->nsteps;
@@ -272,10 +274,13 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, U
 	{
 		if (strcmp(migration->direction, "down") != 0)
 			upg_steps_forget(migration->id, "down");
-		if (migration->state != UPG_STATE_RUNNING)
-			upg_ledger_move(migration, UPG_STATE_QUEUED, "down", upg_steps_order(cut, options));
+		/* Running without a worker is as good as queued, but the order is ours now. */
+		upg_ledger_move(migration,
+						migration->state == UPG_STATE_RUNNING ? UPG_STATE_RUNNING
+															  : UPG_STATE_QUEUED,
+						"down", upg_steps_order(cut, options));
 		upg_steps_write(migration->id, "down", script);
-		upg_worker_request(migration->id);
+		upg_worker_request(migration->id, GetSessionUserId());
 		result->state = "queued";
 		return;
 	}

@@ -364,8 +364,7 @@ upg_repair(PG_FUNCTION_ARGS)
 	upg_books_open(&books);
 	upg_query(&settle, args, NULL);
 	upg_books_close(&books);
-	upg_ledger_move(migration, UPG_STATE_QUEUED, NULL, NULL);
-	upg_worker_request(migration->id);
+	upg_steps_reorder(migration);
 
 	initStringInfo(&after);
 	appendStringInfo(&after, "{\"mark\":\"%s\",\"reason\":", mark);

@@ -244,7 +244,7 @@ upg_record_attempt(PG_FUNCTION_ARGS)
 	appendStringInfo(&buf, ",\"backend_pid\":%d,\"finished_at\":", MyProcPid);
 	escape_json(&buf, timestamptz_to_str(GetCurrentTimestamp()));
 	appendStringInfoChar(&buf, '}');
-	upg_ledger_attempt_json(buf.data);
+	upg_ledger_attempt_json(buf.data, false);
 
 	PG_RETURN_VOID();
 }

@@ -14,6 +14,11 @@
  * if the worker finds a step whose intent is there without an outcome, it asks
  * probe.c.
  *
+ * A worker logs in as the session that queued the migration did, so it must
+ * never run what another session has put in its place meanwhile: a script may
+ * RESET ROLE.  Whoever queues a migration writes the number of his transaction
+ * into the order, and a worker leaves alone an order that is not its own.
+ *
  * SPDX-License-Identifier: PostgreSQL
  *
  * IDENTIFICATION
@@ -43,6 +48,7 @@
 #include "probe.h"
 #include "steps.h"
 #include "upg.h"
+#include "worker.h"
 
 /* Pause between two looks at a footprint that somebody else holds, in ms. */
 #define FOOTPRINT_POLL 100
@@ -62,6 +68,7 @@ typedef struct Job
 	List	   *settings;		/* alternating name, value */
 	char	   *reason;
 	int64		upgrade;
+	TransactionId order;		/* transaction that queued it for us */
 	TimestampTz started;
 	bool		down;
 	bool		taken_over;		/* another worker died on it */
@@ -69,9 +76,10 @@ typedef struct Job
 	char	  **intents;
 } Job;
 
-static void abandon(int64 migration_id, ErrorData *edata);
+static void abandon(int64 migration_id, TransactionId order, ErrorData *edata);
 static void back_to_before_down(UpgMigration *migration);
-static Job *load_job(int64 migration_id);
+static Job *load_job(int64 migration_id, TransactionId order);
+static bool order_stands(Job *job);
 static void become_role(Job *job);
 static void parse_job(Job *job);
 static void lock_job(Job *job);
@@ -91,6 +99,7 @@ static int	count_done(Job *job);
 static void begin_transaction(void);
 static void commit_transaction(void);
 static List *integers_of(const char *json);
+static void append_cut(StringInfo buf, const UpgCut *cut);
 
 /*
  * upg_steps_write
@@ -223,7 +232,8 @@ upg_steps_done(int64 migration_id, const char *direction)
 /*
  * upg_steps_order
  *		What a worker must know to run a migration as its caller would, as JSON:
- *		role, settings of the session, how the script is cut, options.
+ *		whose order it is, role, settings of the session, how the script is
+ *		cut, options.
  */
 char *
 upg_steps_order(const UpgCut *cut, const UpgOptions *options)
@@ -269,19 +279,16 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 				 errhint("Do not call it from a SECURITY DEFINER function.")));
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "{\"role\":");
+	appendStringInfo(&buf, "{\"order\":\"%u\",\"session\":", GetTopTransactionId());
+	escape_json(&buf, GetUserNameFromId(GetSessionUserId(), false));
+	appendStringInfoString(&buf, ",\"role\":");
 	escape_json(&buf, GetUserNameFromId(GetUserId(), false));
 	appendStringInfoString(&buf, ",\"search_path\":");
 	escape_json(&buf, search_path);
 	appendStringInfo(&buf, ",\"settings\":%s", settings);
-	appendStringInfo(&buf, ",\"each_alone\":%s", cut->each_alone ? "true" : "false");
-	appendStringInfoString(&buf, ",\"before\":[");
-	foreach (lc, cut->before)
-		appendStringInfo(&buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
-	appendStringInfoString(&buf, "],\"own\":[");
-	foreach (lc, cut->own)
-		appendStringInfo(&buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
-	appendStringInfo(&buf, "],\"lock_timeout\":%d,\"lock_retries\":%d",
+	appendStringInfoChar(&buf, ',');
+	append_cut(&buf, cut);
+	appendStringInfo(&buf, ",\"lock_timeout\":%d,\"lock_retries\":%d",
 					 options->lock_timeout >= 0 ? options->lock_timeout : upg_guc_lock_timeout,
 					 options->lock_retries >= 0 ? options->lock_retries : upg_guc_lock_retries);
 	if (options->footprint != NIL)
@@ -306,11 +313,106 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 }
 
 /*
+ * append_cut
+ *		How a script is cut, as members of a JSON object.
+ */
+static void
+append_cut(StringInfo buf, const UpgCut *cut)
+{
+	ListCell   *lc;
+
+	appendStringInfo(buf, "\"each_alone\":%s", cut->each_alone ? "true" : "false");
+	appendStringInfoString(buf, ",\"before\":[");
+	foreach (lc, cut->before)
+		appendStringInfo(buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
+	appendStringInfoString(buf, "],\"own\":[");
+	foreach (lc, cut->own)
+		appendStringInfo(buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
+	appendStringInfoChar(buf, ']');
+}
+
+/*
+ * upg_steps_recall_cut
+ *		Add to a cut how an unfinished migration was cut when it was run last.
+ *
+ * Its steps that are done must come out the same when it goes on.
+ */
+void
+upg_steps_recall_cut(int64 migration_id, UpgCut *cut)
+{
+	static UpgQuery query = {
+		"SELECT run->>'each_alone', run->>'before', run->>'own'"
+		" FROM upg.migrations WHERE migration_id = $1",
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(migration_id);
+	UpgBooks	books;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	if (SPI_processed == 1)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		char	   *text = upg_result_text(0, 1);
+
+		if (text != NULL && strcmp(text, "true") == 0)
+			cut->each_alone = true;
+		cut->before = list_concat_unique_int(cut->before, integers_of(upg_result_text(0, 2)));
+		cut->own = list_concat_unique_int(cut->own, integers_of(upg_result_text(0, 3)));
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+}
+
+/*
+ * upg_steps_reorder
+ *		Queue a migration again as it was ordered, whoever asks for it now.
+ *
+ * The worker logs in as the session that gave the order: a person who settles
+ * an outcome does not lend his rights to the rest of the script.
+ */
+void
+upg_steps_reorder(UpgMigration *migration)
+{
+	static UpgQuery query = {
+		"SELECT run->>'session' FROM upg.migrations WHERE migration_id = $1",
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value = Int64GetDatum(migration->id);
+	char	   *session;
+	Oid			user;
+	UpgBooks	books;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	session = upg_result_text(0, 1);
+	if (session != NULL)
+		session = MemoryContextStrdup(caller, session);
+	upg_books_close(&books);
+
+	user = session != NULL ? get_role_oid(session, true) : InvalidOid;
+	if (!OidIsValid(user))
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+				 errmsg("migration \"%s\" cannot go on as role \"%s\", which does not exist",
+						migration->name, session != NULL ? session : ""),
+				 errhint("Create the role again, and drop it when the migration is done.")));
+
+	upg_ledger_move(migration, UPG_STATE_QUEUED, NULL,
+					psprintf("{\"order\":\"%u\"}", GetTopTransactionId()));
+	upg_worker_request(migration->id, user);
+}
+
+/*
  * upg_steps_run
  *		Run a queued migration to its end.  Main part of a background worker.
  */
 void
-upg_steps_run(int64 migration_id)
+upg_steps_run(int64 migration_id, TransactionId order)
 {
 	Job		   *volatile job = NULL;
 	volatile bool claimed = false;
@@ -320,7 +422,7 @@ upg_steps_run(int64 migration_id)
 
 	PG_TRY();
 	{
-		job = load_job(migration_id);
+		job = load_job(migration_id, order);
 		if (job != NULL)
 		{
 			lock_job(job);
@@ -334,7 +436,7 @@ upg_steps_run(int64 migration_id)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
-		abandon(migration_id, edata);
+		abandon(migration_id, order, edata);
 	}
 	PG_END_TRY();
 
@@ -354,22 +456,24 @@ upg_steps_run(int64 migration_id)
  *		The migration could not even be started: say so in the books.
  */
 static void
-abandon(int64 migration_id, ErrorData *edata)
+abandon(int64 migration_id, TransactionId order, ErrorData *edata)
 {
 	static UpgQuery query = {
-		"SELECT name FROM upg.migrations WHERE migration_id = $1 AND state = 'queued'",
+		"SELECT name FROM upg.migrations WHERE migration_id = $1 AND state = 'queued'"
+		" AND run->>'order' = $2",
 		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
-	Datum		value = Int64GetDatum(migration_id);
+		2,
+		{INT8OID, TEXTOID}};
+	Datum		values[2] = {Int64GetDatum(migration_id)};
 	UpgMigration *migration = NULL;
 	UpgAttempt	attempt = {0};
 	UpgBooks	books;
 	char	   *name = NULL;
 
 	begin_transaction();
+	values[1] = CStringGetTextDatum(psprintf("%u", order));
 	upg_books_open(&books);
-	upg_query(&query, &value, NULL);
+	upg_query(&query, values, NULL);
 	if (SPI_processed == 1)
 		name = MemoryContextStrdup(TopTransactionContext, upg_result_text(0, 1));
 	upg_books_close(&books);
@@ -414,7 +518,7 @@ back_to_before_down(UpgMigration *migration)
  *		Read the order from the books; NULL if there is nothing to do.
  */
 static Job *
-load_job(int64 migration_id)
+load_job(int64 migration_id, TransactionId order)
 {
 	static UpgQuery query = {
 		"SELECT name, run->>'role', run->>'search_path', run->>'each_alone', run->>'before',"
@@ -422,10 +526,10 @@ load_job(int64 migration_id)
 		" run->>'upgrade', direction, state,"
 		" CASE direction WHEN 'up' THEN up_sql ELSE down_sql END, options->>'no_transaction'"
 		" FROM upg.migrations WHERE migration_id = $1 AND state IN ('queued', 'running')"
-		" AND run IS NOT NULL",
+		" AND run->>'order' = $2 AND run->>'session' = $3",
 		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
+		3,
+		{INT8OID, TEXTOID, TEXTOID}};
 	static UpgQuery settings = {
 		"SELECT s.key, s.value FROM upg.migrations m,"
 		" pg_catalog.jsonb_each_text(m.run->'settings') AS s WHERE m.migration_id = $1",
@@ -443,12 +547,15 @@ load_job(int64 migration_id)
 		AllocSetContextCreate(TopMemoryContext, "upg job", ALLOCSET_DEFAULT_SIZES);
 	Job		   *job = NULL;
 	Datum		value = Int64GetDatum(migration_id);
+	Datum		values[3] = {value};
 	UpgBooks	books;
 	char	   *name = NULL;
 
 	begin_transaction();
+	values[1] = CStringGetTextDatum(psprintf("%u", order));
+	values[2] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	upg_books_open(&books);
-	upg_query(&query, &value, NULL);
+	upg_query(&query, values, NULL);
 	if (SPI_processed == 1)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -457,6 +564,7 @@ load_job(int64 migration_id)
 		job = palloc0(sizeof(Job));
 		job->context = context;
 		job->started = GetCurrentTimestamp();
+		job->order = order;
 		name = upg_result_text(0, 1);
 		job->role = upg_result_text(0, 2);
 		job->settings = list_make2(pstrdup("search_path"), upg_result_text(0, 3));
@@ -622,7 +730,7 @@ claim_job(Job *job)
 	now = upg_ledger_find(job->migration->name);
 	if (now != NULL && now->id == job->migration->id &&
 		(now->state == UPG_STATE_QUEUED || now->state == UPG_STATE_RUNNING) &&
-		strcmp(now->direction, job->down ? "down" : "up") == 0)
+		strcmp(now->direction, job->down ? "down" : "up") == 0 && order_stands(job))
 	{
 		claimed = true;
 		job->taken_over = now->state == UPG_STATE_RUNNING;
@@ -649,6 +757,31 @@ claim_job(Job *job)
 	commit_transaction();
 
 	return claimed;
+}
+
+/*
+ * order_stands
+ *		Is the order in the books still the one that we have read?
+ */
+static bool
+order_stands(Job *job)
+{
+	static UpgQuery query = {
+		"SELECT 1 FROM upg.migrations WHERE migration_id = $1 AND run->>'order' = $2",
+		SPI_OK_SELECT,
+		2,
+		{INT8OID, TEXTOID}};
+	Datum		values[2] = {Int64GetDatum(job->migration->id),
+							 CStringGetTextDatum(psprintf("%u", job->order))};
+	UpgBooks	books;
+	bool		stands;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, values, NULL);
+	stands = SPI_processed == 1;
+	upg_books_close(&books);
+
+	return stands;
 }
 
 /*
@@ -836,6 +969,7 @@ cut_again(Job *job, ErrorData *edata)
 	UpgStatement *stmt = job->run->current;
 	UpgCut		cut = job->cut;
 	UpgScript  *script;
+	StringInfoData run;
 	MemoryContext old;
 	bool		smaller;
 
@@ -854,6 +988,12 @@ cut_again(Job *job, ErrorData *edata)
 		job->run->script = script;
 		job->run->current = NULL;
 		upg_steps_write(job->migration->id, job->down ? "down" : "up", script);
+		/* Whoever goes on after a crash must cut it the same way. */
+		initStringInfo(&run);
+		appendStringInfoChar(&run, '{');
+		append_cut(&run, &job->cut);
+		appendStringInfoChar(&run, '}');
+		upg_ledger_move(job->migration, UPG_STATE_RUNNING, NULL, run.data);
 		read_steps(job);
 	}
 	MemoryContextSwitchTo(old);

@@ -61,7 +61,7 @@ typedef struct WorkOrder
 {
 	WorkKind	kind;
 	Oid			database;
-	Oid			user;			/* who queued it; the session's role */
+	Oid			user;			/* the session's role when it was queued */
 	int64		migration_id;
 	TransactionId launcher;		/* transaction that must end first */
 	dsm_handle	segment;		/* record: JSON text, zero-terminated */
@@ -73,6 +73,7 @@ StaticAssertDecl(sizeof(WorkOrder) <= BGW_EXTRALEN, "a work order must fit bgw_e
 typedef struct Request
 {
 	int64		migration_id;
+	Oid			user;
 	SubTransactionId subid;
 	struct Request *next;
 } Request;
@@ -111,13 +112,16 @@ upg_worker_init(void)
 /*
  * upg_worker_request
  *		Have a worker run a queued migration once this transaction has committed.
+ *
+ * "user" is the role that the worker logs in as.
  */
 void
-upg_worker_request(int64 migration_id)
+upg_worker_request(int64 migration_id, Oid user)
 {
 	Request    *request = MemoryContextAlloc(TopTransactionContext, sizeof(Request));
 
 	request->migration_id = migration_id;
+	request->user = user;
 	request->subid = GetCurrentSubTransactionId();
 	request->next = requests;
 	requests = request;
@@ -156,7 +160,7 @@ xact_callback(XactEvent event, void *arg)
 
 				order.kind = WORK_MIGRATION;
 				order.database = MyDatabaseId;
-				order.user = GetSessionUserId();
+				order.user = request->user;
 				order.migration_id = request->migration_id;
 				order.launcher = GetTopTransactionIdIfAny();
 				if (!start_worker(&order, "upg migration", NULL))
@@ -317,7 +321,7 @@ upg_worker_flush(void)
 		Remembered *entry = remembered;
 
 		remembered = entry->next;
-		upg_ledger_attempt_json(entry->json);
+		upg_ledger_attempt_json(entry->json, false);
 		pfree(entry->migration);
 		pfree(entry->json);
 		pfree(entry);
@@ -359,7 +363,7 @@ upg_worker_main(Datum arg)
 		XactLockTableWait(order.launcher, NULL, NULL, XLTW_None);
 		CommitTransactionCommand();
 	}
-	upg_steps_run(order.migration_id);
+	upg_steps_run(order.migration_id, order.launcher);
 
 	proc_exit(0);
 }
@@ -381,7 +385,7 @@ run_record(dsm_handle handle)
 	json = pstrdup(dsm_segment_address(segment));
 	dsm_detach(segment);
 	pgstat_report_activity(STATE_RUNNING, "recording a failed migration");
-	upg_ledger_attempt_json(json);
+	upg_ledger_attempt_json(json, true);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
