@@ -3,39 +3,19 @@
 use strict;
 use warnings;
 
-use File::Basename qw(dirname);
-use File::Temp qw(tempdir);
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
 use IPC::Run qw(run);
 use JSON::PP;
 use Test::More;
 
-my $top = dirname(__FILE__) . '/../..';
-my $dir = tempdir('upg.XXXXXX', DIR => '/tmp');
+use Upg::Server;
 
-sub server
-{
-    my ($action, @args) = @_;
-    system("$top/scripts/server.sh", $action, $dir, @args) == 0
-      or die "server.sh $action failed";
-}
-END { my $status = $?; server('destroy') if $dir && -d $dir; $? = $status; }
+my $server = Upg::Server->new('max_connections=60');
+my $dir    = $server->dir;
 
-server('start', 'max_connections=60');
-my $bindir = `\${PG_CONFIG:-pg_config} --bindir`;
-chomp $bindir;
-@ENV{qw(PGHOST PGPORT PGUSER PGDATABASE)} = ($dir, 5999, 'postgres', 'postgres');
-
-# Run SQL in one session; stdout, and die on an error unless asked for stderr.
-sub sql
-{
-    my ($query, $want_error) = @_;
-    run(["$bindir/psql", '-XAtq', '-v', 'ON_ERROR_STOP=1'], '<', \$query, '>', \my $out, '2>',
-        \my $err);
-    return $err if $want_error;
-    die "$query\n$err" if $err =~ /ERROR|FATAL/;
-    chomp $out;
-    return $out;
-}
+sub sql { return $server->sql(@_) }
 
 sub offline
 {
@@ -44,7 +24,7 @@ sub offline
     open my $fh, '>', "$dir/export.jsonl" or die;
     print $fh "$export\n";
     close $fh;
-    run([$^X, "$top/test/t/lib/verify_export", @args], '<', "$dir/export.jsonl", '>', \my $out);
+    run([$^X, "$FindBin::Bin/lib/verify_export", @args], '<', "$dir/export.jsonl", '>', \my $out);
     chomp $out;
     return $out;
 }
@@ -59,7 +39,7 @@ sub pgbench
     close $fh;
     my ($out, $err);
     run(
-        ["$bindir/pgbench", '-n', '-c', '20', '-j', '2', '-t', $transactions,
+        [$server->bin('pgbench'), '-n', '-c', '20', '-j', '2', '-t', $transactions,
             '--max-tries=100', '-f', "$dir/bench.sql"],
         '>', \$out, '2>', \$err) or die $err;
     $out =~ /processed: (\d+)\/(\d+)/ or die $out;
@@ -117,7 +97,7 @@ sql(<<"SQL");
 CREATE TABLE from_csv (LIKE upg.audit_log);
 ALTER TABLE from_csv ALTER prev TYPE text, ALTER hash TYPE text;
 SQL
-run(["$bindir/psql", '-XAtqc', q{SELECT line FROM upg_audit_export('csv') AS line}],
+run([$server->bin('psql'), '-XAtqc', q{SELECT line FROM upg_audit_export('csv') AS line}],
     '>', "$dir/trail.csv");
 sql("\\copy from_csv FROM '$dir/trail.csv' WITH (FORMAT csv, HEADER)");
 is(
@@ -132,9 +112,9 @@ SQL
 
 # A dump restored elsewhere keeps the trail, and goes on with it.
 my $point = sql('SELECT upg_audit_checkpoint()');
-run(["$bindir/pg_dump", '-Fc', '-f', "$dir/dump"]) or die;
+run([$server->bin('pg_dump'), '-Fc', '-f', "$dir/dump"]) or die;
 sql('CREATE DATABASE restored');
-run(["$bindir/pg_restore", '-d', 'restored', '--exit-on-error', "$dir/dump"])
+run([$server->bin('pg_restore'), '-d', 'restored', '--exit-on-error', "$dir/dump"])
   or fail('the dump restores');
 {
     local $ENV{PGDATABASE} = 'restored';
@@ -218,15 +198,15 @@ is(offline(export()), 'ok: ' . sql('SELECT count(*) FROM upg.audit_log') . ' ent
 
 # The trail survives a crash
 sql(q{SELECT upg_audit_note('before the crash')});
-server('stop', 'immediate');
-server('start', 'max_connections=60');
+$server->script('stop', 'immediate');
+$server->script('start', 'max_connections=60');
 is(sql('SELECT ok, reason FROM upg_audit_verify()'), 't|', 'the chain is whole after a crash');
 is(sql('SELECT action FROM upg.audit_log ORDER BY seq DESC LIMIT 1'),
     'note.before the crash', 'and holds what was committed');
 
 # Two-phase commit is refused in time
-server('restart', 'max_prepared_transactions=5');
-like(sql(q{BEGIN; SELECT upg_audit_note('two-phase'); PREPARE TRANSACTION 'x'}, 1),
+$server->restart('max_prepared_transactions=5');
+like($server->error(q{BEGIN; SELECT upg_audit_note('two-phase'); PREPARE TRANSACTION 'x'}),
     qr/cannot PREPARE a transaction that upg has to audit/, 'PREPARE TRANSACTION is refused');
 is(sql('SELECT count(*) FROM pg_prepared_xacts'), 0, 'and leaves nothing prepared');
 
