@@ -25,11 +25,11 @@ typedef struct UpgResult
 {
 	const char *migration;
 	const char *state;
-	int			statements;
-	int			steps;
+	int statements;
+	int steps;
 	const char *undo;
 	TimestampTz started;
-	List	   *warnings;		/* of char * */
+	List *warnings; /* of char * */
 } UpgResult;
 
 #define UPG_RESULT_COLUMNS 7
@@ -37,7 +37,8 @@ typedef struct UpgResult
 /* in apply.c */
 extern void upg_result_values(const UpgResult *result, Datum *values, bool *nulls);
 extern void upg_result_warn(UpgResult *result, const char *warning);
-extern List *upg_keys_for(const UpgScript *script, const UpgOptions *options, const char *name);
+extern List *upg_keys_for(const UpgScript *script, const UpgOptions *options,
+						  const char *name);
 extern void upg_require_writable(const char *function);
 extern void upg_check_name(const char *name);
 extern void upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def);

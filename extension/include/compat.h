@@ -31,8 +31,8 @@
 
 /* PostgreSQL 17 brought RestrictSearchPath(). */
 #if PG_VERSION_NUM < 170000
-#define RestrictSearchPath()                                                             \
-	((void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,        \
+#define RestrictSearchPath()                                                     \
+	((void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, \
 							  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false))
 #endif
 
@@ -45,16 +45,16 @@
 
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_locator)
-#define UpgRelFileLocator RelFileLocator
-#define UPG_LOCATOR_SPC(l) ((l).spcOid)
-#define UPG_LOCATOR_DB(l) ((l).dbOid)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_locator)
+#define UpgRelFileLocator     RelFileLocator
+#define UPG_LOCATOR_SPC(l)    ((l).spcOid)
+#define UPG_LOCATOR_DB(l)     ((l).dbOid)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
 #else
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_node)
-#define UpgRelFileLocator RelFileNode
-#define UPG_LOCATOR_SPC(l) ((l).spcNode)
-#define UPG_LOCATOR_DB(l) ((l).dbNode)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_node)
+#define UpgRelFileLocator     RelFileNode
+#define UPG_LOCATOR_SPC(l)    ((l).spcNode)
+#define UPG_LOCATOR_DB(l)     ((l).dbNode)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
 

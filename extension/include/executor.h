@@ -24,18 +24,18 @@
  */
 typedef struct UpgRun
 {
-	MemoryContext context;		/* the run's own memory */
+	MemoryContext context; /* the run's own memory */
 	const char *migration;
-	const char *direction;		/* up or down */
+	const char *direction; /* up or down */
 	const UpgScript *script;
-	int			lock_timeout;	/* ms of one try; 0: leave lock_timeout alone */
-	int			lock_retries;
-	UpgStatement *current;		/* statement in hand, NULL before and after */
-	int			error_line;		/* place of an error, once it is known */
-	int			error_column;
-	StringInfo	lock_waits;		/* JSON objects, separated by commas */
+	int lock_timeout; /* ms of one try; 0: leave lock_timeout alone */
+	int lock_retries;
+	UpgStatement *current; /* statement in hand, NULL before and after */
+	int error_line;        /* place of an error, once it is known */
+	int error_column;
+	StringInfo lock_waits; /* JSON objects, separated by commas */
 	TimestampTz started;
-	List	   *savepoints;		/* of char *: open savepoints of the script */
+	List *savepoints; /* of char *: open savepoints of the script */
 } UpgRun;
 
 extern UpgRun *upg_run_create(const char *migration, const char *direction,

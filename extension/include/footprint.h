@@ -21,26 +21,26 @@
 /* One object of a footprint. */
 typedef struct UpgKey
 {
-	char	   *object;			/* database, schema:S, relation:S.R, migration:M or a user's own */
-	LOCKMODE	mode;			/* ShareLock or ExclusiveLock */
+	char *object;  /* database, schema:S, relation:S.R, migration:M or a user's own */
+	LOCKMODE mode; /* ShareLock or ExclusiveLock */
 } UpgKey;
 
 /* One relation that a statement names, with the lock it takes there. */
 typedef struct UpgRelationLock
 {
-	Oid			relid;
-	LOCKMODE	mode;
+	Oid relid;
+	LOCKMODE mode;
 } UpgRelationLock;
 
 /* Who stands in the way. */
 typedef struct UpgHolder
 {
-	int			pid;
-	char	   *user;
-	char	   *application;
-	char	   *since;			/* start of its transaction, or of its session */
-	char	   *state;
-	char	   *query;
+	int pid;
+	char *user;
+	char *application;
+	char *since; /* start of its transaction, or of its session */
+	char *state;
+	char *query;
 } UpgHolder;
 
 extern List *upg_footprint_infer(const UpgScript *script, const char *migration);

@@ -23,7 +23,7 @@
 /* States of a migration (docs/design.md, section 2.1). */
 typedef enum UpgState
 {
-	UPG_STATE_NONE,				/* not in the books */
+	UPG_STATE_NONE, /* not in the books */
 	UPG_STATE_REGISTERED,
 	UPG_STATE_QUEUED,
 	UPG_STATE_RUNNING,
@@ -36,36 +36,36 @@ typedef enum UpgState
 
 typedef struct UpgMigration
 {
-	int64		id;
-	char	   *name;
-	UpgState	state;
-	char	   *direction;		/* of a queued or running one */
+	int64 id;
+	char *name;
+	UpgState state;
+	char *direction; /* of a queued or running one */
 	UpgChecksums checksums;
-	int			meaning_version;
-	bool		has_script;		/* false: streamed by a client, or not given */
-	bool		has_down;
-	List	   *requires;		/* of char * */
-	char	   *options;		/* JSON */
-	char	   *undo;
-	int			statements;
-	int			steps;
-	int64		applied_order;	/* 0: not applied */
+	int meaning_version;
+	bool has_script; /* false: streamed by a client, or not given */
+	bool has_down;
+	List *requires; /* of char * */
+	char *options;  /* JSON */
+	char *undo;
+	int statements;
+	int steps;
+	int64 applied_order; /* 0: not applied */
 	TimestampTz applied_at;
-	char	   *applied_by;
+	char *applied_by;
 } UpgMigration;
 
 /* What a call says of a migration. */
 typedef struct UpgDefinition
 {
 	const char *name;
-	const char *up;				/* NULL: streamed by a client */
-	int64		up_size;
+	const char *up; /* NULL: streamed by a client */
+	int64 up_size;
 	UpgChecksums checksums;
-	const char *down;			/* or NULL */
-	List	   *requires;
-	const char *options;		/* JSON */
-	const char *order_key;		/* or NULL */
-	int64		upgrade;		/* 0: none */
+	const char *down; /* or NULL */
+	List *requires;
+	const char *options;   /* JSON */
+	const char *order_key; /* or NULL */
+	int64 upgrade;         /* 0: none */
 } UpgDefinition;
 
 /* Everything about a try that did not succeed, or that did. */
@@ -73,20 +73,20 @@ typedef struct UpgAttempt
 {
 	const char *migration;
 	const char *direction;
-	const char *state;			/* succeeded, failed, killed, refused */
-	int			step;			/* 0: none */
-	int			statement_no;	/* 0: none */
-	int			line;
-	int			column;
+	const char *state; /* succeeded, failed, killed, refused */
+	int step;          /* 0: none */
+	int statement_no;  /* 0: none */
+	int line;
+	int column;
 	const char *statement;
 	const char *sqlstate;
 	const char *message;
 	const char *detail;
 	const char *hint;
 	const char *context;
-	const char *lock_waits;		/* JSON */
+	const char *lock_waits; /* JSON */
 	TimestampTz started;
-	int64		upgrade;		/* 0: none */
+	int64 upgrade; /* 0: none */
 } UpgAttempt;
 
 extern const char *upg_state_name(UpgState state);
@@ -96,23 +96,23 @@ extern char *upg_actor(void);
 
 extern UpgMigration *upg_ledger_find(const char *name);
 extern char *upg_ledger_script(int64 migration_id, bool down);
-extern int64 upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
-							  const char *undo, int statements, int steps, TimestampTz started,
-							  const char *run);
-extern void upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction,
-							const char *run);
+extern int64 upg_ledger_write(UpgMigration *before, const UpgDefinition *def,
+							  UpgState state, const char *undo, int statements, int steps,
+							  TimestampTz started, const char *run);
+extern void upg_ledger_move(UpgMigration *migration, UpgState state,
+							const char *direction, const char *run);
 extern void upg_ledger_applied(UpgMigration *migration, TimestampTz started);
 extern void upg_ledger_rolled_back(UpgMigration *migration, const char *method,
-								   TimestampTz started, int statements, const char *reason,
-								   int64 upgrade);
+								   TimestampTz started, int statements,
+								   const char *reason, int64 upgrade);
 extern void upg_ledger_set_down(UpgMigration *migration, const char *down);
 extern void upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def);
 extern void upg_ledger_attempt(const UpgAttempt *attempt);
 extern char *upg_attempt_json(const UpgAttempt *attempt);
 extern void upg_ledger_attempt_json(const char *json, bool of_another);
 extern List *upg_ledger_missing_requirements(List *requires);
-extern void upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
-										  char **cycle);
+extern void upg_ledger_check_requirements(const char *name, List *requires,
+										  char **unknown, char **cycle);
 extern List *upg_ledger_dependents(const char *name);
 extern char *upg_ledger_later(const char *order_key, const char *name);
 extern List *upg_ledger_applied_after(int64 applied_order);

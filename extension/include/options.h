@@ -26,19 +26,19 @@ typedef enum UpgOptionUse
 
 typedef struct UpgOptions
 {
-	int64		upgrade;		/* run that this is part of; 0: none */
-	bool		no_transaction; /* the author wants no transaction around the script */
-	char	   *order_key;		/* place in the directory's order, or NULL */
-	int			out_of_order;	/* UpgOutOfOrder */
-	List	   *footprint;		/* of char *: declared objects; NIL: infer */
-	int			lock_timeout;	/* ms; -1: the setting */
-	int			lock_retries;	/* -1: the setting */
-	uint8	   *sha256;			/* of a script whose text is not given, or NULL */
-	int64		size;			/* of that script, in bytes */
-	bool		dry_run;
-	bool		cascade;
-	char	   *reason;
-	Jsonb	   *given;
+	int64 upgrade;       /* run that this is part of; 0: none */
+	bool no_transaction; /* the author wants no transaction around the script */
+	char *order_key;     /* place in the directory's order, or NULL */
+	int out_of_order;    /* UpgOutOfOrder */
+	List *footprint;     /* of char *: declared objects; NIL: infer */
+	int lock_timeout;    /* ms; -1: the setting */
+	int lock_retries;    /* -1: the setting */
+	uint8 *sha256;       /* of a script whose text is not given, or NULL */
+	int64 size;          /* of that script, in bytes */
+	bool dry_run;
+	bool cascade;
+	char *reason;
+	Jsonb *given;
 } UpgOptions;
 
 extern UpgOptions *upg_options_merge(const char *stored, const UpgOptions *given);

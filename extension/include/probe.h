@@ -17,10 +17,10 @@
 
 typedef enum UpgOutcome
 {
-	UPG_OUTCOME_DONE,			/* its effect is there */
-	UPG_OUTCOME_ABSENT,			/* nothing of it is there, or running it again is harmless */
-	UPG_OUTCOME_CLEANED,		/* something was half done and has been cleared away */
-	UPG_OUTCOME_UNKNOWN			/* cannot be told */
+	UPG_OUTCOME_DONE,    /* its effect is there */
+	UPG_OUTCOME_ABSENT,  /* nothing of it is there, or running it again is harmless */
+	UPG_OUTCOME_CLEANED, /* something was half done and has been cleared away */
+	UPG_OUTCOME_UNKNOWN  /* cannot be told */
 } UpgOutcome;
 
 extern char *upg_probe_intent(UpgStatement *stmt);

@@ -23,53 +23,53 @@
 
 typedef enum UpgStepKind
 {
-	UPG_STEP_TRANSACTION,		/* all its statements commit together */
-	UPG_STEP_AUTOCOMMIT			/* one statement that no transaction can hold */
+	UPG_STEP_TRANSACTION, /* all its statements commit together */
+	UPG_STEP_AUTOCOMMIT   /* one statement that no transaction can hold */
 } UpgStepKind;
 
 typedef struct UpgStatement
 {
-	int			no;				/* 1-based number in the script */
-	RawStmt    *raw;
-	int			start;			/* byte offset of its first token */
-	int			length;			/* in bytes, without the semicolon */
-	int			line;			/* 1-based place of its first token */
-	int			column;			/* in characters */
-	int			step;			/* number of its step; 0: transaction control, not run */
-	const char *own;			/* why no transaction can hold it, or NULL */
+	int no; /* 1-based number in the script */
+	RawStmt *raw;
+	int start;       /* byte offset of its first token */
+	int length;      /* in bytes, without the semicolon */
+	int line;        /* 1-based place of its first token */
+	int column;      /* in characters */
+	int step;        /* number of its step; 0: transaction control, not run */
+	const char *own; /* why no transaction can hold it, or NULL */
 } UpgStatement;
 
 typedef struct UpgStep
 {
-	int			no;				/* 1-based */
+	int no; /* 1-based */
 	UpgStepKind kind;
-	int			first;			/* numbers of its first and last statement */
-	int			last;
+	int first; /* numbers of its first and last statement */
+	int last;
 } UpgStep;
 
 typedef struct UpgScript
 {
 	const char *text;
-	int			nstatements;
+	int nstatements;
 	UpgStatement *statements;
-	int			nsteps;
-	UpgStep    *steps;
-	List	   *notes;			/* of char *: what the reader should know */
+	int nsteps;
+	UpgStep *steps;
+	List *notes; /* of char *: what the reader should know */
 } UpgScript;
 
 /* How a script is to be cut, beside what its own text says. */
 typedef struct UpgCut
 {
-	bool		each_alone;		/* the author wants no transaction around the script */
-	List	   *before;			/* integer list: a step ends before these statements */
-	List	   *own;			/* integer list: statements found to stand no transaction */
+	bool each_alone; /* the author wants no transaction around the script */
+	List *before;    /* integer list: a step ends before these statements */
+	List *own;       /* integer list: statements found to stand no transaction */
 } UpgCut;
 
 typedef struct UpgChecksums
 {
-	uint8		sha256[UPG_SHA256_LENGTH];
-	uint8		meaning[UPG_SHA256_LENGTH];
-	bool		has_meaning;	/* false: the server cannot scan it alone */
+	uint8 sha256[UPG_SHA256_LENGTH];
+	uint8 meaning[UPG_SHA256_LENGTH];
+	bool has_meaning; /* false: the server cannot scan it alone */
 } UpgChecksums;
 
 extern UpgScript *upg_script_parse(const char *text, const UpgCut *cut);

@@ -23,23 +23,23 @@
  */
 typedef struct UpgQuery
 {
-	const char *sql;			/* all names qualified */
-	int			expected;		/* SPI_OK_... that it must return */
-	int			nargs;
-	Oid			argtypes[UPG_QUERY_MAX_ARGS];
-	SPIPlanPtr	plan;			/* NULL until first used */
+	const char *sql; /* all names qualified */
+	int expected;    /* SPI_OK_... that it must return */
+	int nargs;
+	Oid argtypes[UPG_QUERY_MAX_ARGS];
+	SPIPlanPtr plan; /* NULL until first used */
 } UpgQuery;
 
 /* What upg_books_open() changed, for upg_books_close(). */
 typedef struct UpgBooks
 {
-	Oid			user;
-	int			sec_context;
-	int			guc_level;
-	bool		snapshot;
+	Oid user;
+	int sec_context;
+	int guc_level;
+	bool snapshot;
 } UpgBooks;
 
-extern Oid	upg_books_owner(void);
+extern Oid upg_books_owner(void);
 extern void upg_books_open(UpgBooks *books);
 extern void upg_books_close(UpgBooks *books);
 extern void upg_query(UpgQuery *query, const Datum *values, const char *nulls);

@@ -15,10 +15,10 @@
 #define UPG_UPG_H
 
 /* in guc.c, in the order of the settings' names */
-extern int	upg_guc_conflict_timeout;
-extern int	upg_guc_lock_retries;
-extern int	upg_guc_lock_timeout;
-extern int	upg_guc_out_of_order;
+extern int upg_guc_conflict_timeout;
+extern int upg_guc_lock_retries;
+extern int upg_guc_lock_timeout;
+extern int upg_guc_out_of_order;
 
 /* values of upg.out_of_order */
 typedef enum UpgOutOfOrder

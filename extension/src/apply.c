@@ -58,14 +58,15 @@ typedef enum Purpose
 {
 	PURPOSE_APPLY,
 	PURPOSE_REGISTER,
-	PURPOSE_ADOPT				/* book as applied, without running it */
+	PURPOSE_ADOPT /* book as applied, without running it */
 } Purpose;
 
-static Datum apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function);
+static Datum apply_function(FunctionCallInfo fcinfo, Purpose purpose,
+							const char *function);
 static void guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose,
 					UpgResult *result);
-static void apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut,
-					   UpgRun **run, UpgResult *result);
+static void apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose,
+					   UpgCut *cut, UpgRun **run, UpgResult *result);
 static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result);
 static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
@@ -101,10 +102,10 @@ apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function)
 {
 	UpgDefinition def = {0};
 	UpgOptions *options;
-	UpgResult	result = {0};
-	TupleDesc	desc;
-	Datum		values[UPG_RESULT_COLUMNS];
-	bool		nulls[UPG_RESULT_COLUMNS];
+	UpgResult result = {0};
+	TupleDesc desc;
+	Datum values[UPG_RESULT_COLUMNS];
+	bool nulls[UPG_RESULT_COLUMNS];
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -113,7 +114,8 @@ apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function)
 	upg_require_writable(function);
 	upg_worker_flush();
 	upg_definition_of_args(fcinfo, &def);
-	options = upg_options_parse(PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4), UPG_OPTION_APPLY);
+	options = upg_options_parse(PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4),
+								UPG_OPTION_APPLY);
 	upg_definition_options(&def, options);
 
 	guarded(&def, options, purpose, &result);
@@ -141,23 +143,25 @@ upg_require_writable(const char *function)
 void
 upg_check_name(const char *name)
 {
-	int			length = pg_mbstrlen(name);
+	int length = pg_mbstrlen(name);
 
 	if (length == 0 || length > NAME_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_NAME),
-				 length == 0 ? errmsg("the name of a migration is empty")
-							 : errmsg("the name of a migration has %d characters", length),
-				 errhint("A name has 1 to %d characters.", NAME_LENGTH)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_NAME),
+						length == 0
+							? errmsg("the name of a migration is empty")
+							: errmsg("the name of a migration has %d characters", length),
+						errhint("A name has 1 to %d characters.", NAME_LENGTH)));
 	for (const char *p = name; *p; p++)
 	{
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_INVALID_NAME),
-					 errmsg("the name of a migration holds the control character 0x%02x at byte "
-							"%d",
-							(unsigned char) *p, (int) (p - name) + 1),
-					 errhint("Names may hold any printable characters.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_INVALID_NAME),
+				 errmsg(
+					 "the name of a migration holds the control character 0x%02x at byte "
+					 "%d",
+					 (unsigned char) *p, (int) (p - name) + 1),
+				 errhint("Names may hold any printable characters.")));
 	}
 }
 
@@ -169,9 +173,8 @@ void
 upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def)
 {
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_NAME),
-				 errmsg("the name of a migration is null")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_NAME),
+						errmsg("the name of a migration is null")));
 	def->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	upg_check_name(def->name);
 	if (!PG_ARGISNULL(1))
@@ -184,20 +187,19 @@ upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def)
 		def->down = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(3))
 	{
-		Datum	   *elements;
-		bool	   *nulls;
-		int			n;
+		Datum *elements;
+		bool *nulls;
+		int n;
 
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT, &elements,
-						  &nulls, &n);
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT,
+						  &elements, &nulls, &n);
 		for (int i = 0; i < n; i++)
 		{
-			char	   *name;
+			char *name;
 
 			if (nulls[i])
-				ereport(ERROR,
-						(errcode(ERRCODE_UPG_INVALID_NAME),
-						 errmsg("a name in \"requires\" is null")));
+				ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_NAME),
+								errmsg("a name in \"requires\" is null")));
 			name = TextDatumGetCString(elements[i]);
 			upg_check_name(name);
 			def->requires = lappend(def->requires, name);
@@ -212,9 +214,9 @@ upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def)
 void
 upg_definition_options(UpgDefinition *def, UpgOptions *options)
 {
-	def->options = options->given == NULL
-		? "{}"
-		: JsonbToCString(NULL, &options->given->root, VARSIZE(options->given));
+	def->options = options->given == NULL ? "{}"
+										  : JsonbToCString(NULL, &options->given->root,
+														   VARSIZE(options->given));
 	def->order_key = options->order_key;
 	def->upgrade = options->upgrade;
 }
@@ -238,10 +240,10 @@ upg_result_warn(UpgResult *result, const char *warning)
 void
 upg_result_values(const UpgResult *result, Datum *values, bool *nulls)
 {
-	Interval   *duration = palloc0(sizeof(Interval));
-	Datum	   *warnings = palloc(sizeof(Datum) * Max(list_length(result->warnings), 1));
-	ListCell   *lc;
-	int			n = 0;
+	Interval *duration = palloc0(sizeof(Interval));
+	Datum *warnings = palloc(sizeof(Datum) * Max(list_length(result->warnings), 1));
+	ListCell *lc;
+	int n = 0;
 
 	memset(nulls, 0, sizeof(bool) * UPG_RESULT_COLUMNS);
 	if (result->started != 0)
@@ -254,8 +256,8 @@ upg_result_values(const UpgResult *result, Datum *values, bool *nulls)
 	values[3] = Int32GetDatum(result->steps);
 	values[4] = CStringGetTextDatum(result->undo ? result->undo : "none");
 	values[5] = IntervalPGetDatum(duration);
-	values[6] = PointerGetDatum(
-		construct_array(warnings, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[6] =
+		PointerGetDatum(construct_array(warnings, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /*
@@ -269,17 +271,17 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz started = GetCurrentTimestamp();
-	UpgCut		cut = {0};
-	char	   *application = pstrdup(application_name);
-	int			nesting = GetCurrentTransactionNestLevel();
+	UpgCut cut = {0};
+	char *application = pstrdup(application_name);
+	int nesting = GetCurrentTransactionNestLevel();
 
 	cut.each_alone = options->no_transaction;
 
 	for (;;)
 	{
-		UpgRun	   *run = NULL;
-		ErrorData  *volatile edata = NULL;
-		int			level = NewGUCNestLevel();
+		UpgRun *run = NULL;
+		ErrorData *volatile edata = NULL;
+		int level = NewGUCNestLevel();
 
 		result->warnings = NIL;
 		result->migration = def->name;
@@ -337,7 +339,7 @@ void
 upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 				   ErrorData *edata, TimestampTz started, int64 upgrade, bool refused)
 {
-	UpgAttempt	attempt = {0};
+	UpgAttempt attempt = {0};
 
 	attempt.migration = migration;
 	attempt.direction = direction;
@@ -367,14 +369,14 @@ upg_record_failure(UpgRun *run, const char *migration, const char *direction,
  * *run is set once statements of the script begin to run.
  */
 static void
-apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut, UpgRun **run,
-		   UpgResult *result)
+apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut,
+		   UpgRun **run, UpgResult *result)
 {
 	UpgMigration *before = upg_ledger_find(def->name);
-	UpgScript  *script;
-	UpgAttempt	attempt = {0};
-	char	   *complaint = NULL;
-	ListCell   *lc;
+	UpgScript *script;
+	UpgAttempt attempt = {0};
+	char *complaint = NULL;
+	ListCell *lc;
 
 	if (settled_already(def, before, result) || worker_has_it(before, result))
 		return;
@@ -394,11 +396,11 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	script = upg_script_parse(def->up, cut);
 	if (def->down != NULL)
 		complaint = upg_script_complaint(def->down);
-	upg_footprint_acquire(purpose == PURPOSE_APPLY
-							  ? upg_keys_for(script, options, def->name)
-							  : upg_footprint_add(NIL, psprintf("migration:%s", def->name),
-												  ExclusiveLock),
-						  false, def->name);
+	upg_footprint_acquire(
+		purpose == PURPOSE_APPLY
+			? upg_keys_for(script, options, def->name)
+			: upg_footprint_add(NIL, psprintf("migration:%s", def->name), ExclusiveLock),
+		false, def->name);
 
 	/* Under the lock, what the books say cannot change any more. */
 	before = upg_ledger_find(def->name);
@@ -412,18 +414,19 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	result->steps = script->nsteps;
 	result->undo = def->down != NULL && complaint == NULL ? "given" : "none";
 	if (complaint != NULL)
-		upg_result_warn(result, psprintf("the down script of migration \"%s\" cannot be run: %s",
-										 def->name, complaint));
+		upg_result_warn(result,
+						psprintf("the down script of migration \"%s\" cannot be run: %s",
+								 def->name, complaint));
 
 	if (purpose != PURPOSE_REGISTER)
 	{
-		List	   *missing = upg_ledger_missing_requirements(def->requires);
+		List *missing = upg_ledger_missing_requirements(def->requires);
 
 		if (missing != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UPG_DEPENDENCY),
-					 errmsg("migration \"%s\" requires \"%s\", which is not applied", def->name,
-							(char *) linitial(missing)),
+					 errmsg("migration \"%s\" requires \"%s\", which is not applied",
+							def->name, (char *) linitial(missing)),
 					 errhint("Apply \"%s\" first.", (char *) linitial(missing))));
 		upg_check_order(def, options, result);
 	}
@@ -431,7 +434,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	if (purpose == PURPOSE_REGISTER)
 	{
 		(void) upg_ledger_write(before, def, UPG_STATE_REGISTERED, result->undo,
-								script->nstatements, script->nsteps, result->started, NULL);
+								script->nstatements, script->nsteps, result->started,
+								NULL);
 		result->state = "registered";
 		return;
 	}
@@ -441,9 +445,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 
 	if (purpose == PURPOSE_APPLY &&
 		(!upg_script_transactional(script) ||
-		 (before != NULL && (before->state == UPG_STATE_PARTIAL ||
-							 before->state == UPG_STATE_QUEUED ||
-							 before->state == UPG_STATE_RUNNING))))
+		 (before != NULL &&
+		  (before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
+		   before->state == UPG_STATE_RUNNING))))
 	{
 		queue(def, options, before, script, cut, result);
 		return;
@@ -459,8 +463,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 		upg_run_step(*run, &script->steps[0]);
 	}
 
-	(void) upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo, script->nstatements,
-							script->nsteps, result->started, NULL);
+	(void) upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
+							script->nstatements, script->nsteps, result->started, NULL);
 	attempt.migration = def->name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";
@@ -478,8 +482,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 List *
 upg_keys_for(const UpgScript *script, const UpgOptions *options, const char *name)
 {
-	List	   *keys = NIL;
-	ListCell   *lc;
+	List *keys = NIL;
+	ListCell *lc;
 
 	if (options->footprint == NIL)
 		return upg_footprint_infer(script, name);
@@ -500,24 +504,29 @@ settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result)
 	if (before == NULL || before->state != UPG_STATE_APPLIED)
 		return false;
 
-	if (def->up != NULL && memcmp(def->checksums.sha256, before->checksums.sha256,
-								  UPG_SHA256_LENGTH) != 0)
+	if (def->up != NULL &&
+		memcmp(def->checksums.sha256, before->checksums.sha256, UPG_SHA256_LENGTH) != 0)
 	{
 		if (!def->checksums.has_meaning || !before->checksums.has_meaning ||
 			before->meaning_version != UPG_MEANING_VERSION ||
-			memcmp(def->checksums.meaning, before->checksums.meaning, UPG_SHA256_LENGTH) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_CHECKSUM_MISMATCH),
-					 errmsg("migration \"%s\" was changed after it had been applied", def->name),
-					 errdetail("SHA-256 when applied: %s; now: %s.",
-							   hex_of(before->checksums.sha256), hex_of(def->checksums.sha256)),
-					 errhint("Restore the script, or write the change as a new migration.  "
-							 "upg_history(%s) tells who applied it.",
-							 quote_literal_cstr(def->name))));
-		upg_result_warn(result,
-						psprintf("only the layout or comments of migration \"%s\" changed since "
-								 "it was applied; the books keep the new checksum",
-								 def->name));
+			memcmp(def->checksums.meaning, before->checksums.meaning,
+				   UPG_SHA256_LENGTH) != 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_CHECKSUM_MISMATCH),
+				 errmsg("migration \"%s\" was changed after it had been applied",
+						def->name),
+				 errdetail("SHA-256 when applied: %s; now: %s.",
+						   hex_of(before->checksums.sha256),
+						   hex_of(def->checksums.sha256)),
+				 errhint("Restore the script, or write the change as a new migration.  "
+						 "upg_history(%s) tells who applied it.",
+						 quote_literal_cstr(def->name))));
+		upg_result_warn(
+			result,
+			psprintf("only the layout or comments of migration \"%s\" changed since "
+					 "it was applied; the books keep the new checksum",
+					 def->name));
 		upg_ledger_set_layout(before, def);
 	}
 	if (def->down != NULL)
@@ -526,7 +535,8 @@ settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result)
 	result->state = "already";
 	result->statements = before->statements;
 	result->steps = before->steps;
-	result->undo = def->down != NULL && strcmp(before->undo, "none") == 0 ? "given" : before->undo;
+	result->undo =
+		def->down != NULL && strcmp(before->undo, "none") == 0 ? "given" : before->undo;
 	return true;
 }
 
@@ -537,9 +547,9 @@ settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result)
 static bool
 worker_has_it(UpgMigration *before, UpgResult *result)
 {
-	List	   *key;
-	UpgKey	   *refused;
-	List	   *holders;
+	List *key;
+	UpgKey *refused;
+	List *holders;
 
 	if (before == NULL ||
 		(before->state != UPG_STATE_QUEUED && before->state != UPG_STATE_RUNNING))
@@ -547,7 +557,7 @@ worker_has_it(UpgMigration *before, UpgResult *result)
 
 	key = upg_footprint_add(NIL, psprintf("migration:%s", before->name), ExclusiveLock);
 	if (upg_footprint_try(key, false, &refused, &holders))
-		return false;			/* we keep it; the footprint is taken next */
+		return false; /* we keep it; the footprint is taken next */
 
 	result->state = "queued";
 	result->statements = before->statements;
@@ -564,22 +574,23 @@ static void
 complete_definition(UpgDefinition *def, UpgMigration *before)
 {
 	if (before != NULL && before->state == UPG_STATE_UNKNOWN)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_UNKNOWN_OUTCOME),
-				 errmsg("what became of a statement of migration \"%s\" is not known",
-						def->name),
-				 errdetail("It was interrupted, and it is of a kind whose effect cannot be "
-						   "recognized."),
-				 errhint("Look at the database, then call upg_repair(%s, 'applied' or 'absent', "
-						 "reason).",
-						 quote_literal_cstr(def->name))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_UNKNOWN_OUTCOME),
+			 errmsg("what became of a statement of migration \"%s\" is not known",
+					def->name),
+			 errdetail("It was interrupted, and it is of a kind whose effect cannot be "
+					   "recognized."),
+			 errhint(
+				 "Look at the database, then call upg_repair(%s, 'applied' or 'absent', "
+				 "reason).",
+				 quote_literal_cstr(def->name))));
 	if (before != NULL && before->state == UPG_STATE_PARTIAL &&
 		strcmp(before->direction, "down") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("migration \"%s\" is half rolled back", def->name),
-				 errhint("Finish that with upg_rollback(%s) first.",
-						 quote_literal_cstr(def->name))));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("migration \"%s\" is half rolled back", def->name),
+						errhint("Finish that with upg_rollback(%s) first.",
+								quote_literal_cstr(def->name))));
 
 	if (def->up != NULL)
 		return;
@@ -590,11 +601,11 @@ complete_definition(UpgDefinition *def, UpgMigration *before)
 				 errhint("Give its script, or register it with upg_register() first.")));
 	def->up = upg_ledger_script(before->id, false);
 	if (def->up == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-				 errmsg("the books do not hold the script of migration \"%s\"", def->name),
-				 errdetail("It was sent statement by statement by a client."),
-				 errhint("Apply it from its file again.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_SCRIPT),
+						errmsg("the books do not hold the script of migration \"%s\"",
+							   def->name),
+						errdetail("It was sent statement by statement by a client."),
+						errhint("Apply it from its file again.")));
 	def->up_size = strlen(def->up);
 	upg_script_checksums(def->up, def->up_size, &def->checksums);
 	if (def->down == NULL && before->has_down)
@@ -610,8 +621,8 @@ complete_definition(UpgDefinition *def, UpgMigration *before)
 static void
 check_requirements(UpgDefinition *def)
 {
-	char	   *unknown;
-	char	   *cycle;
+	char *unknown;
+	char *cycle;
 
 	if (def->requires == NIL)
 		return;
@@ -620,14 +631,13 @@ check_requirements(UpgDefinition *def)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_DEPENDENCY),
 				 errmsg("the requirements of migration \"%s\" form a cycle", def->name),
-				 errdetail("%s", cycle),
-				 errhint("Remove one of the requirements.")));
+				 errdetail("%s", cycle), errhint("Remove one of the requirements.")));
 	if (unknown != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_DEPENDENCY),
-				 errmsg("migration \"%s\" requires \"%s\", which is not known", def->name,
-						unknown),
-				 errhint("Register or apply \"%s\" first, or correct the name.", unknown)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_DEPENDENCY),
+						errmsg("migration \"%s\" requires \"%s\", which is not known",
+							   def->name, unknown),
+						errhint("Register or apply \"%s\" first, or correct the name.",
+								unknown)));
 }
 
 /*
@@ -637,7 +647,7 @@ check_requirements(UpgDefinition *def)
 void
 upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result)
 {
-	char	   *later;
+	char *later;
 
 	if (def->order_key == NULL || options->out_of_order == UPG_ORDER_ALLOW)
 		return;
@@ -645,14 +655,15 @@ upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result)
 	if (later == NULL)
 		return;
 	if (options->out_of_order == UPG_ORDER_REFUSE)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_OUT_OF_ORDER),
-				 errmsg("migration \"%s\" sorts before \"%s\", which is applied", def->name,
-						later),
-				 errhint("Rename it so that it sorts last, or set upg.out_of_order to \"warn\".")));
-	upg_result_warn(result, psprintf("migration \"%s\" sorts before \"%s\", which was applied "
-									 "earlier",
-									 def->name, later));
+		ereport(ERROR, (errcode(ERRCODE_UPG_OUT_OF_ORDER),
+						errmsg("migration \"%s\" sorts before \"%s\", which is applied",
+							   def->name, later),
+						errhint("Rename it so that it sorts last, or set "
+								"upg.out_of_order to \"warn\".")));
+	upg_result_warn(result,
+					psprintf("migration \"%s\" sorts before \"%s\", which was applied "
+							 "earlier",
+							 def->name, later));
 }
 
 /*
@@ -664,18 +675,19 @@ static void
 queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *script,
 	  UpgCut *cut, UpgResult *result)
 {
-	bool		resume = before != NULL &&
+	bool resume =
+		before != NULL &&
 		(before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
 		 before->state == UPG_STATE_RUNNING || before->state == UPG_STATE_FAILED);
-	int64		id;
+	int64 id;
 
 	/* Running without a worker is as good as queued; worker.c notes the death. */
 	id = upg_ledger_write(before, def,
 						  before != NULL && before->state == UPG_STATE_RUNNING
 							  ? UPG_STATE_RUNNING
 							  : UPG_STATE_QUEUED,
-						  result->undo, script->nstatements, script->nsteps, result->started,
-						  upg_steps_order(cut, options));
+						  result->undo, script->nstatements, script->nsteps,
+						  result->started, upg_steps_order(cut, options));
 	if (!resume)
 		upg_steps_forget(id, "up");
 	upg_steps_write(id, "up", script);
@@ -683,20 +695,22 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 
 	result->state = "queued";
 	if (cut->before != NIL || cut->own != NIL)
-		upg_result_warn(result, psprintf("the script does not fit one transaction after all; it "
-										 "was cut into %d steps",
-										 script->nsteps));
-	ereport(NOTICE,
-			(errmsg("migration \"%s\" has %d steps that cannot share a transaction", def->name,
-					script->nsteps),
-			 errdetail("A background worker runs it when this transaction commits."),
-			 errhint("Wait for it with CALL upg_wait(%s).", quote_literal_cstr(def->name))));
+		upg_result_warn(result,
+						psprintf("the script does not fit one transaction after all; it "
+								 "was cut into %d steps",
+								 script->nsteps));
+	ereport(
+		NOTICE,
+		(errmsg("migration \"%s\" has %d steps that cannot share a transaction",
+				def->name, script->nsteps),
+		 errdetail("A background worker runs it when this transaction commits."),
+		 errhint("Wait for it with CALL upg_wait(%s).", quote_literal_cstr(def->name))));
 }
 
 static char *
 hex_of(const uint8 *sha256)
 {
-	char	   *hex = palloc(2 * UPG_SHA256_LENGTH + 1);
+	char *hex = palloc(2 * UPG_SHA256_LENGTH + 1);
 
 	hex[hex_encode((const char *) sha256, UPG_SHA256_LENGTH, hex)] = '\0';
 	return hex;

@@ -174,8 +174,8 @@ upg_audit_add_for(const char *actor, const char *role, int32 pid, const char *ac
 	PreventCommandIfParallelMode("upg_audit_add()");
 
 	if (pending_context == NULL)
-		pending_context = AllocSetContextCreate(TopTransactionContext, "upg audit entries",
-												ALLOCSET_SMALL_SIZES);
+		pending_context = AllocSetContextCreate(
+			TopTransactionContext, "upg audit entries", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(pending_context);
 
 	item = palloc0(sizeof(PendingEntry));

@@ -29,11 +29,11 @@ PG_FUNCTION_INFO_V1(upg_digest);
 
 typedef struct Line
 {
-	char	   *name;
-	uint8		sha256[UPG_SHA256_LENGTH];
+	char *name;
+	uint8 sha256[UPG_SHA256_LENGTH];
 } Line;
 
-static int	line_cmp(const void *a, const void *b);
+static int line_cmp(const void *a, const void *b);
 
 /*
  * upg_digest
@@ -46,22 +46,25 @@ Datum
 upg_digest(PG_FUNCTION_ARGS)
 {
 	static UpgQuery query = {
-		"SELECT name, up_sha256, state, applied_order FROM upg.migrations", SPI_OK_SELECT, 0, {0}};
+		"SELECT name, up_sha256, state, applied_order FROM upg.migrations",
+		SPI_OK_SELECT,
+		0,
+		{0}};
 	MemoryContext caller = CurrentMemoryContext;
-	TupleDesc	desc;
-	UpgBooks	books;
-	Line	   *lines;
-	int64		total;
-	int64		applied = 0;
-	int64		pending = 0;
-	int64		unfinished = 0;
-	int64		latest = 0;
-	char	   *head = NULL;
+	TupleDesc desc;
+	UpgBooks books;
+	Line *lines;
+	int64 total;
+	int64 applied = 0;
+	int64 pending = 0;
+	int64 unfinished = 0;
+	int64 latest = 0;
+	char *head = NULL;
 	pg_cryptohash_ctx *ctx;
-	uint8		sha256[UPG_SHA256_LENGTH];
-	char		hex[2 * UPG_SHA256_LENGTH + 1];
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	uint8 sha256[UPG_SHA256_LENGTH];
+	char hex[2 * UPG_SHA256_LENGTH + 1];
+	Datum values[6];
+	bool nulls[6] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -73,12 +76,12 @@ upg_digest(PG_FUNCTION_ARGS)
 	lines = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Line) * Max(total, 1));
 	for (int64 row = 0; row < total; row++)
 	{
-		bool		isnull;
-		Datum		datum = upg_result_datum(row, 3, &isnull);
-		UpgState	state = upg_state_parse(TextDatumGetCString(datum));
-		Line	   *line;
-		bytea	   *sum;
-		int64		order;
+		bool isnull;
+		Datum datum = upg_result_datum(row, 3, &isnull);
+		UpgState state = upg_state_parse(TextDatumGetCString(datum));
+		Line *line;
+		bytea *sum;
+		int64 order;
 
 		if (state == UPG_STATE_REGISTERED || state == UPG_STATE_ROLLED_BACK ||
 			state == UPG_STATE_FAILED)
@@ -91,7 +94,8 @@ upg_digest(PG_FUNCTION_ARGS)
 		line = &lines[applied++];
 		line->name = TextDatumGetCString(upg_result_datum(row, 1, &isnull));
 		sum = DatumGetByteaPP(upg_result_datum(row, 2, &isnull));
-		memcpy(line->sha256, VARDATA_ANY(sum), Min(VARSIZE_ANY_EXHDR(sum), UPG_SHA256_LENGTH));
+		memcpy(line->sha256, VARDATA_ANY(sum),
+			   Min(VARSIZE_ANY_EXHDR(sum), UPG_SHA256_LENGTH));
 		order = DatumGetInt64(upg_result_datum(row, 4, &isnull));
 		if (order > latest)
 		{
@@ -110,7 +114,8 @@ upg_digest(PG_FUNCTION_ARGS)
 	{
 		(void) hex_encode((const char *) lines[i].sha256, UPG_SHA256_LENGTH, hex);
 		hex[2 * UPG_SHA256_LENGTH] = '\n';
-		if (pg_cryptohash_update(ctx, (uint8 *) lines[i].name, strlen(lines[i].name)) < 0 ||
+		if (pg_cryptohash_update(ctx, (uint8 *) lines[i].name, strlen(lines[i].name)) <
+				0 ||
 			pg_cryptohash_update(ctx, (const uint8 *) "\n", 1) < 0 ||
 			pg_cryptohash_update(ctx, (uint8 *) hex, sizeof(hex)) < 0)
 			elog(ERROR, "could not compute a SHA-256 checksum");

@@ -51,18 +51,20 @@
 
 /* First pause after a lock timeout, in milliseconds; it doubles up to the second. */
 #define RETRY_FIRST 50
-#define RETRY_MAX 2000
+#define RETRY_MAX   2000
 
 static void run_statement(UpgRun *run, UpgStatement *stmt);
 static void run_with_retries(UpgRun *run, UpgStatement *stmt);
 static void run_savepoint(UpgRun *run, UpgStatement *stmt);
-static void run_raw(RawStmt *raw, const char *text, bool top_level, MemoryContext lasting);
+static void run_raw(RawStmt *raw, const char *text, bool top_level,
+					MemoryContext lasting);
 static bool takes_strong_locks(Node *stmt);
 static char *note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since);
 static void append_json_field(StringInfo buf, const char *name, const char *value);
 static void statement_error_context(void *arg);
 static void report_progress(UpgRun *run, UpgStatement *stmt);
-static void set_constraints_immediate(void);
+static void set_constraints_immediate(UpgRun *run);
+static void deferred_error_context(void *arg);
 
 /*
  * upg_run_create
@@ -77,7 +79,7 @@ upg_run_create(const char *migration, const char *direction, const UpgScript *sc
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "upg run", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	UpgRun	   *run = palloc0(sizeof(UpgRun));
+	UpgRun *run = palloc0(sizeof(UpgRun));
 
 	run->context = context;
 	run->migration = pstrdup(migration);
@@ -108,7 +110,7 @@ upg_run_step(UpgRun *run, const UpgStep *step)
 		UpgStatement *stmt = &run->script->statements[no - 1];
 
 		if (stmt->step == 0)
-			continue;			/* BEGIN, COMMIT */
+			continue; /* BEGIN, COMMIT */
 		CHECK_FOR_INTERRUPTS();
 		run_statement(run, stmt);
 	}
@@ -119,7 +121,7 @@ upg_run_step(UpgRun *run, const UpgStep *step)
 		run->savepoints = list_delete_last(run->savepoints);
 	}
 
-	set_constraints_immediate();
+	set_constraints_immediate(run);
 }
 
 /*
@@ -174,7 +176,7 @@ void
 upg_run_sql(const char *sql, bool top_level, MemoryContext lasting)
 {
 	MemoryContext old = MemoryContextSwitchTo(lasting);
-	List	   *raws = raw_parser(sql, RAW_PARSE_DEFAULT);
+	List *raws = raw_parser(sql, RAW_PARSE_DEFAULT);
 
 	MemoryContextSwitchTo(old);
 	run_raw(linitial_node(RawStmt, raws), sql, top_level, lasting);
@@ -267,11 +269,12 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 	for (volatile int try = 1;; try++)
 	{
 		volatile int theirs = LockTimeout;
-		volatile int ours = theirs > 0 ? Min(theirs, run->lock_timeout) : run->lock_timeout;
+		volatile int ours =
+			theirs > 0 ? Min(theirs, run->lock_timeout) : run->lock_timeout;
 		TimestampTz since = GetCurrentTimestamp();
-		ErrorData  *volatile edata = NULL;
-		char	   *blockers;
-		long		jitter;
+		ErrorData *volatile edata = NULL;
+		char *blockers;
+		long jitter;
 
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
@@ -300,19 +303,21 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 
 		if (edata == NULL)
 			return;
-		if (edata->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE || IsA(stmt->raw->stmt, LockStmt))
+		if (edata->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE ||
+			IsA(stmt->raw->stmt, LockStmt))
 			ReThrowError(edata);
 
 		blockers = note_lock_wait(run, stmt, try, since);
 		if (try > run->lock_retries)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_LOCK_TIMEOUT),
-					 errmsg_plural("could not lock what the statement needs after %d try",
-								   "could not lock what the statement needs after %d tries", try,
-								   try),
-					 errdetail("%s", blockers),
-					 errhint("Try again when the blocker has ended, or give more time with "
-							 "upg.lock_timeout or upg.lock_retries.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_LOCK_TIMEOUT),
+				 errmsg_plural("could not lock what the statement needs after %d try",
+							   "could not lock what the statement needs after %d tries",
+							   try, try),
+				 errdetail("%s", blockers),
+				 errhint("Try again when the blocker has ended, or give more time with "
+						 "upg.lock_timeout or upg.lock_retries.")));
 		FreeErrorData(edata);
 
 		jitter = (long) (pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
@@ -335,35 +340,36 @@ static char *
 note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 {
 	MemoryContext old;
-	List	   *locks = upg_statement_locks(stmt->raw->stmt);
+	List *locks = upg_statement_locks(stmt->raw->stmt);
 	StringInfoData words;
-	ListCell   *lc;
-	bool		first = true;
-	long		waited = TimestampDifferenceMilliseconds(since, GetCurrentTimestamp());
+	ListCell *lc;
+	bool first = true;
+	long waited = TimestampDifferenceMilliseconds(since, GetCurrentTimestamp());
 
 	initStringInfo(&words);
 	old = MemoryContextSwitchTo(run->context);
 	if (run->lock_waits->len > 0)
 		appendStringInfoChar(run->lock_waits, ',');
-	appendStringInfo(run->lock_waits, "{\"statement\":%d,\"try\":%d,\"waited_ms\":%ld", stmt->no,
-					 try, waited);
+	appendStringInfo(run->lock_waits, "{\"statement\":%d,\"try\":%d,\"waited_ms\":%ld",
+					 stmt->no, try, waited);
 	appendStringInfoString(run->lock_waits, ",\"blockers\":[");
 	foreach (lc, locks)
 	{
 		UpgRelationLock *lock = lfirst(lc);
-		LOCKTAG		tag;
-		ListCell   *lc2;
+		LOCKTAG tag;
+		ListCell *lc2;
 
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, lock->relid);
 		foreach (lc2, upg_lock_holders(&tag, lock->mode))
 		{
-			UpgHolder  *holder = lfirst(lc2);
-			Oid			relid = lock->relid;
+			UpgHolder *holder = lfirst(lc2);
+			Oid relid = lock->relid;
 
-			appendStringInfo(run->lock_waits, "%s{\"pid\":%d", first ? "" : ",", holder->pid);
+			appendStringInfo(run->lock_waits, "%s{\"pid\":%d", first ? "" : ",",
+							 holder->pid);
 			append_json_field(run->lock_waits, "relation",
-							  DatumGetCString(
-								  DirectFunctionCall1(regclassout, ObjectIdGetDatum(relid))));
+							  DatumGetCString(DirectFunctionCall1(
+								  regclassout, ObjectIdGetDatum(relid))));
 			append_json_field(run->lock_waits, "user", holder->user);
 			append_json_field(run->lock_waits, "application", holder->application);
 			append_json_field(run->lock_waits, "since", holder->since);
@@ -371,8 +377,8 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 			append_json_field(run->lock_waits, "query", holder->query);
 			appendStringInfoChar(run->lock_waits, '}');
 			appendStringInfo(&words, "%s%s is locked by %s.", first ? "" : " ",
-							 DatumGetCString(
-								 DirectFunctionCall1(regclassout, ObjectIdGetDatum(relid))),
+							 DatumGetCString(DirectFunctionCall1(
+								 regclassout, ObjectIdGetDatum(relid))),
 							 upg_holder_describe(holder));
 			first = false;
 		}
@@ -381,8 +387,9 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 	MemoryContextSwitchTo(old);
 
 	if (first)
-		appendStringInfoString(&words, "The blocker ended meanwhile, or locks something that the "
-									   "statement does not name.");
+		appendStringInfoString(&words,
+							   "The blocker ended meanwhile, or locks something that the "
+							   "statement does not name.");
 	return words.data;
 }
 
@@ -420,8 +427,8 @@ run_savepoint(UpgRun *run, UpgStatement *stmt)
 	TransactionStmt *control = (TransactionStmt *) stmt->raw->stmt;
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
-	int			depth = list_length(run->savepoints);
-	int			found = depth;
+	int depth = list_length(run->savepoints);
+	int found = depth;
 
 	if (control->kind == TRANS_STMT_SAVEPOINT)
 	{
@@ -486,12 +493,12 @@ run_raw(RawStmt *raw, const char *text, bool top_level, MemoryContext lasting)
 	MemoryContext context =
 		AllocSetContextCreate(lasting, "upg statement", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	RawStmt    *copy = copyObject(raw);
-	CommandTag	tag = CreateCommandTag(copy->stmt);
-	bool		snapshot_set = false;
-	List	   *queries;
-	List	   *plans;
-	Portal		portal;
+	RawStmt *copy = copyObject(raw);
+	CommandTag tag = CreateCommandTag(copy->stmt);
+	bool snapshot_set = false;
+	List *queries;
+	List *plans;
+	Portal portal;
 	QueryCompletion qc;
 
 	if (analyze_requires_snapshot(copy))
@@ -510,7 +517,8 @@ run_raw(RawStmt *raw, const char *text, bool top_level, MemoryContext lasting)
 	PortalDefineQuery(portal, NULL, text, tag, plans, NULL);
 	PortalStart(portal, NULL, 0, InvalidSnapshot);
 	InitializeQueryCompletion(&qc);
-	(void) upg_portal_run(portal, FETCH_ALL, top_level, None_Receiver, None_Receiver, &qc);
+	(void) upg_portal_run(portal, FETCH_ALL, top_level, None_Receiver, None_Receiver,
+						  &qc);
 	PortalDrop(portal, false);
 
 	MemoryContextSwitchTo(old);
@@ -522,14 +530,30 @@ run_raw(RawStmt *raw, const char *text, bool top_level, MemoryContext lasting)
  *		SET CONSTRAINTS ALL IMMEDIATE.
  */
 static void
-set_constraints_immediate(void)
+set_constraints_immediate(UpgRun *run)
 {
-	ConstraintsSetStmt stmt = {.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = false};
+	ConstraintsSetStmt stmt = {
+		.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = false};
+	ErrorContextCallback callback;
 
+	callback.callback = deferred_error_context;
+	callback.arg = run;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	AfterTriggerSetState(&stmt);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
+	error_context_stack = callback.previous;
+}
+
+static void
+deferred_error_context(void *arg)
+{
+	UpgRun *run = arg;
+
+	errcontext("what migration \"%s\" left for the end of its transaction",
+			   run->migration);
 }
 
 /*
@@ -539,11 +563,11 @@ set_constraints_immediate(void)
 static void
 report_progress(UpgRun *run, UpgStatement *stmt)
 {
-	char		name[NAMEDATALEN];
-	int			clipped = pg_mbcliplen(run->migration, strlen(run->migration), 32);
+	char name[NAMEDATALEN];
+	int clipped = pg_mbcliplen(run->migration, strlen(run->migration), 32);
 
-	snprintf(name, sizeof(name), "upg %s %.*s %d/%d", run->direction, clipped, run->migration,
-			 stmt->no, run->script->nstatements);
+	snprintf(name, sizeof(name), "upg %s %.*s %d/%d", run->direction, clipped,
+			 run->migration, stmt->no, run->script->nstatements);
 	pgstat_report_appname(name);
 }
 
@@ -558,12 +582,11 @@ report_progress(UpgRun *run, UpgStatement *stmt)
 static void
 statement_error_context(void *arg)
 {
-	UpgRun	   *run = arg;
+	UpgRun *run = arg;
 	UpgStatement *stmt = run->current;
 	const char *text = run->script->text;
-	int			cursor = geterrposition();
-	int			line,
-				column;
+	int cursor = geterrposition();
+	int line, column;
 
 	if (stmt == NULL)
 		return;
@@ -572,7 +595,7 @@ statement_error_context(void *arg)
 
 	if (cursor > 0)
 	{
-		int			offset = pg_mbcharcliplen(text, strlen(text), cursor - 1);
+		int offset = pg_mbcharcliplen(text, strlen(text), cursor - 1);
 
 		errposition(0);
 		if (offset >= stmt->start && offset <= stmt->start + stmt->length)
@@ -589,6 +612,6 @@ statement_error_context(void *arg)
 	run->error_line = line;
 	run->error_column = column;
 	errcontext("%s of migration \"%s\", statement %d of %d (line %d, column %d)",
-			   strcmp(run->direction, "up") == 0 ? "script" : "down script", run->migration,
-			   stmt->no, run->script->nstatements, line, column);
+			   strcmp(run->direction, "up") == 0 ? "script" : "down script",
+			   run->migration, stmt->no, run->script->nstatements, line, column);
 }

@@ -54,13 +54,13 @@ PG_FUNCTION_INFO_V1(upg_lock_key);
 
 /* First pause between two tries, in milliseconds; it doubles up to the second. */
 #define POLL_FIRST 5
-#define POLL_MAX 100
+#define POLL_MAX   100
 
 /* A relation as a statement names it. */
 typedef struct NamedRelation
 {
-	RangeVar   *name;
-	LOCKMODE	mode;
+	RangeVar *name;
+	LOCKMODE mode;
 } NamedRelation;
 
 static bool relations_of(Node *stmt, List **named, List **schemas);
@@ -74,7 +74,7 @@ static bool changes_name_resolution(Node *stmt);
 static List *add_relation(List *keys, RangeVar *name);
 static uint64 object_hash(const char *object);
 static void object_locktag(const char *object, LOCKTAG *tag);
-static int	key_cmp(const ListCell *a, const ListCell *b);
+static int key_cmp(const ListCell *a, const ListCell *b);
 
 /*
  * upg_footprint_infer
@@ -87,15 +87,15 @@ static int	key_cmp(const ListCell *a, const ListCell *b);
 List *
 upg_footprint_infer(const UpgScript *script, const char *migration)
 {
-	List	   *keys = NIL;
-	bool		known = true;
+	List *keys = NIL;
+	bool known = true;
 
 	for (int i = 0; i < script->nstatements && known; i++)
 	{
-		Node	   *stmt = script->statements[i].raw->stmt;
-		List	   *named = NIL;
-		List	   *schemas = NIL;
-		ListCell   *lc;
+		Node *stmt = script->statements[i].raw->stmt;
+		List *named = NIL;
+		List *schemas = NIL;
+		ListCell *lc;
 
 		if (changes_name_resolution(stmt) || !relations_of(stmt, &named, &schemas))
 		{
@@ -124,8 +124,8 @@ upg_footprint_infer(const UpgScript *script, const char *migration)
 List *
 upg_footprint_add(List *keys, const char *object, LOCKMODE mode)
 {
-	ListCell   *lc;
-	UpgKey	   *key;
+	ListCell *lc;
+	UpgKey *key;
 
 	foreach (lc, keys)
 	{
@@ -154,9 +154,9 @@ key_cmp(const ListCell *a, const ListCell *b)
 static List *
 add_relation(List *keys, RangeVar *name)
 {
-	Oid			relid = RangeVarGetRelid(name, NoLock, true);
-	char	   *nspname;
-	char	   *relname;
+	Oid relid = RangeVarGetRelid(name, NoLock, true);
+	char *nspname;
+	char *relname;
 
 	if (OidIsValid(relid))
 	{
@@ -167,14 +167,14 @@ add_relation(List *keys, RangeVar *name)
 		nspname = get_namespace_name(get_rel_namespace(relid));
 		relname = get_rel_name(relid);
 		if (nspname == NULL || relname == NULL)
-			return keys;		/* dropped this moment */
+			return keys; /* dropped this moment */
 	}
 	else
 	{
 		nspname = name->schemaname;
 		if (nspname == NULL)
 		{
-			List	   *path = fetch_search_path(false);
+			List *path = fetch_search_path(false);
 
 			nspname = path == NIL ? pstrdup("") : get_namespace_name(linitial_oid(path));
 			if (nspname == NULL)
@@ -184,9 +184,9 @@ add_relation(List *keys, RangeVar *name)
 	}
 
 	keys = upg_footprint_add(keys, psprintf("schema:%s", nspname), ShareLock);
-	return upg_footprint_add(keys,
-							 psprintf("relation:%s", quote_qualified_identifier(nspname, relname)),
-							 ExclusiveLock);
+	return upg_footprint_add(
+		keys, psprintf("relation:%s", quote_qualified_identifier(nspname, relname)),
+		ExclusiveLock);
 }
 
 /*
@@ -202,9 +202,9 @@ changes_name_resolution(Node *stmt)
 		return false;
 	set = (VariableSetStmt *) stmt;
 	return set->kind == VAR_RESET_ALL ||
-		(set->name != NULL && (strcmp(set->name, "search_path") == 0 ||
-							   strcmp(set->name, "role") == 0 ||
-							   strcmp(set->name, "session_authorization") == 0));
+		   (set->name != NULL &&
+			(strcmp(set->name, "search_path") == 0 || strcmp(set->name, "role") == 0 ||
+			 strcmp(set->name, "session_authorization") == 0));
 }
 
 /*
@@ -217,44 +217,46 @@ changes_name_resolution(Node *stmt)
 static bool
 relations_of(Node *stmt, List **named, List **schemas)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	switch (nodeTag(stmt))
 	{
 		case T_CreateStmt:
+		{
+			CreateStmt *create = (CreateStmt *) stmt;
+
+			add_name(named, create->relation, AccessExclusiveLock);
+			foreach (lc, create->inhRelations)
+				add_name(named, lfirst_node(RangeVar, lc), ShareUpdateExclusiveLock);
+			foreach (lc, create->tableElts)
 			{
-				CreateStmt *create = (CreateStmt *) stmt;
+				Node *element = lfirst(lc);
 
-				add_name(named, create->relation, AccessExclusiveLock);
-				foreach (lc, create->inhRelations)
-					add_name(named, lfirst_node(RangeVar, lc), ShareUpdateExclusiveLock);
-				foreach (lc, create->tableElts)
+				if (IsA(element, Constraint))
+					relations_of_constraint((Constraint *) element, named);
+				else if (IsA(element, ColumnDef))
 				{
-					Node	   *element = lfirst(lc);
+					ListCell *lc2;
 
-					if (IsA(element, Constraint))
-						relations_of_constraint((Constraint *) element, named);
-					else if (IsA(element, ColumnDef))
+					foreach (lc2, ((ColumnDef *) element)->constraints)
 					{
-						ListCell   *lc2;
-
-						foreach (lc2, ((ColumnDef *) element)->constraints)
-						{
-							if (IsA(lfirst(lc2), Constraint))
-								relations_of_constraint(lfirst(lc2), named);
-						}
+						if (IsA(lfirst(lc2), Constraint))
+							relations_of_constraint(lfirst(lc2), named);
 					}
-					else if (IsA(element, TableLikeClause))
-						add_name(named, ((TableLikeClause *) element)->relation, AccessShareLock);
 				}
-				return true;
+				else if (IsA(element, TableLikeClause))
+					add_name(named, ((TableLikeClause *) element)->relation,
+							 AccessShareLock);
 			}
+			return true;
+		}
 		case T_AlterTableStmt:
 			relations_of_alter_table((AlterTableStmt *) stmt, named);
 			return true;
 		case T_IndexStmt:
 			add_name(named, ((IndexStmt *) stmt)->relation,
-					 ((IndexStmt *) stmt)->concurrent ? ShareUpdateExclusiveLock : ShareLock);
+					 ((IndexStmt *) stmt)->concurrent ? ShareUpdateExclusiveLock
+													  : ShareLock);
 			return true;
 		case T_DropStmt:
 			return relations_of_drop((DropStmt *) stmt, named, schemas);
@@ -283,7 +285,8 @@ relations_of(Node *stmt, List **named, List **schemas)
 		case T_CreateTrigStmt:
 			add_name(named, ((CreateTrigStmt *) stmt)->relation, ShareRowExclusiveLock);
 			if (((CreateTrigStmt *) stmt)->constrrel != NULL)
-				add_name(named, ((CreateTrigStmt *) stmt)->constrrel, ShareRowExclusiveLock);
+				add_name(named, ((CreateTrigStmt *) stmt)->constrrel,
+						 ShareRowExclusiveLock);
 			return true;
 		case T_RuleStmt:
 			add_name(named, ((RuleStmt *) stmt)->relation, AccessExclusiveLock);
@@ -317,29 +320,29 @@ relations_of(Node *stmt, List **named, List **schemas)
 				add_name(named, lfirst_node(RangeVar, lc), ((LockStmt *) stmt)->mode);
 			return true;
 		case T_CommentStmt:
-			{
-				CommentStmt *comment = (CommentStmt *) stmt;
+		{
+			CommentStmt *comment = (CommentStmt *) stmt;
 
-				switch (comment->objtype)
-				{
-					case OBJECT_TABLE:
-					case OBJECT_VIEW:
-					case OBJECT_MATVIEW:
-					case OBJECT_SEQUENCE:
-					case OBJECT_INDEX:
-						add_qualified(named, comment->object, 0, ShareUpdateExclusiveLock);
-						return true;
-					case OBJECT_COLUMN:
-					case OBJECT_TABCONSTRAINT:
-					case OBJECT_TRIGGER:
-					case OBJECT_POLICY:
-					case OBJECT_RULE:
-						add_qualified(named, comment->object, 1, ShareUpdateExclusiveLock);
-						return true;
-					default:
-						return false;
-				}
+			switch (comment->objtype)
+			{
+				case OBJECT_TABLE:
+				case OBJECT_VIEW:
+				case OBJECT_MATVIEW:
+				case OBJECT_SEQUENCE:
+				case OBJECT_INDEX:
+					add_qualified(named, comment->object, 0, ShareUpdateExclusiveLock);
+					return true;
+				case OBJECT_COLUMN:
+				case OBJECT_TABCONSTRAINT:
+				case OBJECT_TRIGGER:
+				case OBJECT_POLICY:
+				case OBJECT_RULE:
+					add_qualified(named, comment->object, 1, ShareUpdateExclusiveLock);
+					return true;
+				default:
+					return false;
 			}
+		}
 		case T_GrantStmt:
 			if (((GrantStmt *) stmt)->targtype != ACL_TARGET_OBJECT ||
 				(((GrantStmt *) stmt)->objtype != OBJECT_TABLE &&
@@ -359,8 +362,9 @@ relations_of(Node *stmt, List **named, List **schemas)
 			if (((ReindexStmt *) stmt)->relation == NULL)
 				return false;
 			add_name(named, ((ReindexStmt *) stmt)->relation,
-					 upg_statement_own_transaction(stmt) != NULL ? ShareUpdateExclusiveLock
-																 : ShareLock);
+					 upg_statement_own_transaction(stmt) != NULL
+						 ? ShareUpdateExclusiveLock
+						 : ShareLock);
 			return true;
 		case T_ClusterStmt:
 			if (((ClusterStmt *) stmt)->relation == NULL)
@@ -394,7 +398,7 @@ relations_of(Node *stmt, List **named, List **schemas)
 static bool
 relations_of_drop(DropStmt *stmt, List **named, List **schemas)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	switch (stmt->removeType)
 	{
@@ -428,7 +432,7 @@ relations_of_drop(DropStmt *stmt, List **named, List **schemas)
 static void
 relations_of_alter_table(AlterTableStmt *stmt, List **named)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	add_name(named, stmt->relation, AlterTableGetLockLevel(stmt->cmds));
 	foreach (lc, stmt->cmds)
@@ -445,7 +449,7 @@ relations_of_alter_table(AlterTableStmt *stmt, List **named)
 			add_name(named, (RangeVar *) cmd->def, ShareUpdateExclusiveLock);
 		else if (IsA(cmd->def, ColumnDef))
 		{
-			ListCell   *lc2;
+			ListCell *lc2;
 
 			foreach (lc2, ((ColumnDef *) cmd->def)->constraints)
 			{
@@ -467,7 +471,7 @@ relations_of_constraint(Constraint *constraint, List **named)
 static bool
 relations_of_query(Node *node, void *context)
 {
-	List	  **named = context;
+	List **named = context;
 
 	if (node == NULL)
 		return false;
@@ -492,11 +496,12 @@ add_name(List **named, RangeVar *name, LOCKMODE mode)
 static void
 add_qualified(List **named, Node *object, int drop, LOCKMODE mode)
 {
-	List	   *names;
+	List *names;
 
 	if (!IsA(object, List))
 		return;
-	names = list_truncate(list_copy((List *) object), list_length((List *) object) - drop);
+	names =
+		list_truncate(list_copy((List *) object), list_length((List *) object) - drop);
 	if (names == NIL || list_length(names) > 3)
 		return;
 	add_name(named, makeRangeVarFromNameList(names), mode);
@@ -509,16 +514,16 @@ add_qualified(List **named, Node *object, int drop, LOCKMODE mode)
 List *
 upg_statement_locks(Node *stmt)
 {
-	List	   *named = NIL;
-	List	   *schemas = NIL;
-	List	   *locks = NIL;
-	ListCell   *lc;
+	List *named = NIL;
+	List *schemas = NIL;
+	List *locks = NIL;
+	ListCell *lc;
 
 	(void) relations_of(stmt, &named, &schemas);
 	foreach (lc, named)
 	{
 		NamedRelation *entry = lfirst(lc);
-		Oid			relid = RangeVarGetRelid(entry->name, NoLock, true);
+		Oid relid = RangeVarGetRelid(entry->name, NoLock, true);
 		UpgRelationLock *lock;
 
 		if (!OidIsValid(relid))
@@ -545,13 +550,14 @@ upg_statement_locks(Node *stmt)
 static uint64
 object_hash(const char *object)
 {
-	return hash_bytes_extended((const unsigned char *) object, strlen(object), UPG_LOCK_CLASS);
+	return hash_bytes_extended((const unsigned char *) object, strlen(object),
+							   UPG_LOCK_CLASS);
 }
 
 static void
 object_locktag(const char *object, LOCKTAG *tag)
 {
-	uint64		hash = object_hash(object);
+	uint64 hash = object_hash(object);
 
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
 						 UPG_LOCK_CLASS);
@@ -565,7 +571,7 @@ object_locktag(const char *object, LOCKTAG *tag)
 Datum
 upg_lock_key(PG_FUNCTION_ARGS)
 {
-	char	   *object = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *object = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	PG_RETURN_INT64((int64) object_hash(object));
 }
@@ -580,21 +586,21 @@ upg_lock_key(PG_FUNCTION_ARGS)
 bool
 upg_footprint_try(List *keys, bool session, UpgKey **refused, List **holders)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, keys)
 	{
-		UpgKey	   *key = lfirst(lc);
-		LOCKTAG		tag;
+		UpgKey *key = lfirst(lc);
+		LOCKTAG tag;
 
 		object_locktag(key->object, &tag);
 		if (LockAcquire(&tag, key->mode, session, true) == LOCKACQUIRE_NOT_AVAIL)
 		{
 			*refused = key;
 			*holders = upg_lock_holders(&tag, key->mode);
-			for (int i = 0; i < foreach_current_index(lc); i++)
+			for (int i = 0; i < foreach_current_index (lc); i++)
 			{
-				UpgKey	   *taken = list_nth(keys, i);
+				UpgKey *taken = list_nth(keys, i);
 
 				object_locktag(taken->object, &tag);
 				(void) LockRelease(&tag, taken->mode, session);
@@ -615,21 +621,23 @@ void
 upg_footprint_acquire(List *keys, bool session, const char *migration)
 {
 	TimestampTz start = GetCurrentTimestamp();
-	long		pause = POLL_FIRST;
-	UpgKey	   *refused = NULL;
-	List	   *holders = NIL;
+	long pause = POLL_FIRST;
+	UpgKey *refused = NULL;
+	List *holders = NIL;
 
 	while (!upg_footprint_try(keys, session, &refused, &holders))
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), upg_guc_conflict_timeout))
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   upg_guc_conflict_timeout))
 			ereport(ERROR,
 					(errcode(ERRCODE_UPG_CONFLICT),
-					 errmsg("migration \"%s\" conflicts with another upgrade on %s", migration,
-							refused->object),
-					 holders == NIL
-						 ? errdetail("The holder ended this moment.")
-						 : errdetail("It is held by %s.", upg_holder_describe(linitial(holders))),
-					 errhint("Wait for it and try again, or end it with pg_terminate_backend().")));
+					 errmsg("migration \"%s\" conflicts with another upgrade on %s",
+							migration, refused->object),
+					 holders == NIL ? errdetail("The holder ended this moment.")
+									: errdetail("It is held by %s.",
+												upg_holder_describe(linitial(holders))),
+					 errhint("Wait for it and try again, or end it with "
+							 "pg_terminate_backend().")));
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
 						 PG_WAIT_EXTENSION);
@@ -646,12 +654,12 @@ upg_footprint_acquire(List *keys, bool session, const char *migration)
 void
 upg_footprint_release(List *keys)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, keys)
 	{
-		UpgKey	   *key = lfirst(lc);
-		LOCKTAG		tag;
+		UpgKey *key = lfirst(lc);
+		LOCKTAG tag;
 
 		object_locktag(key->object, &tag);
 		(void) LockRelease(&tag, key->mode, true);
@@ -678,14 +686,14 @@ upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode)
 		1,
 		{INT4OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	LockData   *locks = GetLockStatusData();
-	List	   *holders = NIL;
-	List	   *pids = NIL;
+	LockData *locks = GetLockStatusData();
+	List *holders = NIL;
+	List *pids = NIL;
 
 	for (int i = 0; i < locks->nelements; i++)
 	{
 		LockInstanceData *lock = &locks->locks[i];
-		bool		conflicts = false;
+		bool conflicts = false;
 
 		if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid)
 			continue;
@@ -700,14 +708,14 @@ upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode)
 
 	if (pids != NIL)
 	{
-		UpgBooks	books;
-		ListCell   *lc;
+		UpgBooks books;
+		ListCell *lc;
 
 		upg_books_open(&books);
 		foreach (lc, pids)
 		{
-			Datum		value = Int32GetDatum(lfirst_int(lc));
-			UpgHolder  *holder;
+			Datum value = Int32GetDatum(lfirst_int(lc));
+			UpgHolder *holder;
 			MemoryContext old;
 
 			/* Statistics views keep a copy per transaction; the blocker may be newer. */

@@ -23,19 +23,19 @@
  * caller's transaction and its snapshot stay open meanwhile, so this is short;
  * who wants to wait longer polls from outside a transaction, as the CLI does.
  */
-int			upg_guc_conflict_timeout = 500;
+int upg_guc_conflict_timeout = 500;
 
 /* How often a statement that met its lock_timeout is tried again. */
-int			upg_guc_lock_retries = 10;
+int upg_guc_lock_retries = 10;
 
 /*
  * lock_timeout of one try.  Short, because everybody who comes after us in the
  * lock queue waits as long as we do.
  */
-int			upg_guc_lock_timeout = 2000;
+int upg_guc_lock_timeout = 2000;
 
 /* What to do with a migration that sorts before one that is already applied. */
-int			upg_guc_out_of_order = UPG_ORDER_WARN;
+int upg_guc_out_of_order = UPG_ORDER_WARN;
 
 static const struct config_enum_entry out_of_order_options[] = {
 	{"allow", UPG_ORDER_ALLOW, false},
@@ -51,56 +51,28 @@ static const struct config_enum_entry out_of_order_options[] = {
 void
 upg_guc_init(void)
 {
-	DefineCustomIntVariable("upg.conflict_timeout",
-							"Sets the time a migration polls for a footprint held by another upgrade.",
-							"Zero tries once.",
-							&upg_guc_conflict_timeout,
-							500,
-							0,
-							INT_MAX,
-							PGC_USERSET,
-							GUC_UNIT_MS,
-							NULL,
-							NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"upg.conflict_timeout",
+		"Sets the time a migration polls for a footprint held by another upgrade.",
+		"Zero tries once.", &upg_guc_conflict_timeout, 500, 0, INT_MAX, PGC_USERSET,
+		GUC_UNIT_MS, NULL, NULL, NULL);
 
-	DefineCustomIntVariable("upg.lock_retries",
-							"Sets how often a statement is tried again after its lock timeout.",
-							NULL,
-							&upg_guc_lock_retries,
-							10,
-							0,
-							1000,
-							PGC_USERSET,
-							0,
-							NULL,
-							NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"upg.lock_retries",
+		"Sets how often a statement is tried again after its lock timeout.", NULL,
+		&upg_guc_lock_retries, 10, 0, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
-	DefineCustomIntVariable("upg.lock_timeout",
-							"Sets the lock timeout of each try of a statement in a migration.",
-							"Zero leaves lock_timeout as it is and disables retries.",
-							&upg_guc_lock_timeout,
-							2000,
-							0,
-							INT_MAX,
-							PGC_USERSET,
-							GUC_UNIT_MS,
-							NULL,
-							NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"upg.lock_timeout",
+		"Sets the lock timeout of each try of a statement in a migration.",
+		"Zero leaves lock_timeout as it is and disables retries.", &upg_guc_lock_timeout,
+		2000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
-	DefineCustomEnumVariable("upg.out_of_order",
-							 "Sets the policy for a migration that sorts before an applied one.",
-							 NULL,
-							 &upg_guc_out_of_order,
-							 UPG_ORDER_WARN,
-							 out_of_order_options,
-							 PGC_USERSET,
-							 0,
-							 NULL,
-							 NULL,
-							 NULL);
+	DefineCustomEnumVariable(
+		"upg.out_of_order",
+		"Sets the policy for a migration that sorts before an applied one.", NULL,
+		&upg_guc_out_of_order, UPG_ORDER_WARN, out_of_order_options, PGC_USERSET, 0, NULL,
+		NULL, NULL);
 
 	MarkGUCPrefixReserved("upg");
 }

@@ -52,10 +52,12 @@ static const int allowed_moves[] = {
 	[UPG_STATE_REGISTERED] =
 		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
 	[UPG_STATE_QUEUED] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_RUNNING) |
-		BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) | BIT(UPG_STATE_FAILED),
+						 BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) |
+						 BIT(UPG_STATE_FAILED),
 	[UPG_STATE_RUNNING] = BIT(UPG_STATE_RUNNING) | BIT(UPG_STATE_QUEUED) |
-		BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) | BIT(UPG_STATE_FAILED) |
-		BIT(UPG_STATE_UNKNOWN) | BIT(UPG_STATE_ROLLED_BACK),
+						  BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) |
+						  BIT(UPG_STATE_FAILED) | BIT(UPG_STATE_UNKNOWN) |
+						  BIT(UPG_STATE_ROLLED_BACK),
 	[UPG_STATE_APPLIED] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
 	[UPG_STATE_PARTIAL] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
 	[UPG_STATE_FAILED] =
@@ -96,11 +98,13 @@ upg_state_parse(const char *name)
 		if (name != NULL && strcmp(state_names[i], name) == 0)
 			return (UpgState) i;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-			 errmsg("the ledger holds the unrecognized state \"%s\"", name ? name : ""),
-			 errhint("Was upg.migrations changed by hand?  upg_audit_export() shows the states "
-					 "that upg wrote.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+		 errmsg("the ledger holds the unrecognized state \"%s\"", name ? name : ""),
+		 errhint(
+			 "Was upg.migrations changed by hand?  upg_audit_export() shows the states "
+			 "that upg wrote.")));
 }
 
 /*
@@ -111,10 +115,9 @@ void
 upg_state_check(const char *migration, UpgState from, UpgState to)
 {
 	if ((allowed_moves[from] & BIT(to)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("migration \"%s\" cannot go from state \"%s\" to \"%s\"", migration,
-						state_names[from], state_names[to])));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("migration \"%s\" cannot go from state \"%s\" to \"%s\"",
+							   migration, state_names[from], state_names[to])));
 }
 
 /*
@@ -124,8 +127,8 @@ upg_state_check(const char *migration, UpgState from, UpgState to)
 char *
 upg_actor(void)
 {
-	char	   *session = GetUserNameFromId(GetSessionUserId(), true);
-	char	   *current = GetUserNameFromId(GetUserId(), true);
+	char *session = GetUserNameFromId(GetSessionUserId(), true);
+	char *current = GetUserNameFromId(GetUserId(), true);
 
 	if (session == NULL)
 		session = pstrdup("(dropped role)");
@@ -145,7 +148,8 @@ upg_ledger_find(const char *name)
 {
 	static UpgQuery query = {
 		"SELECT migration_id, state, direction, up_sha256, up_meaning, meaning_version,"
-		" up_sql IS NOT NULL, down_sql IS NOT NULL, requires, options::pg_catalog.text, undo,"
+		" up_sql IS NOT NULL, down_sql IS NOT NULL, requires, options::pg_catalog.text, "
+		"undo,"
 		" statements, steps, applied_order, applied_at, applied_by"
 		" FROM upg.migrations WHERE name = $1",
 		SPI_OK_SELECT,
@@ -153,16 +157,16 @@ upg_ledger_find(const char *name)
 		{TEXTOID}};
 	MemoryContext caller = CurrentMemoryContext;
 	UpgMigration *migration = NULL;
-	UpgBooks	books;
-	Datum		value = CStringGetTextDatum(name);
+	UpgBooks books;
+	Datum value = CStringGetTextDatum(name);
 
 	upg_books_open(&books);
 	upg_query_latest(&query, &value, NULL);
 	if (SPI_processed == 1)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);
-		Datum		datum;
-		bool		isnull;
+		Datum datum;
+		bool isnull;
 
 		migration = palloc0(sizeof(UpgMigration));
 		migration->id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
@@ -206,9 +210,9 @@ upg_ledger_script(int64 migration_id, bool down)
 		2,
 		{INT8OID, BOOLOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[2] = {Int64GetDatum(migration_id), BoolGetDatum(down)};
-	UpgBooks	books;
-	char	   *script = NULL;
+	Datum values[2] = {Int64GetDatum(migration_id), BoolGetDatum(down)};
+	UpgBooks books;
+	char *script = NULL;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, values, NULL);
@@ -238,8 +242,10 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 {
 	static UpgQuery insert = {
 		"INSERT INTO upg.migrations (name, state, up_sql, up_size, up_sha256, up_meaning,"
-		" meaning_version, down_sql, down_sha256, requires, options, order_key, undo, statements,"
-		" steps, registered_at, registered_by, applied_order, applied_at, applied_by, duration,"
+		" meaning_version, down_sql, down_sha256, requires, options, order_key, undo, "
+		"statements,"
+		" steps, registered_at, registered_by, applied_order, applied_at, applied_by, "
+		"duration,"
 		" upgrade_id, run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
 		" $11::pg_catalog.jsonb, $12, $13, $14, $15, $16, $17,"
 		" CASE WHEN $2 = 'applied' THEN pg_catalog.nextval('upg.applied_order') END,"
@@ -248,12 +254,14 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 		" RETURNING migration_id",
 		SPI_OK_INSERT_RETURNING,
 		20,
-		{TEXTOID, TEXTOID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, INT2OID,
-		 TEXTOID, BYTEAOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
-		 INT4OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INT8OID, TEXTOID}};
+		{TEXTOID, TEXTOID,        TEXTOID,      INT8OID,     BYTEAOID, BYTEAOID, INT2OID,
+		 TEXTOID, BYTEAOID,       TEXTARRAYOID, TEXTOID,     TEXTOID,  TEXTOID,  INT4OID,
+		 INT4OID, TIMESTAMPTZOID, TEXTOID,      INTERVALOID, INT8OID,  TEXTOID}};
 	static UpgQuery update = {
-		"UPDATE upg.migrations SET state = $2, direction = 'up', up_sql = $3, up_size = $4,"
-		" up_sha256 = $5, up_meaning = $6, meaning_version = $7, down_sql = $8, down_sha256 = $9,"
+		"UPDATE upg.migrations SET state = $2, direction = 'up', up_sql = $3, up_size = "
+		"$4,"
+		" up_sha256 = $5, up_meaning = $6, meaning_version = $7, down_sql = $8, "
+		"down_sha256 = $9,"
 		" requires = $10, options = $11::pg_catalog.jsonb, order_key = $12, undo = $13,"
 		" statements = $14, steps = $15,"
 		" applied_order = CASE WHEN $2 = 'applied'"
@@ -265,16 +273,16 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 		" WHERE name = $1 RETURNING migration_id",
 		SPI_OK_UPDATE_RETURNING,
 		20,
-		{TEXTOID, TEXTOID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, INT2OID,
-		 TEXTOID, BYTEAOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, INT4OID,
-		 INT4OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID, INT8OID, TEXTOID}};
-	Datum		values[20];
-	char		nulls[20];
-	uint8		down_sha256[UPG_SHA256_LENGTH];
-	char	   *actor = upg_actor();
-	UpgBooks	books;
-	int64		id;
-	bool		isnull;
+		{TEXTOID, TEXTOID,        TEXTOID,      INT8OID,     BYTEAOID, BYTEAOID, INT2OID,
+		 TEXTOID, BYTEAOID,       TEXTARRAYOID, TEXTOID,     TEXTOID,  TEXTOID,  INT4OID,
+		 INT4OID, TIMESTAMPTZOID, TEXTOID,      INTERVALOID, INT8OID,  TEXTOID}};
+	Datum values[20];
+	char nulls[20];
+	uint8 down_sha256[UPG_SHA256_LENGTH];
+	char *actor = upg_actor();
+	UpgBooks books;
+	int64 id;
+	bool isnull;
 
 	upg_state_check(def->name, before ? before->state : UPG_STATE_NONE, state);
 
@@ -341,7 +349,8 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
  * "direction" is left alone if NULL; the keys of "run" are added to those there.
  */
 void
-upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction, const char *run)
+upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction,
+				const char *run)
 {
 	static UpgQuery query = {
 		"UPDATE upg.migrations SET state = $2, direction = coalesce($3, direction),"
@@ -350,10 +359,10 @@ upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction, 
 		SPI_OK_UPDATE,
 		4,
 		{INT8OID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum		values[4] = {Int64GetDatum(migration->id),
-							 CStringGetTextDatum(state_names[state])};
-	char		nulls[4] = {' ', ' ', ' ', ' '};
-	UpgBooks	books;
+	Datum values[4] = {Int64GetDatum(migration->id),
+					   CStringGetTextDatum(state_names[state])};
+	char nulls[4] = {' ', ' ', ' ', ' '};
+	UpgBooks books;
 
 	upg_state_check(migration->name, migration->state, state);
 
@@ -392,11 +401,10 @@ upg_ledger_applied(UpgMigration *migration, TimestampTz started)
 		SPI_OK_UPDATE,
 		4,
 		{INT8OID, TIMESTAMPTZOID, TEXTOID, INTERVALOID}};
-	Datum		values[4] = {Int64GetDatum(migration->id),
-							 TimestampTzGetDatum(GetCurrentTimestamp()),
-							 CStringGetTextDatum(upg_actor()),
-							 IntervalPGetDatum(interval_since(started))};
-	UpgBooks	books;
+	Datum values[4] = {
+		Int64GetDatum(migration->id), TimestampTzGetDatum(GetCurrentTimestamp()),
+		CStringGetTextDatum(upg_actor()), IntervalPGetDatum(interval_since(started))};
+	UpgBooks books;
 
 	upg_state_check(migration->name, migration->state, UPG_STATE_APPLIED);
 	upg_books_open(&books);
@@ -417,13 +425,15 @@ upg_ledger_rolled_back(UpgMigration *migration, const char *method, TimestampTz 
 					   int statements, const char *reason, int64 upgrade)
 {
 	static UpgQuery record = {
-		"INSERT INTO upg.rollback_records (migration, method, started_at, finished_at, actor,"
+		"INSERT INTO upg.rollback_records (migration, method, started_at, finished_at, "
+		"actor,"
 		" was_applied_at, was_applied_by, was_order, statements, reason, upgrade_id)"
 		" SELECT name, $2, $3, $4, $5, applied_at, applied_by, applied_order, $6, $7, $8"
 		" FROM upg.migrations WHERE migration_id = $1",
 		SPI_OK_INSERT,
 		8,
-		{INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID, INT8OID}};
+		{INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID,
+		 INT8OID}};
 	static UpgQuery update = {
 		"UPDATE upg.migrations SET state = 'rolled_back', direction = 'up', run = NULL,"
 		" applied_order = NULL, applied_at = NULL, applied_by = NULL, duration = NULL"
@@ -438,15 +448,12 @@ upg_ledger_rolled_back(UpgMigration *migration, const char *method, TimestampTz 
 		2,
 		{TEXTOID, TIMESTAMPTZOID}};
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[8] = {Int64GetDatum(migration->id),
-							 CStringGetTextDatum(method),
-							 TimestampTzGetDatum(started),
-							 TimestampTzGetDatum(now),
-							 CStringGetTextDatum(upg_actor()),
-							 Int32GetDatum(statements)};
-	Datum		head[2] = {CStringGetTextDatum(migration->name), TimestampTzGetDatum(now)};
-	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	UpgBooks	books;
+	Datum values[8] = {Int64GetDatum(migration->id),     CStringGetTextDatum(method),
+					   TimestampTzGetDatum(started),     TimestampTzGetDatum(now),
+					   CStringGetTextDatum(upg_actor()), Int32GetDatum(statements)};
+	Datum head[2] = {CStringGetTextDatum(migration->name), TimestampTzGetDatum(now)};
+	char nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	UpgBooks books;
 
 	upg_state_check(migration->name, migration->state, UPG_STATE_ROLLED_BACK);
 	if (reason != NULL)
@@ -482,10 +489,10 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 		SPI_OK_UPDATE,
 		3,
 		{INT8OID, TEXTOID, BYTEAOID}};
-	uint8		sha256[UPG_SHA256_LENGTH];
-	Datum		values[3] = {Int64GetDatum(migration->id), CStringGetTextDatum(down)};
-	UpgBooks	books;
-	uint64		changed;
+	uint8 sha256[UPG_SHA256_LENGTH];
+	Datum values[3] = {Int64GetDatum(migration->id), CStringGetTextDatum(down)};
+	UpgBooks books;
+	uint64 changed;
 
 	upg_script_sha256(down, strlen(down), sha256);
 	values[2] = bytes_datum(sha256);
@@ -510,9 +517,9 @@ upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def)
 		SPI_OK_UPDATE,
 		4,
 		{INT8OID, TEXTOID, INT8OID, BYTEAOID}};
-	Datum		values[4] = {Int64GetDatum(migration->id), CStringGetTextDatum(def->up),
-							 Int64GetDatum(def->up_size), bytes_datum(def->checksums.sha256)};
-	UpgBooks	books;
+	Datum values[4] = {Int64GetDatum(migration->id), CStringGetTextDatum(def->up),
+					   Int64GetDatum(def->up_size), bytes_datum(def->checksums.sha256)};
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query(&query, values, NULL);
@@ -530,16 +537,17 @@ void
 upg_ledger_attempt(const UpgAttempt *attempt)
 {
 	static UpgQuery query = {
-		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, actor,"
+		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, "
+		"actor,"
 		" backend_pid, upgrade_id, step, lock_waits, statement_no, statement)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11, $12)",
 		SPI_OK_INSERT,
 		12,
-		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT8OID,
-		 INT4OID, TEXTOID, INT4OID, TEXTOID}};
-	Datum		values[12];
-	char		nulls[12] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	UpgBooks	books;
+		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID,
+		 INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID}};
+	Datum values[12];
+	char nulls[12] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	UpgBooks books;
 
 	if (strcmp(attempt->state, "succeeded") != 0)
 	{
@@ -628,17 +636,21 @@ void
 upg_ledger_attempt_json(const char *json, bool of_another)
 {
 	static UpgQuery query = {
-		"INSERT INTO upg.attempts (migration, direction, state, step, statement_no, line, col,"
+		"INSERT INTO upg.attempts (migration, direction, state, step, statement_no, "
+		"line, col,"
 		" statement, sqlstate, message, detail, hint, context, lock_waits, started_at,"
 		" finished_at, actor, backend_pid, upgrade_id)"
 		" SELECT r.migration, coalesce(r.direction, 'up'), coalesce(r.state, 'failed'),"
-		" r.step, r.statement_no, r.line, r.col, r.statement, r.sqlstate, r.message, r.detail,"
+		" r.step, r.statement_no, r.line, r.col, r.statement, r.sqlstate, r.message, "
+		"r.detail,"
 		" r.hint, r.context, r.lock_waits, coalesce(r.started_at, r.finished_at),"
 		" r.finished_at, r.actor, r.backend_pid, r.upgrade"
 		" FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS r(migration text,"
 		" direction text, state text, step integer, statement_no integer, line integer,"
-		" col integer, statement text, sqlstate text, message text, detail text, hint text,"
-		" context text, lock_waits jsonb, started_at timestamptz, finished_at timestamptz,"
+		" col integer, statement text, sqlstate text, message text, detail text, hint "
+		"text,"
+		" context text, lock_waits jsonb, started_at timestamptz, finished_at "
+		"timestamptz,"
 		" actor text, backend_pid integer, upgrade bigint)"
 		" RETURNING migration, state, sqlstate, message, actor, backend_pid,"
 		" $1::pg_catalog.jsonb->>'session', $1::pg_catalog.jsonb->>'role'",
@@ -647,15 +659,15 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 		{TEXTOID}};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext old;
-	Datum		value = CStringGetTextDatum(json);
-	UpgBooks	books;
+	Datum value = CStringGetTextDatum(json);
+	UpgBooks books;
 	StringInfoData after;
-	char	   *migration;
-	char	   *state;
-	char	   *session;
-	char	   *role;
-	int			pid;
-	bool		isnull;
+	char *migration;
+	char *state;
+	char *session;
+	char *role;
+	int pid;
+	bool isnull;
 
 	upg_books_open(&books);
 	upg_query(&query, &value, NULL);
@@ -676,8 +688,8 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 
 	/* The trail names who acted, not the process that writes it down for him. */
 	if (of_another && session != NULL && role != NULL)
-		upg_audit_add_for(session, role, pid, psprintf("attempt.%s", state), migration, NULL,
-						  after.data);
+		upg_audit_add_for(session, role, pid, psprintf("attempt.%s", state), migration,
+						  NULL, after.data);
 	else
 		upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
 }
@@ -697,9 +709,9 @@ upg_ledger_missing_requirements(List *requires)
 		1,
 		{TEXTARRAYOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *missing = NIL;
-	Datum		value;
-	UpgBooks	books;
+	List *missing = NIL;
+	Datum value;
+	UpgBooks books;
 
 	if (requires == NIL)
 		return NIL;
@@ -725,7 +737,8 @@ upg_ledger_missing_requirements(List *requires)
  * Sets *unknown to a name and *cycle to the cycle in words, or both to NULL.
  */
 void
-upg_ledger_check_requirements(const char *name, List *requires, char **unknown, char **cycle)
+upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
+							  char **cycle)
 {
 	static UpgQuery unknown_query = {
 		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE r <> $1"
@@ -738,18 +751,19 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown, 
 	static UpgQuery cycle_query = {
 		"WITH RECURSIVE reach(name, via) AS ("
 		" SELECT r, NULL::pg_catalog.text FROM pg_catalog.unnest($2) AS r"
-		" UNION SELECT q, reach.name FROM reach JOIN upg.migrations m ON m.name = reach.name"
+		" UNION SELECT q, reach.name FROM reach JOIN upg.migrations m ON m.name = "
+		"reach.name"
 		" CROSS JOIN pg_catalog.unnest(m.requires) AS q WHERE reach.name <> $1)"
 		" SELECT name, via FROM reach",
 		SPI_OK_SELECT,
 		2,
 		{TEXTOID, TEXTARRAYOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[2] = {CStringGetTextDatum(name), text_array(requires)};
-	UpgBooks	books;
+	Datum values[2] = {CStringGetTextDatum(name), text_array(requires)};
+	UpgBooks books;
 	StringInfoData words;
 	const char *at = name;
-	bool		closed = false;
+	bool closed = false;
 
 	*unknown = NULL;
 	*cycle = NULL;
@@ -769,11 +783,11 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown, 
 	appendStringInfo(&words, "\"%s\"", name);
 	for (uint64 hops = 0; hops <= SPI_processed && !closed; hops++)
 	{
-		bool		found = false;
+		bool found = false;
 
 		for (uint64 row = 0; row < SPI_processed && !found; row++)
 		{
-			char	   *via;
+			char *via;
 
 			if (strcmp(upg_result_text(row, 1), at) != 0)
 				continue;
@@ -804,17 +818,16 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown, 
 List *
 upg_ledger_dependents(const char *name)
 {
-	static UpgQuery query = {
-		"SELECT name FROM upg.migrations WHERE requires @> ARRAY[$1]"
-		" AND state NOT IN ('registered', 'rolled_back', 'failed')"
-		" ORDER BY applied_order DESC NULLS FIRST",
-		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+	static UpgQuery query = {"SELECT name FROM upg.migrations WHERE requires @> ARRAY[$1]"
+							 " AND state NOT IN ('registered', 'rolled_back', 'failed')"
+							 " ORDER BY applied_order DESC NULLS FIRST",
+							 SPI_OK_SELECT,
+							 1,
+							 {TEXTOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *names = NIL;
-	Datum		value = CStringGetTextDatum(name);
-	UpgBooks	books;
+	List *names = NIL;
+	Datum value = CStringGetTextDatum(name);
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, &value, NULL);
@@ -844,9 +857,9 @@ upg_ledger_later(const char *order_key, const char *name)
 		2,
 		{TEXTOID, TEXTOID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[2] = {CStringGetTextDatum(order_key), CStringGetTextDatum(name)};
-	UpgBooks	books;
-	char	   *later = NULL;
+	Datum values[2] = {CStringGetTextDatum(order_key), CStringGetTextDatum(name)};
+	UpgBooks books;
+	char *later = NULL;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, values, NULL);
@@ -876,9 +889,9 @@ upg_ledger_applied_after(int64 applied_order)
 		1,
 		{INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	List	   *names = NIL;
-	Datum		value = Int64GetDatum(applied_order);
-	UpgBooks	books;
+	List *names = NIL;
+	Datum value = Int64GetDatum(applied_order);
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, &value, NULL);
@@ -897,15 +910,15 @@ upg_ledger_applied_after(int64 applied_order)
 static List *
 text_list(Datum array, bool isnull)
 {
-	List	   *texts = NIL;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
+	List *texts = NIL;
+	Datum *elements;
+	bool *nulls;
+	int n;
 
 	if (isnull)
 		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
 		if (!nulls[i])
@@ -917,19 +930,20 @@ text_list(Datum array, bool isnull)
 static Datum
 text_array(List *texts)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
-	ListCell   *lc;
-	int			n = 0;
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
+	ListCell *lc;
+	int n = 0;
 
 	foreach (lc, texts)
 		elements[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static Datum
 bytes_datum(const uint8 *bytes)
 {
-	bytea	   *result = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
+	bytea *result = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
 
 	SET_VARSIZE(result, VARHDRSZ + UPG_SHA256_LENGTH);
 	memcpy(VARDATA(result), bytes, UPG_SHA256_LENGTH);
@@ -940,9 +954,9 @@ bytes_datum(const uint8 *bytes)
 static void
 read_bytes(uint64 row, int column, uint8 *bytes, bool *has)
 {
-	bool		isnull;
-	Datum		datum = upg_result_datum(row, column, &isnull);
-	bytea	   *value;
+	bool isnull;
+	Datum datum = upg_result_datum(row, column, &isnull);
+	bytea *value;
 
 	if (has != NULL)
 		*has = !isnull;
@@ -950,17 +964,16 @@ read_bytes(uint64 row, int column, uint8 *bytes, bool *has)
 		return;
 	value = DatumGetByteaPP(datum);
 	if (VARSIZE_ANY_EXHDR(value) != UPG_SHA256_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-				 errmsg("the ledger holds a checksum of %zu bytes",
-						(size_t) VARSIZE_ANY_EXHDR(value))));
+		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+						errmsg("the ledger holds a checksum of %zu bytes",
+							   (size_t) VARSIZE_ANY_EXHDR(value))));
 	memcpy(bytes, VARDATA_ANY(value), UPG_SHA256_LENGTH);
 }
 
 static Interval *
 interval_since(TimestampTz started)
 {
-	Interval   *interval = palloc0(sizeof(Interval));
+	Interval *interval = palloc0(sizeof(Interval));
 
 	interval->time = started > 0 ? Max(GetCurrentTimestamp() - started, 0) : 0;
 	return interval;
@@ -969,7 +982,7 @@ interval_since(TimestampTz started)
 static char *
 state_json(UpgState state, const UpgChecksums *checksums)
 {
-	char		hex[2 * UPG_SHA256_LENGTH + 1];
+	char hex[2 * UPG_SHA256_LENGTH + 1];
 
 	hex[hex_encode((const char *) checksums->sha256, UPG_SHA256_LENGTH, hex)] = '\0';
 	return psprintf("{\"state\":\"%s\",\"sha256\":\"%s\"}", state_names[state], hex);

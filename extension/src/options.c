@@ -31,7 +31,7 @@
 typedef struct OptionDef
 {
 	const char *name;
-	int			use;			/* bits of UpgOptionUse */
+	int use; /* bits of UpgOptionUse */
 } OptionDef;
 
 #define APPLYING (UPG_OPTION_APPLY | UPG_OPTION_BEGIN)
@@ -58,8 +58,8 @@ static char *option_text(const char *name, JsonbValue *value);
 static int64 option_number(const char *name, JsonbValue *value);
 static bool option_bool(const char *name, JsonbValue *value);
 static List *option_texts(const char *name, JsonbValue *value);
-static int	option_time(const char *name, JsonbValue *value);
-static int	parse_out_of_order(const char *value);
+static int option_time(const char *name, JsonbValue *value);
+static int parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
 pg_noreturn static void invalid_option(const char *name, const char *expected);
 
@@ -72,7 +72,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 {
 	UpgOptions *options = palloc0(sizeof(UpgOptions));
 	JsonbIterator *it;
-	JsonbValue	key;
+	JsonbValue key;
 	JsonbIteratorToken token;
 
 	options->out_of_order = upg_guc_out_of_order;
@@ -81,17 +81,16 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	options->given = given;
 
 	if (!JB_ROOT_IS_OBJECT(given))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_OPTION),
-				 errmsg("options must be a JSON object")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("options must be a JSON object")));
 
 	it = JsonbIteratorInit(&given->root);
-	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
+	(void) JsonbIteratorNext(&it, &key, true); /* WJB_BEGIN_OBJECT */
 	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
 	{
-		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
+		char *name = pnstrdup(key.val.string.val, key.val.string.len);
 		const OptionDef *def = find_option(name, use);
-		JsonbValue	value;
+		JsonbValue value;
 
 		(void) JsonbIteratorNext(&it, &value, true);
 		if (value.type == jbvNull)
@@ -122,7 +121,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 		else if (strcmp(def->name, "upgrade") == 0)
 			options->upgrade = option_number(name, &value);
 		else
-			(void) option_text(name, &value);	/* "after", "source": kept as given */
+			(void) option_text(name, &value); /* "after", "source": kept as given */
 	}
 
 	return options;
@@ -137,7 +136,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 UpgOptions *
 upg_options_merge(const char *stored, const UpgOptions *given)
 {
-	Datum		merged = DirectFunctionCall1(jsonb_in, CStringGetDatum(stored));
+	Datum merged = DirectFunctionCall1(jsonb_in, CStringGetDatum(stored));
 
 	merged = DirectFunctionCall2(jsonb_delete, merged, CStringGetTextDatum("upgrade"));
 	if (given->given != NULL)
@@ -159,19 +158,17 @@ find_option(const char *name, UpgOptionUse use)
 			return &option_defs[i];
 		appendStringInfo(&known, "%s%s", known.len > 0 ? ", " : "", option_defs[i].name);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_INVALID_OPTION),
-			 errmsg("unrecognized option \"%s\"", name),
-			 errdetail("This function takes %s.", known.data)));
+	ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+					errmsg("unrecognized option \"%s\"", name),
+					errdetail("This function takes %s.", known.data)));
 }
 
 static void
 invalid_option(const char *name, const char *expected)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_INVALID_OPTION),
-			 errmsg("invalid value of option \"%s\"", name),
-			 errdetail("It must be %s.", expected)));
+	ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+					errmsg("invalid value of option \"%s\"", name),
+					errdetail("It must be %s.", expected)));
 }
 
 static char *
@@ -187,7 +184,8 @@ option_number(const char *name, JsonbValue *value)
 {
 	if (value->type != jbvNumeric)
 		invalid_option(name, "a number");
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+	return DatumGetInt64(
+		DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
 static bool
@@ -201,9 +199,9 @@ option_bool(const char *name, JsonbValue *value)
 static List *
 option_texts(const char *name, JsonbValue *value)
 {
-	List	   *texts = NIL;
+	List *texts = NIL;
 	JsonbIterator *it;
-	JsonbValue	element;
+	JsonbValue element;
 	JsonbIteratorToken token;
 
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
@@ -223,12 +221,13 @@ option_texts(const char *name, JsonbValue *value)
 static int
 option_time(const char *name, JsonbValue *value)
 {
-	int			ms;
+	int ms;
 
 	if (value->type == jbvNumeric)
 		ms = (int) Min(Max(option_number(name, value), -1), INT_MAX);
 	else if (!parse_int(option_text(name, value), &ms, GUC_UNIT_MS, NULL))
-		invalid_option(name, "a number of milliseconds, or a time with its unit such as \"2s\"");
+		invalid_option(
+			name, "a number of milliseconds, or a time with its unit such as \"2s\"");
 	if (ms < 0)
 		invalid_option(name, "zero or more");
 	return ms;
@@ -249,7 +248,7 @@ parse_out_of_order(const char *value)
 static uint8 *
 parse_sha256(const char *value)
 {
-	uint8	   *sha256 = palloc(UPG_SHA256_LENGTH);
+	uint8 *sha256 = palloc(UPG_SHA256_LENGTH);
 
 	if (strlen(value) != 2 * UPG_SHA256_LENGTH ||
 		strspn(value, "0123456789abcdefABCDEF") != 2 * UPG_SHA256_LENGTH)

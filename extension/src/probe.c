@@ -38,12 +38,12 @@ typedef enum EffectKind
 	EFFECT_DROP_INDEX,
 	EFFECT_REINDEX,
 	EFFECT_DETACH,
-	EFFECT_CREATE_SHARED,		/* a database or tablespace */
+	EFFECT_CREATE_SHARED, /* a database or tablespace */
 	EFFECT_DROP_SHARED,
 	EFFECT_CREATE_SUBSCRIPTION,
 	EFFECT_DROP_SUBSCRIPTION,
-	EFFECT_REPEATABLE,			/* running it twice is running it once */
-	EFFECT_OPAQUE				/* code that commits: anything */
+	EFFECT_REPEATABLE, /* running it twice is running it once */
+	EFFECT_OPAQUE      /* code that commits: anything */
 } EffectKind;
 
 static EffectKind effect_of(Node *stmt);
@@ -51,10 +51,12 @@ static char *query_text(const char *sql, const char *arg1, const char *arg2);
 static char *shared_name(Node *stmt, bool *tablespace);
 static const char *relation_identity(RangeVar *name, Oid *relid);
 static PartitionCmd *detach_command(AlterTableStmt *stmt);
-static UpgOutcome probe_create_index(const char *intent, MemoryContext lasting, char **finding);
-static UpgOutcome probe_reindex(const char *intent, MemoryContext lasting, char **finding);
-static UpgOutcome probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting,
-							   char **finding);
+static UpgOutcome probe_create_index(const char *intent, MemoryContext lasting,
+									 char **finding);
+static UpgOutcome probe_reindex(const char *intent, MemoryContext lasting,
+								char **finding);
+static UpgOutcome probe_detach(AlterTableStmt *stmt, const char *intent,
+							   MemoryContext lasting, char **finding);
 static void run_in_own_transaction(const char *sql, MemoryContext lasting);
 
 /*
@@ -105,34 +107,34 @@ effect_of(Node *stmt)
 char *
 upg_probe_intent(UpgStatement *stmt)
 {
-	Node	   *node = stmt->raw->stmt;
-	bool		tablespace;
-	Oid			relid;
+	Node *node = stmt->raw->stmt;
+	bool tablespace;
+	Oid relid;
 
 	switch (effect_of(node))
 	{
 		case EFFECT_CREATE_INDEX:
-			{
-				IndexStmt  *index = (IndexStmt *) node;
+		{
+			IndexStmt *index = (IndexStmt *) node;
 
-				(void) relation_identity(index->relation, &relid);
-				return query_text(
-					"SELECT pg_catalog.jsonb_build_object('table', $1::pg_catalog.text,"
-					" 'name', $2::pg_catalog.text, 'before', (SELECT"
-					" coalesce(pg_catalog.jsonb_agg(indexrelid::pg_catalog.int8), '[]')"
-					" FROM pg_catalog.pg_index WHERE indrelid ="
-					" $1::pg_catalog.text::pg_catalog.oid))::pg_catalog.text",
-					psprintf("%u", relid), index->idxname);
-			}
+			(void) relation_identity(index->relation, &relid);
+			return query_text(
+				"SELECT pg_catalog.jsonb_build_object('table', $1::pg_catalog.text,"
+				" 'name', $2::pg_catalog.text, 'before', (SELECT"
+				" coalesce(pg_catalog.jsonb_agg(indexrelid::pg_catalog.int8), '[]')"
+				" FROM pg_catalog.pg_index WHERE indrelid ="
+				" $1::pg_catalog.text::pg_catalog.oid))::pg_catalog.text",
+				psprintf("%u", relid), index->idxname);
+		}
 		case EFFECT_DROP_INDEX:
-			{
-				DropStmt   *drop = (DropStmt *) node;
-				RangeVar   *name =
-					makeRangeVarFromNameList(castNode(List, linitial(drop->objects)));
+		{
+			DropStmt *drop = (DropStmt *) node;
+			RangeVar *name =
+				makeRangeVarFromNameList(castNode(List, linitial(drop->objects)));
 
-				(void) relation_identity(name, &relid);
-				return psprintf("{\"index\": \"%u\"}", relid);
-			}
+			(void) relation_identity(name, &relid);
+			return psprintf("{\"index\": \"%u\"}", relid);
+		}
 		case EFFECT_REINDEX:
 			return query_text(
 				"SELECT pg_catalog.jsonb_build_object('invalid', (SELECT"
@@ -140,46 +142,46 @@ upg_probe_intent(UpgStatement *stmt)
 				" FROM pg_catalog.pg_index WHERE NOT indisvalid))::pg_catalog.text",
 				NULL, NULL);
 		case EFFECT_DETACH:
-			{
-				AlterTableStmt *alter = (AlterTableStmt *) node;
-				PartitionCmd *detach = detach_command(alter);
-				Oid			child = InvalidOid;
+		{
+			AlterTableStmt *alter = (AlterTableStmt *) node;
+			PartitionCmd *detach = detach_command(alter);
+			Oid child = InvalidOid;
 
-				(void) relation_identity(alter->relation, &relid);
-				if (detach != NULL)
-					(void) relation_identity(detach->name, &child);
-				return psprintf("{\"parent\": \"%u\", \"child\": \"%u\"}", relid, child);
-			}
+			(void) relation_identity(alter->relation, &relid);
+			if (detach != NULL)
+				(void) relation_identity(detach->name, &child);
+			return psprintf("{\"parent\": \"%u\", \"child\": \"%u\"}", relid, child);
+		}
 		case EFFECT_CREATE_SHARED:
 		case EFFECT_DROP_SHARED:
-			{
-				char	   *name = shared_name(node, &tablespace);
+		{
+			char *name = shared_name(node, &tablespace);
 
-				return query_text(
-					tablespace
-						? "SELECT pg_catalog.jsonb_build_object('name', $1::pg_catalog.text,"
-						  " 'existed', EXISTS (SELECT FROM pg_catalog.pg_tablespace"
-						  " WHERE spcname = $1::pg_catalog.text))::pg_catalog.text"
-						: "SELECT pg_catalog.jsonb_build_object('name', $1::pg_catalog.text,"
-						  " 'existed', EXISTS (SELECT FROM pg_catalog.pg_database"
-						  " WHERE datname = $1::pg_catalog.text))::pg_catalog.text",
-					name, NULL);
-			}
+			return query_text(
+				tablespace
+					? "SELECT pg_catalog.jsonb_build_object('name', $1::pg_catalog.text,"
+					  " 'existed', EXISTS (SELECT FROM pg_catalog.pg_tablespace"
+					  " WHERE spcname = $1::pg_catalog.text))::pg_catalog.text"
+					: "SELECT pg_catalog.jsonb_build_object('name', $1::pg_catalog.text,"
+					  " 'existed', EXISTS (SELECT FROM pg_catalog.pg_database"
+					  " WHERE datname = $1::pg_catalog.text))::pg_catalog.text",
+				name, NULL);
+		}
 		case EFFECT_CREATE_SUBSCRIPTION:
 		case EFFECT_DROP_SUBSCRIPTION:
-			{
-				char	   *name = IsA(node, CreateSubscriptionStmt)
-					? ((CreateSubscriptionStmt *) node)->subname
-					: ((DropSubscriptionStmt *) node)->subname;
+		{
+			char *name = IsA(node, CreateSubscriptionStmt)
+							 ? ((CreateSubscriptionStmt *) node)->subname
+							 : ((DropSubscriptionStmt *) node)->subname;
 
-				return query_text(
-					"SELECT pg_catalog.jsonb_build_object('name', $1::pg_catalog.text, 'existed',"
-					" EXISTS (SELECT FROM pg_catalog.pg_subscription s"
-					" JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
-					" WHERE d.datname = pg_catalog.current_database()"
-					" AND s.subname = $1::pg_catalog.text))::pg_catalog.text",
-					name, NULL);
-			}
+			return query_text("SELECT pg_catalog.jsonb_build_object('name', "
+							  "$1::pg_catalog.text, 'existed',"
+							  " EXISTS (SELECT FROM pg_catalog.pg_subscription s"
+							  " JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
+							  " WHERE d.datname = pg_catalog.current_database()"
+							  " AND s.subname = $1::pg_catalog.text))::pg_catalog.text",
+							  name, NULL);
+		}
 		case EFFECT_REPEATABLE:
 		case EFFECT_OPAQUE:
 			break;
@@ -198,11 +200,11 @@ upg_probe_intent(UpgStatement *stmt)
 UpgOutcome
 upg_probe(UpgStatement *stmt, const char *intent, MemoryContext lasting, char **finding)
 {
-	Node	   *node = stmt->raw->stmt;
-	EffectKind	effect = effect_of(node);
-	UpgOutcome	outcome = UPG_OUTCOME_ABSENT;
-	bool		tablespace;
-	char	   *answer;
+	Node *node = stmt->raw->stmt;
+	EffectKind effect = effect_of(node);
+	UpgOutcome outcome = UPG_OUTCOME_ABSENT;
+	bool tablespace;
+	char *answer;
 
 	*finding = MemoryContextStrdup(lasting, "nothing of it is there");
 	if (intent == NULL)
@@ -220,8 +222,9 @@ upg_probe(UpgStatement *stmt, const char *intent, MemoryContext lasting, char **
 			*finding = MemoryContextStrdup(lasting, "it can be run again without harm");
 			return UPG_OUTCOME_ABSENT;
 		case EFFECT_OPAQUE:
-			*finding = MemoryContextStrdup(lasting, "it is code that commits by itself, so how "
-													"far it came cannot be told");
+			*finding =
+				MemoryContextStrdup(lasting, "it is code that commits by itself, so how "
+											 "far it came cannot be told");
 			return UPG_OUTCOME_UNKNOWN;
 		default:
 			break;
@@ -232,35 +235,35 @@ upg_probe(UpgStatement *stmt, const char *intent, MemoryContext lasting, char **
 	switch (effect)
 	{
 		case EFFECT_DROP_INDEX:
-			answer = query_text("SELECT (NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid ="
-								" ($1::pg_catalog.jsonb->>'index')::pg_catalog.oid)"
-								" AND ($1::pg_catalog.jsonb->>'index') <> '0')::pg_catalog.text",
-								intent, NULL);
+			answer = query_text(
+				"SELECT (NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid ="
+				" ($1::pg_catalog.jsonb->>'index')::pg_catalog.oid)"
+				" AND ($1::pg_catalog.jsonb->>'index') <> '0')::pg_catalog.text",
+				intent, NULL);
 			break;
 		case EFFECT_CREATE_SHARED:
 		case EFFECT_DROP_SHARED:
 			(void) shared_name(node, &tablespace);
-			answer =
-				query_text(tablespace
-							   ? "SELECT (EXISTS (SELECT FROM pg_catalog.pg_tablespace WHERE"
-								 " spcname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
-								 " AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
-								 " = ($2 <> 'create'))::pg_catalog.text"
-							   : "SELECT (EXISTS (SELECT FROM pg_catalog.pg_database WHERE"
-								 " datname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
-								 " AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
-								 " = ($2 <> 'create'))::pg_catalog.text",
-						   intent, effect == EFFECT_CREATE_SHARED ? "create" : "drop");
+			answer = query_text(
+				tablespace ? "SELECT (EXISTS (SELECT FROM pg_catalog.pg_tablespace WHERE"
+							 " spcname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
+							 " AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
+							 " = ($2 <> 'create'))::pg_catalog.text"
+						   : "SELECT (EXISTS (SELECT FROM pg_catalog.pg_database WHERE"
+							 " datname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
+							 " AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
+							 " = ($2 <> 'create'))::pg_catalog.text",
+				intent, effect == EFFECT_CREATE_SHARED ? "create" : "drop");
 			break;
-		default:				/* subscriptions */
-			answer = query_text("SELECT (EXISTS (SELECT FROM pg_catalog.pg_subscription s"
-								" JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
-								" WHERE d.datname = pg_catalog.current_database()"
-								" AND s.subname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
-								" AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
-								" = ($2 <> 'create'))::pg_catalog.text",
-								intent,
-								effect == EFFECT_CREATE_SUBSCRIPTION ? "create" : "drop");
+		default: /* subscriptions */
+			answer = query_text(
+				"SELECT (EXISTS (SELECT FROM pg_catalog.pg_subscription s"
+				" JOIN pg_catalog.pg_database d ON d.oid = s.subdbid"
+				" WHERE d.datname = pg_catalog.current_database()"
+				" AND s.subname = $1::pg_catalog.jsonb->>'name') = ($2 = 'create')"
+				" AND ($1::pg_catalog.jsonb->>'existed')::pg_catalog.bool"
+				" = ($2 <> 'create'))::pg_catalog.text",
+				intent, effect == EFFECT_CREATE_SUBSCRIPTION ? "create" : "drop");
 			break;
 	}
 	if (answer != NULL && strcmp(answer, "true") == 0)
@@ -281,9 +284,9 @@ upg_probe(UpgStatement *stmt, const char *intent, MemoryContext lasting, char **
 static UpgOutcome
 probe_create_index(const char *intent, MemoryContext lasting, char **finding)
 {
-	UpgOutcome	outcome = UPG_OUTCOME_ABSENT;
-	char	   *answer;
-	char	   *name = NULL;
+	UpgOutcome outcome = UPG_OUTCOME_ABSENT;
+	char *answer;
+	char *name = NULL;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -302,13 +305,15 @@ probe_create_index(const char *intent, MemoryContext lasting, char **finding)
 	if (answer != NULL)
 	{
 		name = MemoryContextStrdup(lasting, answer + 5);
-		outcome = strncmp(answer, "done ", 5) == 0 ? UPG_OUTCOME_DONE : UPG_OUTCOME_CLEANED;
+		outcome =
+			strncmp(answer, "done ", 5) == 0 ? UPG_OUTCOME_DONE : UPG_OUTCOME_CLEANED;
 	}
 	CommitTransactionCommand();
 
 	if (outcome == UPG_OUTCOME_DONE)
 	{
-		*finding = MemoryContextStrdup(lasting, psprintf("index %s had been built", name));
+		*finding =
+			MemoryContextStrdup(lasting, psprintf("index %s had been built", name));
 	}
 	else if (outcome == UPG_OUTCOME_CLEANED)
 	{
@@ -331,24 +336,27 @@ probe_create_index(const char *intent, MemoryContext lasting, char **finding)
 static UpgOutcome
 probe_reindex(const char *intent, MemoryContext lasting, char **finding)
 {
-	int			dropped = 0;
+	int dropped = 0;
 
 	for (;;)
 	{
-		char	   *answer;
-		char	   *name = NULL;
+		char *answer;
+		char *name = NULL;
 
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		answer = query_text(
-			"SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)"
-			" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+			"SELECT pg_catalog.quote_ident(n.nspname) || '.' || "
+			"pg_catalog.quote_ident(c.relname)"
+			" FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = "
+			"i.indexrelid"
 			" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 			" WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$'"
 			" AND n.nspname <> 'pg_toast'"
 			" AND NOT $1::pg_catalog.jsonb->'invalid' @>"
 			"     pg_catalog.to_jsonb(i.indexrelid::pg_catalog.int8)"
-			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = i.indrelid"
+			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.relation = "
+			"i.indrelid"
 			"     AND l.database = (SELECT oid FROM pg_catalog.pg_database"
 			"                       WHERE datname = pg_catalog.current_database())"
 			"     AND l.mode = 'ShareUpdateExclusiveLock')"
@@ -360,13 +368,15 @@ probe_reindex(const char *intent, MemoryContext lasting, char **finding)
 		if (name == NULL)
 			break;
 		run_in_own_transaction(
-			MemoryContextStrdup(lasting, psprintf("DROP INDEX CONCURRENTLY %s", name)), lasting);
+			MemoryContextStrdup(lasting, psprintf("DROP INDEX CONCURRENTLY %s", name)),
+			lasting);
 		dropped++;
 	}
 	if (dropped == 0)
 		return UPG_OUTCOME_ABSENT;
 	*finding = MemoryContextStrdup(
-		lasting, psprintf("%d transient indexes were left and have been dropped", dropped));
+		lasting,
+		psprintf("%d transient indexes were left and have been dropped", dropped));
 	return UPG_OUTCOME_CLEANED;
 }
 
@@ -375,21 +385,22 @@ probe_reindex(const char *intent, MemoryContext lasting, char **finding)
  *		A pending detach is finalized; no inheritance left is done.
  */
 static UpgOutcome
-probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting, char **finding)
+probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting,
+			 char **finding)
 {
-	UpgOutcome	outcome = UPG_OUTCOME_ABSENT;
-	char	   *answer;
-	char	   *sql = NULL;
+	UpgOutcome outcome = UPG_OUTCOME_ABSENT;
+	char *answer;
+	char *sql = NULL;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	answer = query_text(
-		"SELECT CASE WHEN i.inhrelid IS NULL THEN 'done'"
-		" WHEN i.inhdetachpending THEN 'pending' ELSE 'absent' END"
-		" FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_inherits i"
-		" ON i.inhparent = ($1::pg_catalog.jsonb->>'parent')::pg_catalog.oid"
-		" AND i.inhrelid = ($1::pg_catalog.jsonb->>'child')::pg_catalog.oid",
-		intent, NULL);
+	answer =
+		query_text("SELECT CASE WHEN i.inhrelid IS NULL THEN 'done'"
+				   " WHEN i.inhdetachpending THEN 'pending' ELSE 'absent' END"
+				   " FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_inherits i"
+				   " ON i.inhparent = ($1::pg_catalog.jsonb->>'parent')::pg_catalog.oid"
+				   " AND i.inhrelid = ($1::pg_catalog.jsonb->>'child')::pg_catalog.oid",
+				   intent, NULL);
 	if (answer != NULL && strcmp(answer, "done") == 0)
 	{
 		outcome = UPG_OUTCOME_DONE;
@@ -397,8 +408,8 @@ probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting, ch
 	}
 	else if (answer != NULL && strcmp(answer, "pending") == 0)
 	{
-		Oid			parent;
-		Oid			child;
+		Oid parent;
+		Oid child;
 		PartitionCmd *detach = detach_command(stmt);
 
 		outcome = UPG_OUTCOME_DONE;
@@ -406,7 +417,8 @@ probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting, ch
 								  psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE",
 										   relation_identity(stmt->relation, &parent),
 										   relation_identity(detach->name, &child)));
-		*finding = MemoryContextStrdup(lasting, "the detach was pending and has been finalized");
+		*finding =
+			MemoryContextStrdup(lasting, "the detach was pending and has been finalized");
 	}
 	CommitTransactionCommand();
 	if (sql != NULL)
@@ -422,12 +434,12 @@ static char *
 query_text(const char *sql, const char *arg1, const char *arg2)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2] = {0, 0};
-	char		nulls[2] = {'n', 'n'};
-	char	   *answer = NULL;
-	UpgBooks	books;
-	int			nargs = strstr(sql, "$2") != NULL ? 2 : strstr(sql, "$1") != NULL ? 1 : 0;
+	Oid types[2] = {TEXTOID, TEXTOID};
+	Datum values[2] = {0, 0};
+	char nulls[2] = {'n', 'n'};
+	char *answer = NULL;
+	UpgBooks books;
+	int nargs = strstr(sql, "$2") != NULL ? 2 : strstr(sql, "$1") != NULL ? 1 : 0;
 
 	if (arg1 != NULL)
 	{
@@ -440,7 +452,8 @@ query_text(const char *sql, const char *arg1, const char *arg2)
 		nulls[1] = ' ';
 	}
 	upg_books_open(&books);
-	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 1) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(sql, nargs, types, values, nulls, false, 1) !=
+		SPI_OK_SELECT)
 		elog(ERROR, "unexpected result of a query on the catalogs");
 	if (SPI_processed > 0)
 	{
@@ -485,7 +498,7 @@ relation_identity(RangeVar *name, Oid *relid)
 static PartitionCmd *
 detach_command(AlterTableStmt *stmt)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, stmt->cmds)
 	{

@@ -40,7 +40,8 @@ PG_FUNCTION_INFO_V1(upg_rollback);
 
 static List *choose(const char *name, const char *to_name, UpgOptions *options);
 static List *with_dependents(const char *name, List *chosen, UpgOptions *options);
-static void guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result);
+static void guarded(const char *name, List *batch, UpgOptions *options,
+					UpgResult *result);
 static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 						  UpgRun **run, UpgResult *result);
 static void check_dependents(const char *name, List *batch);
@@ -55,31 +56,30 @@ Datum
 upg_rollback(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *to_name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *to_name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	UpgOptions *options;
-	List	   *names;
-	ListCell   *lc;
+	List *names;
+	ListCell *lc;
 
 	upg_require_writable("upg_rollback()");
 	upg_worker_flush();
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_OPTION), errmsg("options must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("options must not be null")));
 	options = upg_options_parse(PG_GETARG_JSONB_P(2), UPG_OPTION_ROLLBACK);
 	if (name != NULL && to_name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot roll back both one migration and to a point"),
-				 errhint("Give either \"name\" or \"to_name\".")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("cannot roll back both one migration and to a point"),
+						errhint("Give either \"name\" or \"to_name\".")));
 
 	names = choose(name, to_name, options);
 	foreach (lc, names)
 	{
-		UpgResult	result = {0};
-		Datum		values[UPG_RESULT_COLUMNS];
-		bool		nulls[UPG_RESULT_COLUMNS];
+		UpgResult result = {0};
+		Datum values[UPG_RESULT_COLUMNS];
+		bool nulls[UPG_RESULT_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
 		guarded(lfirst(lc), names, options, &result);
@@ -99,7 +99,7 @@ upg_rollback(PG_FUNCTION_ARGS)
 static List *
 choose(const char *name, const char *to_name, UpgOptions *options)
 {
-	List	   *applied;
+	List *applied;
 
 	if (name != NULL)
 	{
@@ -112,25 +112,24 @@ choose(const char *name, const char *to_name, UpgOptions *options)
 		UpgMigration *point = upg_ledger_find(to_name);
 
 		if (point == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-					 errmsg("migration \"%s\" is not in the books", to_name),
-					 errhint("upg_status() lists what is.")));
+			ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+							errmsg("migration \"%s\" is not in the books", to_name),
+							errhint("upg_status() lists what is.")));
 		if (point->state != UPG_STATE_APPLIED)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-					 errmsg("cannot roll back to migration \"%s\", because it is not applied",
-							to_name),
-					 errdetail("Its state is \"%s\".", upg_state_name(point->state))));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+				 errmsg("cannot roll back to migration \"%s\", because it is not applied",
+						to_name),
+				 errdetail("Its state is \"%s\".", upg_state_name(point->state))));
 		return upg_ledger_applied_after(point->applied_order);
 	}
 
 	applied = upg_ledger_applied_after(0);
 	if (applied == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-				 errmsg("there is nothing to roll back"),
-				 errdetail("No migration is applied.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("there is nothing to roll back"),
+						errdetail("No migration is applied.")));
 	return with_dependents(linitial(applied), NIL, options);
 }
 
@@ -143,8 +142,8 @@ with_dependents(const char *name, List *chosen, UpgOptions *options)
 {
 	if (options->cascade)
 	{
-		List	   *dependents = upg_ledger_dependents(name);
-		ListCell   *lc;
+		List *dependents = upg_ledger_dependents(name);
+		ListCell *lc;
 
 		foreach (lc, dependents)
 			chosen = with_dependents(lfirst(lc), chosen, options);
@@ -164,15 +163,15 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz started = GetCurrentTimestamp();
-	UpgCut		cut = {0};
-	char	   *application = pstrdup(application_name);
-	int			nesting = GetCurrentTransactionNestLevel();
+	UpgCut cut = {0};
+	char *application = pstrdup(application_name);
+	int nesting = GetCurrentTransactionNestLevel();
 
 	for (;;)
 	{
-		UpgRun	   *run = NULL;
-		ErrorData  *volatile edata = NULL;
-		int			level = NewGUCNestLevel();
+		UpgRun *run = NULL;
+		ErrorData *volatile edata = NULL;
+		int level = NewGUCNestLevel();
 
 		result->warnings = NIL;
 		result->migration = name;
@@ -211,7 +210,8 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
 			continue;
 		}
 		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT && !options->dry_run)
-			upg_record_failure(run, name, "down", edata, started, options->upgrade, run == NULL);
+			upg_record_failure(run, name, "down", edata, started, options->upgrade,
+							   run == NULL);
 		ReThrowError(edata);
 	}
 }
@@ -221,16 +221,16 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
  *		Check, run the down script, write the books.
  */
 static void
-rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, UpgRun **run,
-			  UpgResult *result)
+rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
+			  UpgRun **run, UpgResult *result)
 {
 	UpgMigration *migration = find_to_roll_back(name);
-	UpgScript  *script;
-	UpgAttempt	attempt = {0};
-	char	   *down;
-	List	   *key;
-	UpgKey	   *refused;
-	List	   *holders;
+	UpgScript *script;
+	UpgAttempt attempt = {0};
+	char *down;
+	List *key;
+	UpgKey *refused;
+	List *holders;
 
 	/* A living worker that is taking it back already needs no second one. */
 	key = upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock);
@@ -244,12 +244,14 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, U
 	}
 
 	if (!migration->has_down)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_NO_UNDO),
-				 errmsg("migration \"%s\" cannot be rolled back, because it has no down script",
-						name),
-				 errhint("Give one with upg_apply(name => %s, down => ...), then roll back.",
-						 quote_literal_cstr(name))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_NO_UNDO),
+			 errmsg(
+				 "migration \"%s\" cannot be rolled back, because it has no down script",
+				 name),
+			 errhint("Give one with upg_apply(name => %s, down => ...), then roll back.",
+					 quote_literal_cstr(name))));
 	down = upg_ledger_script(migration->id, true);
 	if (strcmp(migration->direction, "down") == 0)
 		upg_steps_recall_cut(migration->id, cut);
@@ -270,7 +272,8 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, U
 
 	if (!upg_script_transactional(script) || migration->state == UPG_STATE_QUEUED ||
 		migration->state == UPG_STATE_RUNNING ||
-		(migration->state == UPG_STATE_PARTIAL && strcmp(migration->direction, "down") == 0))
+		(migration->state == UPG_STATE_PARTIAL &&
+		 strcmp(migration->direction, "down") == 0))
 	{
 		if (strcmp(migration->direction, "down") != 0)
 			upg_steps_forget(migration->id, "down");
@@ -313,10 +316,10 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut, U
 static void
 check_dependents(const char *name, List *batch)
 {
-	List	   *dependents = upg_ledger_dependents(name);
+	List *dependents = upg_ledger_dependents(name);
 	StringInfoData names;
-	ListCell   *lc;
-	int			n = 0;
+	ListCell *lc;
+	int n = 0;
 
 	initStringInfo(&names);
 	/* In a dry run, those that would have gone before are still there. */
@@ -329,12 +332,13 @@ check_dependents(const char *name, List *batch)
 							 (char *) lfirst(lc));
 	}
 	if (n > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_DEPENDENTS),
-				 errmsg_plural("%d applied migration requires \"%s\"",
-							   "%d applied migrations require \"%s\"", n, n, name),
-				 errdetail("Required by: %s.", names.data),
-				 errhint("Roll these back first, or give the option {\"cascade\": true}.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_DEPENDENTS),
+			 errmsg_plural("%d applied migration requires \"%s\"",
+						   "%d applied migrations require \"%s\"", n, n, name),
+			 errdetail("Required by: %s.", names.data),
+			 errhint("Roll these back first, or give the option {\"cascade\": true}.")));
 }
 
 /*
@@ -347,10 +351,9 @@ find_to_roll_back(const char *name)
 	UpgMigration *migration = upg_ledger_find(name);
 
 	if (migration == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-				 errmsg("migration \"%s\" is not in the books", name),
-				 errhint("upg_status() lists what is.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name),
+						errhint("upg_status() lists what is.")));
 	switch (migration->state)
 	{
 		case UPG_STATE_APPLIED:
@@ -366,14 +369,15 @@ find_to_roll_back(const char *name)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-			 errmsg("migration \"%s\" cannot be rolled back, because it is not applied", name),
+			 errmsg("migration \"%s\" cannot be rolled back, because it is not applied",
+					name),
 			 errdetail("Its state is \"%s\".", upg_state_name(migration->state))));
 }
 
 static bool
 name_in(List *names, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, names)
 	{

@@ -59,34 +59,33 @@ static char *direction_arg(text *arg);
 Datum
 upg_upgrade_start(PG_FUNCTION_ARGS)
 {
-	static UpgQuery query = {
-		"INSERT INTO upg.upgrades (direction, state, plan, target, actor, client, backend_pid,"
-		" backend_start, started_at, last_seen) VALUES ($1, 'executing', $2, $3, $4, $5, $6, $7,"
-		" $8, $8) RETURNING upgrade_id",
-		SPI_OK_INSERT_RETURNING,
-		8,
-		{TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, JSONBOID, INT4OID, TIMESTAMPTZOID,
-		 TIMESTAMPTZOID}};
-	char	   *direction;
-	ArrayType  *plan;
-	Datum		values[8];
-	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	UpgBooks	books;
-	bool		isnull;
-	int64		id;
+	static UpgQuery query = {"INSERT INTO upg.upgrades (direction, state, plan, target, "
+							 "actor, client, backend_pid,"
+							 " backend_start, started_at, last_seen) VALUES ($1, "
+							 "'executing', $2, $3, $4, $5, $6, $7,"
+							 " $8, $8) RETURNING upgrade_id",
+							 SPI_OK_INSERT_RETURNING,
+							 8,
+							 {TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, JSONBOID, INT4OID,
+							  TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	char *direction;
+	ArrayType *plan;
+	Datum values[8];
+	char nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	UpgBooks books;
+	bool isnull;
+	int64 id;
 
 	upg_require_writable("upg_upgrade_start()");
 	upg_worker_flush();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("direction, plan and client must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("direction, plan and client must not be null")));
 	direction = direction_arg(PG_GETARG_TEXT_PP(0));
 	plan = PG_GETARG_ARRAYTYPE_P(1);
 	if (array_contains_nulls(plan))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a name in the plan is null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("a name in the plan is null")));
 
 	settle_killed_runs();
 
@@ -115,13 +114,12 @@ upg_upgrade_start(PG_FUNCTION_ARGS)
 static char *
 direction_arg(text *arg)
 {
-	char	   *direction = text_to_cstring(arg);
+	char *direction = text_to_cstring(arg);
 
 	if (strcmp(direction, "up") != 0 && strcmp(direction, "down") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid direction \"%s\"", direction),
-				 errhint("It is \"up\" or \"down\".")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid direction \"%s\"", direction),
+						errhint("It is \"up\" or \"down\".")));
 	return direction;
 }
 
@@ -138,12 +136,14 @@ settle_killed_runs(void)
 		"   WHERE a.upgrade_id = u.upgrade_id), u.started_at),"
 		" (SELECT p.name FROM pg_catalog.unnest(u.plan) WITH ORDINALITY AS p(name, ord)"
 		"   WHERE NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = p.name"
-		"     AND m.state = CASE u.direction WHEN 'up' THEN 'applied' ELSE 'rolled_back' END)"
+		"     AND m.state = CASE u.direction WHEN 'up' THEN 'applied' ELSE 'rolled_back' "
+		"END)"
 		"   ORDER BY p.ord LIMIT 1) AS at"
 		" FROM upg.upgrades u WHERE u.state = 'executing' AND NOT EXISTS ("
 		"   SELECT FROM pg_catalog.pg_stat_activity s WHERE s.pid = u.backend_pid"
 		"   AND s.backend_start = u.backend_start AND (s.state IS DISTINCT FROM 'idle'"
-		"     OR s.state_change > pg_catalog.clock_timestamp() - interval '" IDLE_LIMIT "'))"
+		"     OR s.state_change > pg_catalog.clock_timestamp() - interval '" IDLE_LIMIT
+		"'))"
 		" ORDER BY u.upgrade_id FOR UPDATE OF u SKIP LOCKED",
 		SPI_OK_SELECT,
 		0,
@@ -154,8 +154,8 @@ settle_killed_runs(void)
 		SPI_OK_UPDATE,
 		3,
 		{INT8OID, TIMESTAMPTZOID, TEXTOID}};
-	UpgBooks	books;
-	uint64		n;
+	UpgBooks books;
+	uint64 n;
 	SPITupleTable *found;
 
 	upg_books_open(&books);
@@ -164,16 +164,17 @@ settle_killed_runs(void)
 	found = SPI_tuptable;
 	for (uint64 i = 0; i < n; i++)
 	{
-		bool		isnull;
-		int64		id = DatumGetInt64(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
-		char	   *direction = SPI_getvalue(found->vals[i], found->tupdesc, 2);
-		char	   *pid = SPI_getvalue(found->vals[i], found->tupdesc, 3);
-		TimestampTz since =
-			DatumGetTimestampTz(SPI_getbinval(found->vals[i], found->tupdesc, 4, &isnull));
-		char	   *at = SPI_getvalue(found->vals[i], found->tupdesc, 5);
+		bool isnull;
+		int64 id =
+			DatumGetInt64(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
+		char *direction = SPI_getvalue(found->vals[i], found->tupdesc, 2);
+		char *pid = SPI_getvalue(found->vals[i], found->tupdesc, 3);
+		TimestampTz since = DatumGetTimestampTz(
+			SPI_getbinval(found->vals[i], found->tupdesc, 4, &isnull));
+		char *at = SPI_getvalue(found->vals[i], found->tupdesc, 5);
 		UpgMigration *migration = at != NULL ? upg_ledger_find(at) : NULL;
-		char	   *became;
-		Datum		values[3];
+		char *became;
+		Datum values[3];
 
 		if (at == NULL)
 			became = pstrdup("everything it had planned was done");
@@ -181,17 +182,20 @@ settle_killed_runs(void)
 									   migration->state == UPG_STATE_RUNNING))
 			became = psprintf("a background worker had been given \"%s\"", at);
 		else
-			became = psprintf("the transaction of \"%s\", if it had begun, was rolled back", at);
+			became = psprintf(
+				"the transaction of \"%s\", if it had begun, was rolled back", at);
 
 		if (at != NULL)
 		{
-			UpgAttempt	attempt = {0};
+			UpgAttempt attempt = {0};
 
 			attempt.migration = at;
 			attempt.direction = direction;
 			attempt.state = "killed";
-			attempt.message = psprintf("run " INT64_FORMAT " ended without saying so", id);
-			attempt.detail = psprintf("Its backend, process %s, is gone or idle; %s.", pid, became);
+			attempt.message =
+				psprintf("run " INT64_FORMAT " ended without saying so", id);
+			attempt.detail =
+				psprintf("Its backend, process %s, is gone or idle; %s.", pid, became);
 			attempt.started = since;
 			attempt.upgrade = id;
 			upg_ledger_attempt(&attempt);
@@ -200,10 +204,9 @@ settle_killed_runs(void)
 		values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 		values[2] = CStringGetTextDatum(became);
 		upg_query(&close, values, NULL);
-		upg_audit_add("upgrade.killed", psprintf(INT64_FORMAT, id), "{\"state\":\"executing\"}",
-					  "{\"state\":\"killed\"}");
-		ereport(NOTICE,
-				(errmsg("run " INT64_FORMAT " was killed: %s", id, became)));
+		upg_audit_add("upgrade.killed", psprintf(INT64_FORMAT, id),
+					  "{\"state\":\"executing\"}", "{\"state\":\"killed\"}");
+		ereport(NOTICE, (errmsg("run " INT64_FORMAT " was killed: %s", id, became)));
 	}
 	upg_books_close(&books);
 }
@@ -216,45 +219,45 @@ Datum
 upg_upgrade_finish(PG_FUNCTION_ARGS)
 {
 	static UpgQuery close = {
-		"UPDATE upg.upgrades SET state = $2, finished_at = $3, last_seen = $3, detail = $4,"
+		"UPDATE upg.upgrades SET state = $2, finished_at = $3, last_seen = $3, detail = "
+		"$4,"
 		" version = $5 WHERE upgrade_id = $1 AND state IN ('executing', 'killed')",
 		SPI_OK_UPDATE,
 		5,
 		{INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID}};
-	static UpgQuery leave = {
-		"UPDATE upg.versions SET state = 'previous', left_at = $1 WHERE state = 'current'",
-		SPI_OK_UPDATE,
-		1,
-		{TIMESTAMPTZOID}};
+	static UpgQuery leave = {"UPDATE upg.versions SET state = 'previous', left_at = $1 "
+							 "WHERE state = 'current'",
+							 SPI_OK_UPDATE,
+							 1,
+							 {TIMESTAMPTZOID}};
 	static UpgQuery reach = {
-		"INSERT INTO upg.versions (version, state, head, reached_at, reached_by, upgrade_id)"
+		"INSERT INTO upg.versions (version, state, head, reached_at, reached_by, "
+		"upgrade_id)"
 		" VALUES ($1, 'current', (SELECT name FROM upg.migrations WHERE state = 'applied'"
 		" ORDER BY applied_order DESC LIMIT 1), $2, $3, $4)",
 		SPI_OK_INSERT,
 		4,
 		{TEXTOID, TIMESTAMPTZOID, TEXTOID, INT8OID}};
-	int64		id;
-	char	   *state;
+	int64 id;
+	char *state;
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[5];
-	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
-	UpgBooks	books;
+	Datum values[5];
+	char nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	UpgBooks books;
 	StringInfoData after;
 
 	upg_require_writable("upg_upgrade_finish()");
 	upg_worker_flush();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("upgrade and state must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("upgrade and state must not be null")));
 	id = PG_GETARG_INT64(0);
 	state = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (strcmp(state, "completed") != 0 && strcmp(state, "failed") != 0 &&
 		strcmp(state, "cancelled") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid state \"%s\" for the end of a run", state),
-				 errhint("It is \"completed\", \"failed\" or \"cancelled\".")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid state \"%s\" for the end of a run", state),
+						errhint("It is \"completed\", \"failed\" or \"cancelled\".")));
 
 	values[0] = Int64GetDatum(id);
 	values[1] = CStringGetTextDatum(state);
@@ -271,13 +274,12 @@ upg_upgrade_finish(PG_FUNCTION_ARGS)
 	upg_books_open(&books);
 	upg_query(&close, values, nulls);
 	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("run " INT64_FORMAT " is not executing", id)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("run " INT64_FORMAT " is not executing", id)));
 	if (!PG_ARGISNULL(3) && strcmp(state, "completed") == 0)
 	{
-		Datum		version[4] = {PG_GETARG_DATUM(3), TimestampTzGetDatum(now),
-								  CStringGetTextDatum(upg_actor()), Int64GetDatum(id)};
+		Datum version[4] = {PG_GETARG_DATUM(3), TimestampTzGetDatum(now),
+							CStringGetTextDatum(upg_actor()), Int64GetDatum(id)};
 
 		upg_query(&leave, &values[2], NULL);
 		upg_query(&reach, version, NULL);
@@ -306,24 +308,24 @@ upg_upgrade_finish(PG_FUNCTION_ARGS)
 Datum
 upg_repair(PG_FUNCTION_ARGS)
 {
-	static UpgQuery settle = {
-		"UPDATE upg.steps SET state = CASE $2 WHEN 'applied' THEN 'done' ELSE 'pending' END,"
-		" finished_at = CASE $2 WHEN 'applied' THEN $3 END"
-		" WHERE migration_id = $1 AND state = 'unknown'",
-		SPI_OK_UPDATE,
-		3,
-		{INT8OID, TEXTOID, TIMESTAMPTZOID}};
+	static UpgQuery settle = {"UPDATE upg.steps SET state = CASE $2 WHEN 'applied' THEN "
+							  "'done' ELSE 'pending' END,"
+							  " finished_at = CASE $2 WHEN 'applied' THEN $3 END"
+							  " WHERE migration_id = $1 AND state = 'unknown'",
+							  SPI_OK_UPDATE,
+							  3,
+							  {INT8OID, TEXTOID, TIMESTAMPTZOID}};
 	UpgMigration *migration;
-	UpgResult	result = {0};
-	UpgBooks	books;
-	char	   *name;
-	char	   *mark;
-	char	   *reason;
-	Datum		values[UPG_RESULT_COLUMNS];
-	bool		nulls[UPG_RESULT_COLUMNS];
-	Datum		args[3];
+	UpgResult result = {0};
+	UpgBooks books;
+	char *name;
+	char *mark;
+	char *reason;
+	Datum values[UPG_RESULT_COLUMNS];
+	bool nulls[UPG_RESULT_COLUMNS];
+	Datum args[3];
 	StringInfoData after;
-	TupleDesc	desc;
+	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -334,24 +336,25 @@ upg_repair(PG_FUNCTION_ARGS)
 	mark = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	reason = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (strcmp(mark, "applied") != 0 && strcmp(mark, "absent") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid mark \"%s\"", mark),
-				 errhint("It is \"applied\" if the statement's effect is there, \"absent\" if "
-						 "nothing of it is.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid mark \"%s\"", mark),
+			 errhint(
+				 "It is \"applied\" if the statement's effect is there, \"absent\" if "
+				 "nothing of it is.")));
 	if (reason[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a repair needs a reason"),
-				 errhint("It is kept in the audit trail.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a repair needs a reason"),
+						errhint("It is kept in the audit trail.")));
 
 	upg_footprint_acquire(
-		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false, name);
+		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
+		name);
 	migration = upg_ledger_find(name);
 	if (migration == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-				 errmsg("migration \"%s\" is not in the books", name)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name)));
 	if (migration->state != UPG_STATE_UNKNOWN)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
@@ -389,21 +392,23 @@ upg_repair(PG_FUNCTION_ARGS)
 Datum
 upg_forget_registration(PG_FUNCTION_ARGS)
 {
-	static UpgQuery query = {
-		"DELETE FROM upg.migrations WHERE migration_id = $1", SPI_OK_DELETE, 1, {INT8OID}};
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	static UpgQuery query = {"DELETE FROM upg.migrations WHERE migration_id = $1",
+							 SPI_OK_DELETE,
+							 1,
+							 {INT8OID}};
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	UpgMigration *migration;
-	UpgBooks	books;
-	Datum		value;
+	UpgBooks books;
+	Datum value;
 
 	upg_require_writable("upg_forget_registration()");
 	upg_footprint_acquire(
-		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false, name);
+		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
+		name);
 	migration = upg_ledger_find(name);
 	if (migration == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-				 errmsg("migration \"%s\" is not in the books", name)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name)));
 	if (migration->state != UPG_STATE_REGISTERED)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_ILLEGAL_STATE),

@@ -35,26 +35,21 @@
 
 /* Marks by which other tools say that a file wants no transaction. */
 static const char *const no_transaction_marks[] = {
-	"+goose no transaction",
-	"transaction:false",
-	"transaction: false",
-	"atlas:txmode none",
-	"runintransaction:false",
-	"run_in_transaction = false",
-	"run_in_transaction=false",
-	"executeintransaction=false",
-	"no-transaction",
-	"no_transaction",
+	"+goose no transaction",    "transaction:false",
+	"transaction: false",       "atlas:txmode none",
+	"runintransaction:false",   "run_in_transaction = false",
+	"run_in_transaction=false", "executeintransaction=false",
+	"no-transaction",           "no_transaction",
 	"disable_ddl_transaction",
 };
 
 typedef struct ScriptContext
 {
 	const char *text;
-	int			offset;			/* where the statement in hand begins, or -1 */
+	int offset; /* where the statement in hand begins, or -1 */
 } ScriptContext;
 
-static int	skip_blank(const char *text, int offset);
+static int skip_blank(const char *text, int offset);
 static bool has_no_transaction_mark(const char *text);
 static void syntax_error_context(void *arg);
 static void cut_into_steps(UpgScript *script, const UpgCut *cut);
@@ -72,15 +67,13 @@ static bool subscription_uses_slot(List *options);
 UpgScript *
 upg_script_parse(const char *text, const UpgCut *cut)
 {
-	UpgScript  *script = palloc0(sizeof(UpgScript));
-	UpgCut		effective = {0};
+	UpgScript *script = palloc0(sizeof(UpgScript));
+	UpgCut effective = {0};
 	ScriptContext state;
 	ErrorContextCallback callback;
-	List	   *raws;
-	ListCell   *lc;
-	int			line = 1,
-				column = 1,
-				seen = 0;
+	List *raws;
+	ListCell *lc;
+	int line = 1, column = 1, seen = 0;
 
 	if (cut != NULL)
 		effective = *cut;
@@ -100,12 +93,12 @@ upg_script_parse(const char *text, const UpgCut *cut)
 
 	foreach (lc, raws)
 	{
-		RawStmt    *raw = lfirst_node(RawStmt, lc);
-		UpgStatement *stmt = &script->statements[foreach_current_index(lc)];
-		int			begin = Max(raw->stmt_location, 0);
-		int			end;
+		RawStmt *raw = lfirst_node(RawStmt, lc);
+		UpgStatement *stmt = &script->statements[foreach_current_index (lc)];
+		int begin = Max(raw->stmt_location, 0);
+		int end;
 
-		stmt->no = foreach_current_index(lc) + 1;
+		stmt->no = foreach_current_index (lc) + 1;
 		stmt->raw = raw;
 		stmt->start = skip_blank(text, begin);
 		end = raw->stmt_len > 0 ? begin + raw->stmt_len : (int) strlen(text);
@@ -137,9 +130,10 @@ upg_script_parse(const char *text, const UpgCut *cut)
 		effective.each_alone = true;
 	foreach (lc, effective.own)
 	{
-		int			no = lfirst_int(lc);
+		int no = lfirst_int(lc);
 
-		if (no >= 1 && no <= script->nstatements && script->statements[no - 1].own == NULL)
+		if (no >= 1 && no <= script->nstatements &&
+			script->statements[no - 1].own == NULL)
 			script->statements[no - 1].own = "it controls transactions itself";
 	}
 
@@ -156,7 +150,7 @@ upg_script_parse(const char *text, const UpgCut *cut)
 static void
 cut_into_steps(UpgScript *script, const UpgCut *cut)
 {
-	UpgStep    *step = NULL;	/* transaction step that takes further statements */
+	UpgStep *step = NULL;       /* transaction step that takes further statements */
 	UpgStatement *begun = NULL; /* the open BEGIN */
 
 	script->steps = palloc0(sizeof(UpgStep) * Max(script->nstatements, 1));
@@ -164,7 +158,7 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 	for (int i = 0; i < script->nstatements; i++)
 	{
 		UpgStatement *stmt = &script->statements[i];
-		Node	   *node = stmt->raw->stmt;
+		Node *node = stmt->raw->stmt;
 
 		if (IsA(node, TransactionStmt))
 		{
@@ -177,73 +171,87 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 					if (begun != NULL)
 						ereport(ERROR,
 								(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-								 errmsg("BEGIN in line %d is inside the transaction begun in line "
+								 errmsg("BEGIN in line %d is inside the transaction "
+										"begun in line "
 										"%d",
 										stmt->line, begun->line),
 								 errhint("Remove one of them, or write SAVEPOINT.")));
 					if (control->options != NIL)
-						script->notes =
-							lappend(script->notes,
-									psprintf("line %d: the options of BEGIN are not honoured; "
-											 "write SET TRANSACTION after it",
-											 stmt->line));
+						script->notes = lappend(
+							script->notes,
+							psprintf("line %d: the options of BEGIN are not honoured; "
+									 "write SET TRANSACTION after it",
+									 stmt->line));
 					begun = stmt;
 					step = NULL;
 					continue;
 				case TRANS_STMT_COMMIT:
 					if (begun == NULL)
-						ereport(ERROR,
-								(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-								 errmsg("COMMIT in line %d ends no transaction of this script",
-										stmt->line),
-								 errhint("Remove it, or write the BEGIN that it belongs to.")));
+						ereport(
+							ERROR,
+							(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+							 errmsg(
+								 "COMMIT in line %d ends no transaction of this script",
+								 stmt->line),
+							 errhint(
+								 "Remove it, or write the BEGIN that it belongs to.")));
 					if (!control->chain)
 						begun = NULL;
 					step = NULL;
 					continue;
 				case TRANS_STMT_ROLLBACK:
-					ereport(ERROR,
-							(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-							 errmsg("ROLLBACK in line %d would take the migration back while it "
-									"runs",
-									stmt->line),
-							 errhint("Remove it; to go back to a point inside the script, use "
-									 "ROLLBACK TO SAVEPOINT.")));
+					ereport(
+						ERROR,
+						(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+						 errmsg(
+							 "ROLLBACK in line %d would take the migration back while it "
+							 "runs",
+							 stmt->line),
+						 errhint(
+							 "Remove it; to go back to a point inside the script, use "
+							 "ROLLBACK TO SAVEPOINT.")));
 					break;
 				case TRANS_STMT_PREPARE:
 				case TRANS_STMT_COMMIT_PREPARED:
 				case TRANS_STMT_ROLLBACK_PREPARED:
-					ereport(ERROR,
-							(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-							 errmsg("two-phase commit in line %d cannot be part of a migration",
-									stmt->line),
-							 errdetail("The migration and its row in the ledger must commit "
-									   "together."),
-							 errhint("Remove it; upg commits the migration.")));
+					ereport(
+						ERROR,
+						(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+						 errmsg(
+							 "two-phase commit in line %d cannot be part of a migration",
+							 stmt->line),
+						 errdetail("The migration and its row in the ledger must commit "
+								   "together."),
+						 errhint("Remove it; upg commits the migration.")));
 					break;
 				case TRANS_STMT_SAVEPOINT:
 				case TRANS_STMT_RELEASE:
 				case TRANS_STMT_ROLLBACK_TO:
-					break;		/* runs as a statement of its step */
+					break; /* runs as a statement of its step */
 			}
 		}
 
 		if (IsA(node, CopyStmt) && ((CopyStmt *) node)->filename == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-					 errmsg("COPY in line %d reads from or writes to the client", stmt->line),
-					 errdetail("The statement's data are not part of the SQL text."),
-					 errhint("Apply the file with \"upg up\" or \"upg apply\", or send it between "
-							 "upg_begin() and upg_finish().")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+				 errmsg("COPY in line %d reads from or writes to the client", stmt->line),
+				 errdetail("The statement's data are not part of the SQL text."),
+				 errhint("Apply the file with \"upg up\" or \"upg apply\", or send it "
+						 "between "
+						 "upg_begin() and upg_finish().")));
 
 		if (stmt->own != NULL && begun != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-					 errmsg("statement %d in line %d cannot run inside the transaction begun in "
-							"line %d",
-							stmt->no, stmt->line, begun->line),
-					 errdetail("Reason: %s.", stmt->own),
-					 errhint("End the transaction before it; upg makes it a step of its own.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+				 errmsg(
+					 "statement %d in line %d cannot run inside the transaction begun in "
+					 "line %d",
+					 stmt->no, stmt->line, begun->line),
+				 errdetail("Reason: %s.", stmt->own),
+				 errhint(
+					 "End the transaction before it; upg makes it a step of its own.")));
 
 		if (begun == NULL && (cut->each_alone || list_member_int(cut->before, stmt->no)))
 			step = NULL;
@@ -262,11 +270,12 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 	}
 
 	if (begun != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-				 errmsg("the transaction begun in line %d is never committed", begun->line),
-				 errhint("Write the COMMIT, or remove BEGIN: upg runs the script in a transaction "
-						 "anyway.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_SCRIPT),
+						errmsg("the transaction begun in line %d is never committed",
+							   begun->line),
+						errhint("Write the COMMIT, or remove BEGIN: upg runs the script "
+								"in a transaction "
+								"anyway.")));
 }
 
 /*
@@ -280,7 +289,7 @@ char *
 upg_script_complaint(const char *text)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	char	   *volatile complaint = NULL;
+	char *volatile complaint = NULL;
 
 	PG_TRY();
 	{
@@ -288,7 +297,7 @@ upg_script_complaint(const char *text)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData *edata;
 
 		MemoryContextSwitchTo(caller);
 		edata = CopyErrorData();
@@ -296,8 +305,8 @@ upg_script_complaint(const char *text)
 			PG_RE_THROW();
 		FlushErrorState();
 		complaint = edata->context != NULL
-			? psprintf("%s (%s)", edata->message, edata->context)
-			: pstrdup(edata->message);
+						? psprintf("%s (%s)", edata->message, edata->context)
+						: pstrdup(edata->message);
 		FreeErrorData(edata);
 	}
 	PG_END_TRY();
@@ -313,7 +322,7 @@ bool
 upg_script_transactional(const UpgScript *script)
 {
 	return script->nsteps == 0 ||
-		(script->nsteps == 1 && script->steps[0].kind == UPG_STEP_TRANSACTION);
+		   (script->nsteps == 1 && script->steps[0].kind == UPG_STEP_TRANSACTION);
 }
 
 /*
@@ -378,7 +387,8 @@ upg_statement_own_transaction(Node *stmt)
 		case T_VacuumStmt:
 			return ((VacuumStmt *) stmt)->is_vacuumcmd ? "VACUUM" : NULL;
 		case T_ClusterStmt:
-			return ((ClusterStmt *) stmt)->relation == NULL ? "CLUSTER of all tables" : NULL;
+			return ((ClusterStmt *) stmt)->relation == NULL ? "CLUSTER of all tables"
+															: NULL;
 		case T_AlterSystemStmt:
 			return "ALTER SYSTEM";
 		case T_CreatedbStmt:
@@ -390,34 +400,34 @@ upg_statement_own_transaction(Node *stmt)
 		case T_DropTableSpaceStmt:
 			return "DROP TABLESPACE";
 		case T_AlterDatabaseStmt:
-			{
-				ListCell   *lc;
+		{
+			ListCell *lc;
 
-				foreach (lc, ((AlterDatabaseStmt *) stmt)->options)
-				{
-					if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
-						return "ALTER DATABASE SET TABLESPACE";
-				}
-				return NULL;
+			foreach (lc, ((AlterDatabaseStmt *) stmt)->options)
+			{
+				if (strcmp(lfirst_node(DefElem, lc)->defname, "tablespace") == 0)
+					return "ALTER DATABASE SET TABLESPACE";
 			}
+			return NULL;
+		}
 		case T_AlterTableStmt:
+		{
+			ListCell *lc;
+
+			foreach (lc, ((AlterTableStmt *) stmt)->cmds)
 			{
-				ListCell   *lc;
+				AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-				foreach (lc, ((AlterTableStmt *) stmt)->cmds)
-				{
-					AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-					if (cmd->subtype == AT_DetachPartition &&
-						castNode(PartitionCmd, cmd->def)->concurrent)
-						return "DETACH PARTITION CONCURRENTLY";
-				}
-				return NULL;
+				if (cmd->subtype == AT_DetachPartition &&
+					castNode(PartitionCmd, cmd->def)->concurrent)
+					return "DETACH PARTITION CONCURRENTLY";
 			}
+			return NULL;
+		}
 		case T_CreateSubscriptionStmt:
 			return subscription_uses_slot(((CreateSubscriptionStmt *) stmt)->options)
-				? "CREATE SUBSCRIPTION with a replication slot"
-				: NULL;
+					   ? "CREATE SUBSCRIPTION with a replication slot"
+					   : NULL;
 		case T_DropSubscriptionStmt:
 			return "DROP SUBSCRIPTION";
 		case T_DiscardStmt:
@@ -430,11 +440,11 @@ upg_statement_own_transaction(Node *stmt)
 static bool
 reindex_is_concurrent(ReindexStmt *stmt)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, stmt->params)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
+		DefElem *option = lfirst_node(DefElem, lc);
 
 		if (strcmp(option->defname, "concurrently") == 0)
 			return defGetBoolean(option);
@@ -445,11 +455,11 @@ reindex_is_concurrent(ReindexStmt *stmt)
 static bool
 subscription_uses_slot(List *options)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
+		DefElem *option = lfirst_node(DefElem, lc);
 
 		if ((strcmp(option->defname, "connect") == 0 ||
 			 strcmp(option->defname, "create_slot") == 0) &&
@@ -478,7 +488,7 @@ skip_blank(const char *text, int offset)
 		}
 		else if (text[offset] == '/' && text[offset + 1] == '*')
 		{
-			int			depth = 0;
+			int depth = 0;
 
 			do
 			{
@@ -508,9 +518,9 @@ skip_blank(const char *text, int offset)
 static bool
 has_no_transaction_mark(const char *text)
 {
-	int			end = skip_blank(text, 0);
-	char	   *head = pnstrdup(text, end);
-	bool		found = false;
+	int end = skip_blank(text, 0);
+	char *head = pnstrdup(text, end);
+	bool found = false;
 
 	for (char *p = head; *p; p++)
 		*p = pg_tolower((unsigned char) *p);
@@ -533,12 +543,8 @@ static void
 syntax_error_context(void *arg)
 {
 	ScriptContext *state = arg;
-	int			cursor = geterrposition();
-	int			line,
-				column,
-				offset,
-				begin,
-				end;
+	int cursor = geterrposition();
+	int line, column, offset, begin, end;
 
 	if (cursor <= 0)
 		return;
@@ -569,7 +575,7 @@ syntax_error_context(void *arg)
 void
 upg_script_position(const char *text, int offset, int *line, int *column)
 {
-	int			seen = 0;
+	int seen = 0;
 
 	*line = 1;
 	*column = 1;
@@ -597,7 +603,7 @@ char *
 upg_script_excerpt(const UpgScript *script, const UpgStatement *stmt)
 {
 	const char *start = script->text + stmt->start;
-	int			length;
+	int length;
 
 	if (stmt->length <= EXCERPT_LENGTH)
 		return pnstrdup(start, stmt->length);
@@ -616,7 +622,8 @@ upg_script_step_text(const UpgScript *script, const UpgStep *step)
 	UpgStatement *first = &script->statements[step->first - 1];
 	UpgStatement *last = &script->statements[step->last - 1];
 
-	return pnstrdup(script->text + first->start, last->start + last->length - first->start);
+	return pnstrdup(script->text + first->start,
+					last->start + last->length - first->start);
 }
 
 /*
@@ -659,9 +666,9 @@ upg_script_checksums(const char *text, int length, UpgChecksums *checksums)
 		core_yyscan_t scanner;
 		core_yy_extra_type extra;
 		core_YYSTYPE value;
-		YYLTYPE		location;
+		YYLTYPE location;
 		StringInfoData tokens;
-		int			token;
+		int token;
 
 		scanner = scanner_init(text, &extra, &ScanKeywords, ScanKeywordTokens);
 		ctx = pg_cryptohash_create(PG_SHA256);
@@ -713,7 +720,7 @@ upg_script_checksums(const char *text, int length, UpgChecksums *checksums)
 	PG_CATCH();
 	{
 		MemoryContext errors = MemoryContextSwitchTo(caller);
-		ErrorData  *edata = CopyErrorData();
+		ErrorData *edata = CopyErrorData();
 
 		(void) errors;
 		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)

@@ -38,15 +38,15 @@ static text *hex_text(const uint8 *sha256);
 Datum
 upg_script_info(PG_FUNCTION_ARGS)
 {
-	char	   *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	UpgScript  *script = upg_script_parse(source, NULL);
+	char *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgScript *script = upg_script_parse(source, NULL);
 	UpgChecksums checksums;
-	TupleDesc	desc;
-	Datum		values[7];
-	bool		nulls[7] = {false};
-	Datum	   *notes = palloc(sizeof(Datum) * Max(list_length(script->notes), 1));
-	ListCell   *lc;
-	int			n = 0;
+	TupleDesc desc;
+	Datum values[7];
+	bool nulls[7] = {false};
+	Datum *notes = palloc(sizeof(Datum) * Max(list_length(script->notes), 1));
+	ListCell *lc;
+	int n = 0;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -72,7 +72,7 @@ upg_script_info(PG_FUNCTION_ARGS)
 static text *
 hex_text(const uint8 *sha256)
 {
-	char		hex[2 * UPG_SHA256_LENGTH + 1];
+	char hex[2 * UPG_SHA256_LENGTH + 1];
 
 	hex[hex_encode((const char *) sha256, UPG_SHA256_LENGTH, hex)] = '\0';
 	return cstring_to_text(hex);
@@ -86,15 +86,15 @@ Datum
 upg_script_statements(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	UpgScript  *script = upg_script_parse(source, NULL);
+	char *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgScript *script = upg_script_parse(source, NULL);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < script->nstatements; i++)
 	{
 		UpgStatement *stmt = &script->statements[i];
-		Datum		values[7];
-		bool		nulls[7] = {false};
+		Datum values[7];
+		bool nulls[7] = {false};
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = Int32GetDatum(stmt->no);
@@ -104,7 +104,8 @@ upg_script_statements(PG_FUNCTION_ARGS)
 		nulls[3] = stmt->step == 0;
 		values[4] = CStringGetTextDatum(CreateCommandName(stmt->raw->stmt));
 		values[5] = BoolGetDatum(stmt->own == NULL);
-		values[6] = PointerGetDatum(cstring_to_text_with_len(source + stmt->start, stmt->length));
+		values[6] =
+			PointerGetDatum(cstring_to_text_with_len(source + stmt->start, stmt->length));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 

@@ -50,25 +50,26 @@ typedef struct Open
 	UpgMigration *before;
 	TimestampTz started;
 	SubTransactionId subid;
-	char	   *actor;
+	char *actor;
 } Open;
 
 /* The last error while one was open; survives the transaction. */
 typedef struct LastError
 {
-	bool		set;
-	int			sqlstate;
-	char		message[1024];
-	char		detail[1024];
+	bool set;
+	int sqlstate;
+	char message[1024];
+	char detail[1024];
 } LastError;
 
-static Open *current = NULL;		/* in TopTransactionContext */
+static Open *current = NULL; /* in TopTransactionContext */
 static LastError last_error;
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
+static char *attempt_state(Jsonb *given);
 static void remember_error(ErrorData *edata);
 
 /*
@@ -95,35 +96,36 @@ upg_begin(PG_FUNCTION_ARGS)
 	UpgDefinition def = {0};
 	UpgOptions *options;
 	UpgMigration *before;
-	UpgResult	result = {0};
-	List	   *keys = NIL;
-	List	   *missing;
-	ListCell   *lc;
-	char	   *unknown;
-	char	   *cycle;
+	UpgResult result = {0};
+	List *keys = NIL;
+	List *missing;
+	ListCell *lc;
+	char *unknown;
+	char *cycle;
 
 	upg_require_writable("upg_begin()");
 	if (current != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("migration \"%s\" is open in this transaction", current->def.name),
-				 errhint("Call upg_finish() first.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("migration \"%s\" is open in this transaction",
+							   current->def.name),
+						errhint("Call upg_finish() first.")));
 	upg_worker_flush();
 
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	upg_definition_of_args(fcinfo, &def);
 	if (PG_ARGISNULL(4))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_OPTION), errmsg("options must not be null")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("options must not be null")));
 	options = upg_options_parse(PG_GETARG_JSONB_P_COPY(4), UPG_OPTION_BEGIN);
 	upg_definition_options(&def, options);
 	if (def.up == NULL)
 	{
 		if (options->sha256 == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_INVALID_OPTION),
-					 errmsg("migration \"%s\" has neither a script nor a checksum", def.name),
-					 errhint("Give the script, or the option \"sha256\" with that of its bytes.")));
+			ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+							errmsg("migration \"%s\" has neither a script nor a checksum",
+								   def.name),
+							errhint("Give the script, or the option \"sha256\" with that "
+									"of its bytes.")));
 		memcpy(def.checksums.sha256, options->sha256, UPG_SHA256_LENGTH);
 		def.up_size = options->size;
 	}
@@ -140,20 +142,20 @@ upg_begin(PG_FUNCTION_ARGS)
 
 	before = upg_ledger_find(def.name);
 	if (before != NULL && before->state == UPG_STATE_APPLIED)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("migration \"%s\" is already applied", def.name)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("migration \"%s\" is already applied", def.name)));
 	upg_state_check(def.name, before != NULL ? before->state : UPG_STATE_NONE,
 					UPG_STATE_APPLIED);
 	upg_ledger_check_requirements(def.name, def.requires, &unknown, &cycle);
 	missing = upg_ledger_missing_requirements(def.requires);
 	if (unknown != NULL || cycle != NULL || missing != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_DEPENDENCY),
-				 errmsg("migration \"%s\" requires what is not applied", def.name),
-				 cycle != NULL ? errdetail("%s", cycle)
-							   : errdetail("\"%s\" is not applied.",
-										   unknown != NULL ? unknown : (char *) linitial(missing))));
+		ereport(ERROR, (errcode(ERRCODE_UPG_DEPENDENCY),
+						errmsg("migration \"%s\" requires what is not applied", def.name),
+						cycle != NULL
+							? errdetail("%s", cycle)
+							: errdetail("\"%s\" is not applied.",
+										unknown != NULL ? unknown
+														: (char *) linitial(missing))));
 	upg_check_order(&def, options, &result);
 
 	current = palloc0(sizeof(Open));
@@ -175,29 +177,28 @@ upg_begin(PG_FUNCTION_ARGS)
 Datum
 upg_finish(PG_FUNCTION_ARGS)
 {
-	UpgResult	result = {0};
-	UpgAttempt	attempt = {0};
-	TupleDesc	desc;
-	Datum		values[UPG_RESULT_COLUMNS];
-	bool		nulls[UPG_RESULT_COLUMNS];
+	UpgResult result = {0};
+	UpgAttempt attempt = {0};
+	TupleDesc desc;
+	Datum values[UPG_RESULT_COLUMNS];
+	bool nulls[UPG_RESULT_COLUMNS];
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	desc = BlessTupleDesc(desc);
 	upg_require_writable("upg_finish()");
 	if (current == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("no migration is open in this transaction"),
-				 errhint("Open one with upg_begin(), in the same transaction.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("no migration is open in this transaction"),
+						errhint("Open one with upg_begin(), in the same transaction.")));
 
 	result.migration = current->def.name;
 	result.state = "applied";
 	result.steps = 1;
 	result.undo = current->def.down != NULL ? "given" : "none";
 	result.started = current->started;
-	(void) upg_ledger_write(current->before, &current->def, UPG_STATE_APPLIED, result.undo, 0, 1,
-							current->started, NULL);
+	(void) upg_ledger_write(current->before, &current->def, UPG_STATE_APPLIED,
+							result.undo, 0, 1, current->started, NULL);
 	attempt.migration = current->def.name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";
@@ -217,19 +218,27 @@ upg_finish(PG_FUNCTION_ARGS)
 Datum
 upg_record_attempt(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Jsonb	   *given = PG_GETARG_JSONB_P(1);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb *given = PG_GETARG_JSONB_P(1);
 	StringInfoData buf;
-	char	   *text;
+	char *text;
+	char *state;
 
 	upg_require_writable("upg_record_attempt()");
 	upg_check_name(name);
 	if (!JB_ROOT_IS_OBJECT(given))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_OPTION),
-				 errmsg("an attempt must be a JSON object")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("an attempt must be a JSON object")));
 	upg_worker_forget(name);
 	upg_worker_flush();
+
+	/* What went well is written by upg itself. */
+	state = attempt_state(given);
+	if (state != NULL && strcmp(state, "failed") != 0 && strcmp(state, "killed") != 0 &&
+		strcmp(state, "refused") != 0)
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("a client cannot report the state \"%s\"", state),
+						errhint("It is \"failed\", \"killed\" or \"refused\".")));
 
 	/* Who reports, and when, is not for the client to say: later keys win. */
 	text = JsonbToCString(NULL, &given->root, VARSIZE(given));
@@ -249,6 +258,18 @@ upg_record_attempt(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* The member "state" of an attempt, or NULL. */
+static char *
+attempt_state(Jsonb *given)
+{
+	JsonbValue buf;
+	JsonbValue *value = getKeyJsonValueFromContainer(&given->root, "state", 5, &buf);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
 static void
 remember_error(ErrorData *edata)
 {
@@ -260,7 +281,8 @@ remember_error(ErrorData *edata)
 	last_error.sqlstate = edata->sqlerrcode;
 	strlcpy(last_error.message, edata->message ? edata->message : "",
 			sizeof(last_error.message));
-	strlcpy(last_error.detail, edata->detail ? edata->detail : "", sizeof(last_error.detail));
+	strlcpy(last_error.detail, edata->detail ? edata->detail : "",
+			sizeof(last_error.detail));
 }
 
 static void
@@ -271,12 +293,15 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			if (current != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-						 errmsg("migration \"%s\" is still open", current->def.name),
-						 errdetail("Without upg_finish() its changes would be in the database, but "
-								   "not in the books."),
-						 errhint("Call upg_begin() and upg_finish() in one transaction block.")));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+					 errmsg("migration \"%s\" is still open", current->def.name),
+					 errdetail(
+						 "Without upg_finish() its changes would be in the database, but "
+						 "not in the books."),
+					 errhint(
+						 "Call upg_begin() and upg_finish() in one transaction block.")));
 			break;
 		case XACT_EVENT_ABORT:
 			if (current != NULL)
@@ -285,7 +310,8 @@ xact_callback(XactEvent event, void *arg)
 				StringInfoData buf;
 
 				initStringInfo(&buf);
-				appendStringInfoString(&buf, "{\"direction\":\"up\",\"state\":\"failed\"");
+				appendStringInfoString(&buf,
+									   "{\"direction\":\"up\",\"state\":\"failed\"");
 				appendStringInfoString(&buf, ",\"migration\":");
 				escape_json(&buf, current->def.name);
 				appendStringInfo(&buf, ",\"backend_pid\":%d,\"actor\":", MyProcPid);
@@ -299,7 +325,8 @@ xact_callback(XactEvent event, void *arg)
 					escape_json(&buf, last_error.detail);
 				}
 				else
-					appendStringInfoString(&buf, ",\"message\":\"the client rolled it back\"");
+					appendStringInfoString(&buf,
+										   ",\"message\":\"the client rolled it back\"");
 				appendStringInfoString(&buf, ",\"started_at\":");
 				escape_json(&buf, timestamptz_to_str(current->started));
 				appendStringInfoString(&buf, ",\"finished_at\":");
@@ -318,7 +345,8 @@ xact_callback(XactEvent event, void *arg)
 }
 
 static void
-subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+				 void *arg)
 {
 	if (current == NULL || current->subid != subid)
 		return;

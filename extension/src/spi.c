@@ -42,17 +42,17 @@ static void prepare(UpgQuery *query);
 Oid
 upg_books_owner(void)
 {
-	Oid			nspid = get_namespace_oid("upg", true);
-	HeapTuple	tup;
-	Oid			owner;
+	Oid nspid = get_namespace_oid("upg", true);
+	HeapTuple tup;
+	Oid owner;
 
 	if (!OidIsValid(nspid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-				 errmsg("schema \"upg\" does not exist"),
-				 errdetail("The books of the extension are gone."),
-				 errhint("Restore the schema from a backup, or DROP EXTENSION upg and create "
-						 "it anew.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_LEDGER_DAMAGED), errmsg("schema \"upg\" does not exist"),
+			 errdetail("The books of the extension are gone."),
+			 errhint("Restore the schema from a backup, or DROP EXTENSION upg and create "
+					 "it anew.")));
 
 	tup = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(nspid));
 	if (!HeapTupleIsValid(tup))
@@ -73,7 +73,7 @@ upg_books_owner(void)
 void
 upg_books_open(UpgBooks *books)
 {
-	Oid			owner = upg_books_owner();
+	Oid owner = upg_books_owner();
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -113,12 +113,13 @@ upg_books_close(UpgBooks *books)
 void
 upg_query(UpgQuery *query, const Datum *values, const char *nulls)
 {
-	int			rc;
+	int rc;
 
 	prepare(query);
 	rc = SPI_execute_plan(query->plan, (Datum *) values, nulls, false, 0);
 	if (rc != query->expected)
-		elog(ERROR, "unexpected result %s of a query on the books", SPI_result_code_string(rc));
+		elog(ERROR, "unexpected result %s of a query on the books",
+			 SPI_result_code_string(rc));
 }
 
 /*
@@ -131,16 +132,17 @@ upg_query(UpgQuery *query, const Datum *values, const char *nulls)
 void
 upg_query_latest(UpgQuery *query, const Datum *values, const char *nulls)
 {
-	int			rc;
-	Snapshot	snapshot;
+	int rc;
+	Snapshot snapshot;
 
 	prepare(query);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	rc = SPI_execute_snapshot(query->plan, (Datum *) values, nulls, snapshot, InvalidSnapshot,
-							  true, false, 0);
+	rc = SPI_execute_snapshot(query->plan, (Datum *) values, nulls, snapshot,
+							  InvalidSnapshot, true, false, 0);
 	UnregisterSnapshot(snapshot);
 	if (rc != query->expected)
-		elog(ERROR, "unexpected result %s of a query on the books", SPI_result_code_string(rc));
+		elog(ERROR, "unexpected result %s of a query on the books",
+			 SPI_result_code_string(rc));
 }
 
 /*
@@ -150,7 +152,7 @@ upg_query_latest(UpgQuery *query, const Datum *values, const char *nulls)
 static void
 prepare(UpgQuery *query)
 {
-	SPIPlanPtr	plan;
+	SPIPlanPtr plan;
 
 	if (query->plan != NULL)
 		return;

@@ -58,22 +58,22 @@ typedef struct Job
 {
 	MemoryContext context;
 	UpgMigration *migration;
-	char	   *text;
-	UpgScript  *script;
-	UpgCut		cut;
-	UpgRun	   *run;
-	List	   *keys;
-	List	   *footprint;		/* declared, or NIL */
-	char	   *role;
-	List	   *settings;		/* alternating name, value */
-	char	   *reason;
-	int64		upgrade;
-	TransactionId order;		/* transaction that queued it for us */
+	char *text;
+	UpgScript *script;
+	UpgCut cut;
+	UpgRun *run;
+	List *keys;
+	List *footprint; /* declared, or NIL */
+	char *role;
+	List *settings; /* alternating name, value */
+	char *reason;
+	int64 upgrade;
+	TransactionId order; /* transaction that queued it for us */
 	TimestampTz started;
-	bool		down;
-	bool		taken_over;		/* another worker died on it */
-	char	  **states;			/* of each step, in the books when we began */
-	char	  **intents;
+	bool down;
+	bool taken_over; /* another worker died on it */
+	char **states;   /* of each step, in the books when we began */
+	char **intents;
 } Job;
 
 static void abandon(int64 migration_id, TransactionId order, ErrorData *edata);
@@ -95,7 +95,7 @@ static void finish_job(Job *job);
 static void mark_step(Job *job, UpgStep *step, const char *state, const char *intent);
 static void note_attempt(Job *job, UpgStep *step, const char *state, const char *message,
 						 const char *detail);
-static int	count_done(Job *job);
+static int count_done(Job *job);
 static void begin_transaction(void);
 static void commit_transaction(void);
 static List *integers_of(const char *json);
@@ -111,12 +111,12 @@ static void append_cut(StringInfo buf, const UpgCut *cut);
 void
 upg_steps_write(int64 migration_id, const char *direction, const UpgScript *script)
 {
-	static UpgQuery kept = {
-		"SELECT step, state, sha256 FROM upg.steps WHERE migration_id = $1 AND direction = $2"
-		" AND state IN ('done', 'running', 'unknown') ORDER BY step",
-		SPI_OK_SELECT,
-		2,
-		{INT8OID, TEXTOID}};
+	static UpgQuery kept = {"SELECT step, state, sha256 FROM upg.steps WHERE "
+							"migration_id = $1 AND direction = $2"
+							" AND state IN ('done', 'running', 'unknown') ORDER BY step",
+							SPI_OK_SELECT,
+							2,
+							{INT8OID, TEXTOID}};
 	static UpgQuery clear = {
 		"DELETE FROM upg.steps WHERE migration_id = $1 AND direction = $2"
 		" AND state NOT IN ('done', 'running', 'unknown')",
@@ -132,13 +132,13 @@ upg_steps_write(int64 migration_id, const char *direction, const UpgScript *scri
 		SPI_OK_INSERT,
 		7,
 		{INT8OID, TEXTOID, INT4OID, TEXTOID, INT4OID, INT4OID, BYTEAOID}};
-	Datum		values[7] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
-	uint8	  (*sums)[UPG_SHA256_LENGTH] = palloc(UPG_SHA256_LENGTH * Max(script->nsteps, 1));
-	UpgBooks	books;
+	Datum values[7] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
+	uint8(*sums)[UPG_SHA256_LENGTH] = palloc(UPG_SHA256_LENGTH * Max(script->nsteps, 1));
+	UpgBooks books;
 
 	for (int i = 0; i < script->nsteps; i++)
 	{
-		char	   *text = upg_script_step_text(script, &script->steps[i]);
+		char *text = upg_script_step_text(script, &script->steps[i]);
 
 		upg_script_sha256(text, strlen(text), sums[i]);
 		pfree(text);
@@ -148,31 +148,33 @@ upg_steps_write(int64 migration_id, const char *direction, const UpgScript *scri
 	upg_query_latest(&kept, values, NULL);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		bool		isnull;
-		int			step = DatumGetInt32(upg_result_datum(row, 1, &isnull));
-		char	   *state = upg_result_text(row, 2);
-		bytea	   *sha256 = DatumGetByteaPP(upg_result_datum(row, 3, &isnull));
+		bool isnull;
+		int step = DatumGetInt32(upg_result_datum(row, 1, &isnull));
+		char *state = upg_result_text(row, 2);
+		bytea *sha256 = DatumGetByteaPP(upg_result_datum(row, 3, &isnull));
 
 		if (step > script->nsteps || VARSIZE_ANY_EXHDR(sha256) != UPG_SHA256_LENGTH ||
 			memcmp(VARDATA_ANY(sha256), sums[step - 1], UPG_SHA256_LENGTH) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_CHECKSUM_MISMATCH),
-					 errmsg("step %d of the migration was changed after it had run", step),
-					 errdetail("The step's state is \"%s\".", state),
-					 errhint("Leave the statements that have run as they were, and change only "
-							 "those that come after them.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_CHECKSUM_MISMATCH),
+				 errmsg("step %d of the migration was changed after it had run", step),
+				 errdetail("The step's state is \"%s\".", state),
+				 errhint(
+					 "Leave the statements that have run as they were, and change only "
+					 "those that come after them.")));
 	}
 	upg_query(&clear, values, NULL);
 	for (int i = 0; i < script->nsteps; i++)
 	{
 		const UpgStep *step = &script->steps[i];
-		bytea	   *sum = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
+		bytea *sum = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
 
 		SET_VARSIZE(sum, VARHDRSZ + UPG_SHA256_LENGTH);
 		memcpy(VARDATA(sum), sums[i], UPG_SHA256_LENGTH);
 		values[2] = Int32GetDatum(step->no);
-		values[3] = CStringGetTextDatum(step->kind == UPG_STEP_AUTOCOMMIT ? "autocommit"
-																		   : "transaction");
+		values[3] = CStringGetTextDatum(
+			step->kind == UPG_STEP_AUTOCOMMIT ? "autocommit" : "transaction");
 		values[4] = Int32GetDatum(step->first);
 		values[5] = Int32GetDatum(step->last);
 		values[6] = PointerGetDatum(sum);
@@ -194,8 +196,8 @@ upg_steps_forget(int64 migration_id, const char *direction)
 		SPI_OK_DELETE,
 		2,
 		{INT8OID, TEXTOID}};
-	Datum		values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
-	UpgBooks	books;
+	Datum values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query(&query, values, NULL);
@@ -216,10 +218,10 @@ upg_steps_done(int64 migration_id, const char *direction)
 		SPI_OK_SELECT,
 		2,
 		{INT8OID, TEXTOID}};
-	Datum		values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
-	UpgBooks	books;
-	bool		isnull;
-	int			done;
+	Datum values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(direction)};
+	UpgBooks books;
+	bool isnull;
+	int done;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, values, NULL);
@@ -239,11 +241,11 @@ char *
 upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 {
 	StringInfoData buf;
-	ListCell   *lc;
+	ListCell *lc;
 	MemoryContext caller = CurrentMemoryContext;
-	char	   *search_path;
-	char	   *settings;
-	int			level;
+	char *search_path;
+	char *settings;
+	int level;
 
 	/*
 	 * The session's own settings, read through pg_settings with the caller's
@@ -254,13 +256,14 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 	RestrictSearchPath();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute("SELECT coalesce(pg_catalog.jsonb_object_agg(name, setting), '{}')"
-					"::pg_catalog.text FROM pg_catalog.pg_settings"
-					" WHERE source IN ('session', 'client') AND context IN ('user', 'superuser')"
-					" AND name NOT IN ('application_name', 'client_encoding', 'search_path',"
-					" 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable',"
-					" 'default_transaction_read_only')",
-					false, 1) != SPI_OK_SELECT)
+	if (SPI_execute(
+			"SELECT coalesce(pg_catalog.jsonb_object_agg(name, setting), '{}')"
+			"::pg_catalog.text FROM pg_catalog.pg_settings"
+			" WHERE source IN ('session', 'client') AND context IN ('user', 'superuser')"
+			" AND name NOT IN ('application_name', 'client_encoding', 'search_path',"
+			" 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable',"
+			" 'default_transaction_read_only')",
+			false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the session's settings");
 	settings = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	settings = MemoryContextStrdup(caller, settings);
@@ -269,14 +272,16 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 
 	if (GetUserId() != GetSessionUserId() &&
 		!is_member_of_role(GetSessionUserId(), GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("a migration of several steps cannot run as role \"%s\"",
-						GetUserNameFromId(GetUserId(), false)),
-				 errdetail("A background worker runs it, and the session's role \"%s\" is not a "
-						   "member of that role.",
-						   GetUserNameFromId(GetSessionUserId(), false)),
-				 errhint("Do not call it from a SECURITY DEFINER function.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("a migration of several steps cannot run as role \"%s\"",
+					GetUserNameFromId(GetUserId(), false)),
+			 errdetail(
+				 "A background worker runs it, and the session's role \"%s\" is not a "
+				 "member of that role.",
+				 GetUserNameFromId(GetSessionUserId(), false)),
+			 errhint("Do not call it from a SECURITY DEFINER function.")));
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "{\"order\":\"%u\",\"session\":", GetTopTransactionId());
@@ -288,15 +293,16 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 	appendStringInfo(&buf, ",\"settings\":%s", settings);
 	appendStringInfoChar(&buf, ',');
 	append_cut(&buf, cut);
-	appendStringInfo(&buf, ",\"lock_timeout\":%d,\"lock_retries\":%d",
-					 options->lock_timeout >= 0 ? options->lock_timeout : upg_guc_lock_timeout,
-					 options->lock_retries >= 0 ? options->lock_retries : upg_guc_lock_retries);
+	appendStringInfo(
+		&buf, ",\"lock_timeout\":%d,\"lock_retries\":%d",
+		options->lock_timeout >= 0 ? options->lock_timeout : upg_guc_lock_timeout,
+		options->lock_retries >= 0 ? options->lock_retries : upg_guc_lock_retries);
 	if (options->footprint != NIL)
 	{
 		appendStringInfoString(&buf, ",\"footprint\":[");
 		foreach (lc, options->footprint)
 		{
-			if (foreach_current_index(lc) > 0)
+			if (foreach_current_index (lc) > 0)
 				appendStringInfoChar(&buf, ',');
 			escape_json(&buf, lfirst(lc));
 		}
@@ -319,15 +325,17 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 static void
 append_cut(StringInfo buf, const UpgCut *cut)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	appendStringInfo(buf, "\"each_alone\":%s", cut->each_alone ? "true" : "false");
 	appendStringInfoString(buf, ",\"before\":[");
 	foreach (lc, cut->before)
-		appendStringInfo(buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
+		appendStringInfo(buf, "%s%d", foreach_current_index (lc) > 0 ? "," : "",
+						 lfirst_int(lc));
 	appendStringInfoString(buf, "],\"own\":[");
 	foreach (lc, cut->own)
-		appendStringInfo(buf, "%s%d", foreach_current_index(lc) > 0 ? "," : "", lfirst_int(lc));
+		appendStringInfo(buf, "%s%d", foreach_current_index (lc) > 0 ? "," : "",
+						 lfirst_int(lc));
 	appendStringInfoChar(buf, ']');
 }
 
@@ -340,26 +348,26 @@ append_cut(StringInfo buf, const UpgCut *cut)
 void
 upg_steps_recall_cut(int64 migration_id, UpgCut *cut)
 {
-	static UpgQuery query = {
-		"SELECT run->>'each_alone', run->>'before', run->>'own'"
-		" FROM upg.migrations WHERE migration_id = $1",
-		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
+	static UpgQuery query = {"SELECT run->>'each_alone', run->>'before', run->>'own'"
+							 " FROM upg.migrations WHERE migration_id = $1",
+							 SPI_OK_SELECT,
+							 1,
+							 {INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		value = Int64GetDatum(migration_id);
-	UpgBooks	books;
+	Datum value = Int64GetDatum(migration_id);
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, &value, NULL);
 	if (SPI_processed == 1)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);
-		char	   *text = upg_result_text(0, 1);
+		char *text = upg_result_text(0, 1);
 
 		if (text != NULL && strcmp(text, "true") == 0)
 			cut->each_alone = true;
-		cut->before = list_concat_unique_int(cut->before, integers_of(upg_result_text(0, 2)));
+		cut->before =
+			list_concat_unique_int(cut->before, integers_of(upg_result_text(0, 2)));
 		cut->own = list_concat_unique_int(cut->own, integers_of(upg_result_text(0, 3)));
 		MemoryContextSwitchTo(old);
 	}
@@ -382,10 +390,10 @@ upg_steps_reorder(UpgMigration *migration)
 		1,
 		{INT8OID}};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		value = Int64GetDatum(migration->id);
-	char	   *session;
-	Oid			user;
-	UpgBooks	books;
+	Datum value = Int64GetDatum(migration->id);
+	char *session;
+	Oid user;
+	UpgBooks books;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, &value, NULL);
@@ -396,11 +404,12 @@ upg_steps_reorder(UpgMigration *migration)
 
 	user = session != NULL ? get_role_oid(session, true) : InvalidOid;
 	if (!OidIsValid(user))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("migration \"%s\" cannot go on as role \"%s\", which does not exist",
-						migration->name, session != NULL ? session : ""),
-				 errhint("Create the role again, and drop it when the migration is done.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+			 errmsg("migration \"%s\" cannot go on as role \"%s\", which does not exist",
+					migration->name, session != NULL ? session : ""),
+			 errhint("Create the role again, and drop it when the migration is done.")));
 
 	upg_ledger_move(migration, UPG_STATE_QUEUED, NULL,
 					psprintf("{\"order\":\"%u\"}", GetTopTransactionId()));
@@ -414,11 +423,11 @@ upg_steps_reorder(UpgMigration *migration)
 void
 upg_steps_run(int64 migration_id, TransactionId order)
 {
-	Job		   *volatile job = NULL;
+	Job *volatile job = NULL;
 	volatile bool claimed = false;
 	volatile bool ok = true;
 	MemoryContext context = CurrentMemoryContext;
-	ErrorData  *edata = NULL;
+	ErrorData *edata = NULL;
 
 	PG_TRY();
 	{
@@ -464,11 +473,11 @@ abandon(int64 migration_id, TransactionId order, ErrorData *edata)
 		SPI_OK_SELECT,
 		2,
 		{INT8OID, TEXTOID}};
-	Datum		values[2] = {Int64GetDatum(migration_id)};
+	Datum values[2] = {Int64GetDatum(migration_id)};
 	UpgMigration *migration = NULL;
-	UpgAttempt	attempt = {0};
-	UpgBooks	books;
-	char	   *name = NULL;
+	UpgAttempt attempt = {0};
+	UpgBooks books;
+	char *name = NULL;
 
 	begin_transaction();
 	values[1] = CStringGetTextDatum(psprintf("%u", order));
@@ -508,9 +517,10 @@ abandon(int64 migration_id, TransactionId order, ErrorData *edata)
 static void
 back_to_before_down(UpgMigration *migration)
 {
-	bool		was_applied = migration->applied_order > 0;
+	bool was_applied = migration->applied_order > 0;
 
-	upg_ledger_move(migration, was_applied ? UPG_STATE_APPLIED : UPG_STATE_PARTIAL, "up", NULL);
+	upg_ledger_move(migration, was_applied ? UPG_STATE_APPLIED : UPG_STATE_PARTIAL, "up",
+					NULL);
 }
 
 /*
@@ -521,10 +531,12 @@ static Job *
 load_job(int64 migration_id, TransactionId order)
 {
 	static UpgQuery query = {
-		"SELECT name, run->>'role', run->>'search_path', run->>'each_alone', run->>'before',"
+		"SELECT name, run->>'role', run->>'search_path', run->>'each_alone', "
+		"run->>'before',"
 		" run->>'own', run->>'lock_timeout', run->>'lock_retries', run->>'reason',"
 		" run->>'upgrade', direction, state,"
-		" CASE direction WHEN 'up' THEN up_sql ELSE down_sql END, options->>'no_transaction'"
+		" CASE direction WHEN 'up' THEN up_sql ELSE down_sql END, "
+		"options->>'no_transaction'"
 		" FROM upg.migrations WHERE migration_id = $1 AND state IN ('queued', 'running')"
 		" AND run->>'order' = $2 AND run->>'session' = $3",
 		SPI_OK_SELECT,
@@ -545,11 +557,11 @@ load_job(int64 migration_id, TransactionId order)
 		{INT8OID}};
 	MemoryContext context =
 		AllocSetContextCreate(TopMemoryContext, "upg job", ALLOCSET_DEFAULT_SIZES);
-	Job		   *job = NULL;
-	Datum		value = Int64GetDatum(migration_id);
-	Datum		values[3] = {value};
-	UpgBooks	books;
-	char	   *name = NULL;
+	Job *job = NULL;
+	Datum value = Int64GetDatum(migration_id);
+	Datum values[3] = {value};
+	UpgBooks books;
+	char *name = NULL;
 
 	begin_transaction();
 	values[1] = CStringGetTextDatum(psprintf("%u", order));
@@ -559,7 +571,7 @@ load_job(int64 migration_id, TransactionId order)
 	if (SPI_processed == 1)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
-		char	   *text;
+		char *text;
 
 		job = palloc0(sizeof(Job));
 		job->context = context;
@@ -614,7 +626,8 @@ load_job(int64 migration_id, TransactionId order)
 	if (job == NULL)
 		return NULL;
 	if (job->text == NULL)
-		elog(ERROR, "migration " INT64_FORMAT " has no script in the books", migration_id);
+		elog(ERROR, "migration " INT64_FORMAT " has no script in the books",
+			 migration_id);
 
 	begin_transaction();
 	become_role(job);
@@ -631,20 +644,22 @@ load_job(int64 migration_id, TransactionId order)
 static void
 become_role(Job *job)
 {
-	GucContext	rights = superuser() ? PGC_SUSET : PGC_USERSET;
+	GucContext rights = superuser() ? PGC_SUSET : PGC_USERSET;
 
 	for (int i = 0; i + 1 < list_length(job->settings); i += 2)
 	{
-		char	   *name = list_nth(job->settings, i);
-		char	   *value = list_nth(job->settings, i + 1);
+		char *name = list_nth(job->settings, i);
+		char *value = list_nth(job->settings, i + 1);
 
 		if (value == NULL)
 			continue;
-		(void) set_config_option(name, value, rights, PGC_S_SESSION, GUC_ACTION_SET, true, WARNING, false);
+		(void) set_config_option(name, value, rights, PGC_S_SESSION, GUC_ACTION_SET, true,
+								 WARNING, false);
 	}
-	if (job->role != NULL && strcmp(job->role, GetUserNameFromId(GetUserId(), false)) != 0)
-		(void) set_config_option("role", job->role, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET,
-								 true, ERROR, false);
+	if (job->role != NULL &&
+		strcmp(job->role, GetUserNameFromId(GetUserId(), false)) != 0)
+		(void) set_config_option("role", job->role, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SET, true, ERROR, false);
 }
 
 /*
@@ -659,11 +674,12 @@ parse_job(Job *job)
 	begin_transaction();
 	old = MemoryContextSwitchTo(job->context);
 	job->script = upg_script_parse(job->text, &job->cut);
-	job->run = upg_run_create(job->migration->name, job->down ? "down" : "up", job->script);
+	job->run =
+		upg_run_create(job->migration->name, job->down ? "down" : "up", job->script);
 	job->keys = NIL;
 	if (job->footprint != NIL)
 	{
-		ListCell   *lc;
+		ListCell *lc;
 
 		job->keys = upg_footprint_add(job->keys, "database", ShareLock);
 		foreach (lc, job->footprint)
@@ -688,10 +704,10 @@ lock_job(Job *job)
 {
 	for (;;)
 	{
-		UpgKey	   *refused = NULL;
-		List	   *holders = NIL;
+		UpgKey *refused = NULL;
+		List *holders = NIL;
 		MemoryContext old;
-		bool		taken;
+		bool taken;
 
 		begin_transaction();
 		old = MemoryContextSwitchTo(CurTransactionContext);
@@ -707,8 +723,8 @@ lock_job(Job *job)
 		if (taken)
 			return;
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, FOOTPRINT_POLL,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 FOOTPRINT_POLL, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -723,7 +739,7 @@ claim_job(Job *job)
 {
 	UpgMigration *now;
 	MemoryContext old;
-	bool		claimed = false;
+	bool claimed = false;
 
 	begin_transaction();
 	old = MemoryContextSwitchTo(job->context);
@@ -737,13 +753,14 @@ claim_job(Job *job)
 		job->migration = now;
 		if (job->taken_over)
 		{
-			UpgAttempt	attempt = {0};
+			UpgAttempt attempt = {0};
 
 			attempt.migration = now->name;
 			attempt.direction = now->direction;
 			attempt.state = "killed";
-			attempt.message = "the background worker that ran the migration ended without an "
-							  "outcome";
+			attempt.message =
+				"the background worker that ran the migration ended without an "
+				"outcome";
 			attempt.detail = "Its locks are free, so it does not run any more.";
 			attempt.started = job->started;
 			attempt.upgrade = job->upgrade;
@@ -771,10 +788,10 @@ order_stands(Job *job)
 		SPI_OK_SELECT,
 		2,
 		{INT8OID, TEXTOID}};
-	Datum		values[2] = {Int64GetDatum(job->migration->id),
-							 CStringGetTextDatum(psprintf("%u", job->order))};
-	UpgBooks	books;
-	bool		stands;
+	Datum values[2] = {Int64GetDatum(job->migration->id),
+					   CStringGetTextDatum(psprintf("%u", job->order))};
+	UpgBooks books;
+	bool stands;
 
 	upg_books_open(&books);
 	upg_query_latest(&query, values, NULL);
@@ -791,27 +808,27 @@ order_stands(Job *job)
 static void
 read_steps(Job *job)
 {
-	static UpgQuery query = {
-		"SELECT step, state, intent::pg_catalog.text FROM upg.steps WHERE migration_id = $1"
-		" AND direction = $2 ORDER BY step",
-		SPI_OK_SELECT,
-		2,
-		{INT8OID, TEXTOID}};
-	Datum		values[2] = {Int64GetDatum(job->migration->id),
-							 CStringGetTextDatum(job->down ? "down" : "up")};
-	UpgBooks	books;
+	static UpgQuery query = {"SELECT step, state, intent::pg_catalog.text FROM upg.steps "
+							 "WHERE migration_id = $1"
+							 " AND direction = $2 ORDER BY step",
+							 SPI_OK_SELECT,
+							 2,
+							 {INT8OID, TEXTOID}};
+	Datum values[2] = {Int64GetDatum(job->migration->id),
+					   CStringGetTextDatum(job->down ? "down" : "up")};
+	UpgBooks books;
 
-	job->states = MemoryContextAllocZero(job->context,
-										 sizeof(char *) * (job->script->nsteps + 1));
-	job->intents = MemoryContextAllocZero(job->context,
-										  sizeof(char *) * (job->script->nsteps + 1));
+	job->states =
+		MemoryContextAllocZero(job->context, sizeof(char *) * (job->script->nsteps + 1));
+	job->intents =
+		MemoryContextAllocZero(job->context, sizeof(char *) * (job->script->nsteps + 1));
 	upg_books_open(&books);
 	upg_query(&query, values, NULL);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(job->context);
-		bool		isnull;
-		int			step = DatumGetInt32(upg_result_datum(row, 1, &isnull));
+		bool isnull;
+		int step = DatumGetInt32(upg_result_datum(row, 1, &isnull));
 
 		if (step >= 1 && step <= job->script->nsteps)
 		{
@@ -832,7 +849,7 @@ run_one_step(Job *job, UpgStep *step)
 {
 	const char *state = job->states[step->no - 1];
 	MemoryContext context = job->context;
-	ErrorData  *volatile edata = NULL;
+	ErrorData *volatile edata = NULL;
 	volatile bool settled = false;
 
 	if (state != NULL && strcmp(state, "done") == 0)
@@ -840,7 +857,7 @@ run_one_step(Job *job, UpgStep *step)
 		begin_transaction();
 		for (int no = step->first; no <= step->last; no++)
 		{
-			Node	   *node = job->script->statements[no - 1].raw->stmt;
+			Node *node = job->script->statements[no - 1].raw->stmt;
 
 			/* A session of its own has lost what earlier steps set. */
 			if (IsA(node, VariableSetStmt))
@@ -892,8 +909,9 @@ static bool
 settle_interrupted(Job *job, UpgStep *step)
 {
 	UpgStatement *stmt = &job->script->statements[step->first - 1];
-	char	   *finding;
-	UpgOutcome	outcome = upg_probe(stmt, job->intents[step->no - 1], job->context, &finding);
+	char *finding;
+	UpgOutcome outcome =
+		upg_probe(stmt, job->intents[step->no - 1], job->context, &finding);
 
 	begin_transaction();
 	job->run->current = stmt;
@@ -967,11 +985,11 @@ static bool
 cut_again(Job *job, ErrorData *edata)
 {
 	UpgStatement *stmt = job->run->current;
-	UpgCut		cut = job->cut;
-	UpgScript  *script;
+	UpgCut cut = job->cut;
+	UpgScript *script;
 	StringInfoData run;
 	MemoryContext old;
-	bool		smaller;
+	bool smaller;
 
 	if (stmt == NULL || !upg_cut_extend(&cut, stmt, edata->sqlerrcode))
 		return false;
@@ -979,7 +997,8 @@ cut_again(Job *job, ErrorData *edata)
 	begin_transaction();
 	old = MemoryContextSwitchTo(job->context);
 	script = upg_script_parse(job->text, &cut);
-	smaller = script->nsteps > job->script->nsteps ||
+	smaller =
+		script->nsteps > job->script->nsteps ||
 		script->steps[stmt->step - 1].kind != job->script->steps[stmt->step - 1].kind;
 	if (smaller)
 	{
@@ -1009,16 +1028,16 @@ cut_again(Job *job, ErrorData *edata)
 static void
 fail_job(Job *job, UpgStep *step, ErrorData *edata)
 {
-	UpgAttempt	attempt = {0};
+	UpgAttempt attempt = {0};
 	UpgStatement *stmt = job->run->current;
-	char	   *finding = NULL;
-	int			done;
-	bool		open = false;
+	char *finding = NULL;
+	int done;
+	bool open = false;
 
 	/* A statement that failed half-way may have left something behind. */
 	if (step->kind == UPG_STEP_AUTOCOMMIT && stmt != NULL)
 	{
-		char	   *intent = NULL;
+		char *intent = NULL;
 
 		begin_transaction();
 		read_steps(job);
@@ -1033,7 +1052,8 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 			MemoryContextSwitchTo(job->context);
 			FlushErrorState();
 			AbortCurrentTransaction();
-			finding = "what it left behind could not be cleared away; the next run tries again";
+			finding =
+				"what it left behind could not be cleared away; the next run tries again";
 			open = true;
 		}
 		PG_END_TRY();
@@ -1048,14 +1068,15 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 	{
 		attempt.statement_no = stmt->no;
 		attempt.line = job->run->error_line > 0 ? job->run->error_line : stmt->line;
-		attempt.column = job->run->error_column > 0 ? job->run->error_column : stmt->column;
+		attempt.column =
+			job->run->error_column > 0 ? job->run->error_column : stmt->column;
 		attempt.statement = upg_script_excerpt(job->script, stmt);
 	}
 	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
 	attempt.message = edata->message;
 	attempt.detail = edata->detail != NULL || finding == NULL
-		? edata->detail
-		: psprintf("After the failure: %s.", finding);
+						 ? edata->detail
+						 : psprintf("After the failure: %s.", finding);
 	attempt.hint = edata->hint;
 	attempt.context = edata->context;
 	attempt.lock_waits = upg_run_lock_waits(job->run);
@@ -1078,12 +1099,12 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 static void
 finish_job(Job *job)
 {
-	UpgAttempt	attempt = {0};
+	UpgAttempt attempt = {0};
 
 	begin_transaction();
 	if (job->down)
-		upg_ledger_rolled_back(job->migration, "given", job->started, job->script->nstatements,
-							   job->reason, job->upgrade);
+		upg_ledger_rolled_back(job->migration, "given", job->started,
+							   job->script->nstatements, job->reason, job->upgrade);
 	else
 		upg_ledger_applied(job->migration, job->started);
 	attempt.migration = job->migration->name;
@@ -1104,41 +1125,43 @@ static void
 mark_step(Job *job, UpgStep *step, const char *state, const char *intent)
 {
 	static UpgQuery query = {
-		"UPDATE upg.steps SET state = $4, intent = coalesce($5::pg_catalog.jsonb, intent),"
+		"UPDATE upg.steps SET state = $4, intent = coalesce($5::pg_catalog.jsonb, "
+		"intent),"
 		" backend_pid = $6,"
-		" started_at = CASE WHEN $4 = 'running' THEN $7 ELSE coalesce(started_at, $7) END,"
+		" started_at = CASE WHEN $4 = 'running' THEN $7 ELSE coalesce(started_at, $7) "
+		"END,"
 		" finished_at = CASE WHEN $4 IN ('done', 'failed') THEN $7 END"
 		" WHERE migration_id = $1 AND direction = $2 AND step = $3",
 		SPI_OK_UPDATE,
 		7,
 		{INT8OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID}};
-	Datum		values[7] = {Int64GetDatum(job->migration->id),
-							 CStringGetTextDatum(job->down ? "down" : "up"),
-							 Int32GetDatum(step->no),
-							 CStringGetTextDatum(state),
-							 0,
-							 Int32GetDatum(MyProcPid),
-							 TimestampTzGetDatum(GetCurrentTimestamp())};
-	char		nulls[7] = {' ', ' ', ' ', ' ', intent != NULL ? ' ' : 'n', ' ', ' '};
-	UpgBooks	books;
+	Datum values[7] = {Int64GetDatum(job->migration->id),
+					   CStringGetTextDatum(job->down ? "down" : "up"),
+					   Int32GetDatum(step->no),
+					   CStringGetTextDatum(state),
+					   0,
+					   Int32GetDatum(MyProcPid),
+					   TimestampTzGetDatum(GetCurrentTimestamp())};
+	char nulls[7] = {' ', ' ', ' ', ' ', intent != NULL ? ' ' : 'n', ' ', ' '};
+	UpgBooks books;
 
 	if (intent != NULL)
 		values[4] = CStringGetTextDatum(intent);
 	upg_books_open(&books);
 	upg_query(&query, values, nulls);
 	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-				 errmsg("step %d of migration \"%s\" is not in the ledger", step->no,
-						job->migration->name)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+						errmsg("step %d of migration \"%s\" is not in the ledger",
+							   step->no, job->migration->name)));
 	upg_books_close(&books);
 	job->states[step->no - 1] = MemoryContextStrdup(job->context, state);
 }
 
 static void
-note_attempt(Job *job, UpgStep *step, const char *state, const char *message, const char *detail)
+note_attempt(Job *job, UpgStep *step, const char *state, const char *message,
+			 const char *detail)
 {
-	UpgAttempt	attempt = {0};
+	UpgAttempt attempt = {0};
 	UpgStatement *stmt = job->run->current;
 
 	attempt.migration = job->migration->name;
@@ -1162,7 +1185,7 @@ note_attempt(Job *job, UpgStep *step, const char *state, const char *message, co
 static int
 count_done(Job *job)
 {
-	int			done = 0;
+	int done = 0;
 
 	for (int i = 0; i < job->script->nsteps; i++)
 	{
@@ -1191,13 +1214,13 @@ commit_transaction(void)
 static List *
 integers_of(const char *json)
 {
-	List	   *numbers = NIL;
+	List *numbers = NIL;
 
 	while (json != NULL && *json != '\0')
 	{
 		if (isdigit((unsigned char) *json))
 		{
-			char	   *end;
+			char *end;
 
 			numbers = lappend_int(numbers, (int) strtol(json, &end, 10));
 			json = end;

@@ -28,7 +28,7 @@ UPG_MODULE_MAGIC("upg", UPG_VERSION);
 
 PG_FUNCTION_INFO_V1(upg_library_version);
 
-void		_PG_init(void);
+void _PG_init(void);
 
 /*
  * _PG_init

@@ -59,12 +59,12 @@ typedef enum WorkKind
 /* What a worker must know to begin; travels in bgw_extra. */
 typedef struct WorkOrder
 {
-	WorkKind	kind;
-	Oid			database;
-	Oid			user;			/* the session's role when it was queued */
-	int64		migration_id;
-	TransactionId launcher;		/* transaction that must end first */
-	dsm_handle	segment;		/* record: JSON text, zero-terminated */
+	WorkKind kind;
+	Oid database;
+	Oid user; /* the session's role when it was queued */
+	int64 migration_id;
+	TransactionId launcher; /* transaction that must end first */
+	dsm_handle segment;     /* record: JSON text, zero-terminated */
 } WorkOrder;
 
 StaticAssertDecl(sizeof(WorkOrder) <= BGW_EXTRALEN, "a work order must fit bgw_extra");
@@ -72,8 +72,8 @@ StaticAssertDecl(sizeof(WorkOrder) <= BGW_EXTRALEN, "a work order must fit bgw_e
 /* A worker wanted when the transaction commits. */
 typedef struct Request
 {
-	int64		migration_id;
-	Oid			user;
+	int64 migration_id;
+	Oid user;
 	SubTransactionId subid;
 	struct Request *next;
 } Request;
@@ -81,13 +81,13 @@ typedef struct Request
 /* A failure that no worker could write down. */
 typedef struct Remembered
 {
-	char	   *migration;
-	char	   *json;
+	char *migration;
+	char *json;
 	struct Remembered *next;
 } Remembered;
 
-static Request *requests = NULL;	/* in TopTransactionContext */
-static Remembered *remembered = NULL;	/* in TopMemoryContext */
+static Request *requests = NULL;      /* in TopTransactionContext */
+static Remembered *remembered = NULL; /* in TopMemoryContext */
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
@@ -118,7 +118,7 @@ upg_worker_init(void)
 void
 upg_worker_request(int64 migration_id, Oid user)
 {
-	Request    *request = MemoryContextAlloc(TopTransactionContext, sizeof(Request));
+	Request *request = MemoryContextAlloc(TopTransactionContext, sizeof(Request));
 
 	request->migration_id = migration_id;
 	request->user = user;
@@ -128,9 +128,10 @@ upg_worker_request(int64 migration_id, Oid user)
 }
 
 static void
-subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+				 void *arg)
 {
-	Request   **link = &requests;
+	Request **link = &requests;
 
 	while (*link != NULL)
 	{
@@ -156,7 +157,7 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 			for (Request *request = requests; request != NULL; request = request->next)
 			{
-				WorkOrder	order = {0};
+				WorkOrder order = {0};
 
 				order.kind = WORK_MIGRATION;
 				order.database = MyDatabaseId;
@@ -164,20 +165,22 @@ xact_callback(XactEvent event, void *arg)
 				order.migration_id = request->migration_id;
 				order.launcher = GetTopTransactionIdIfAny();
 				if (!start_worker(&order, "upg migration", NULL))
-					ereport(ERROR,
-							(errcode(ERRCODE_UPG_NO_WORKER),
-							 errmsg("could not start a background worker for a migration"),
-							 errdetail("All of max_worker_processes (%d) are in use.",
-									   max_worker_processes),
-							 errhint("Nothing has been changed.  Try again later, or raise "
-									 "max_worker_processes.")));
+					ereport(
+						ERROR,
+						(errcode(ERRCODE_UPG_NO_WORKER),
+						 errmsg("could not start a background worker for a migration"),
+						 errdetail("All of max_worker_processes (%d) are in use.",
+								   max_worker_processes),
+						 errhint("Nothing has been changed.  Try again later, or raise "
+								 "max_worker_processes.")));
 			}
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			if (requests != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has queued a migration")));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot PREPARE a transaction that has queued a migration")));
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
@@ -203,7 +206,8 @@ start_worker(const WorkOrder *order, const char *name, BackgroundWorkerHandle **
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = handle != NULL ? MyProcPid : 0;
 	strlcpy(worker.bgw_library_name, "$libdir/upg", sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "upg_worker_main", sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_function_name, "upg_worker_main",
+			sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, name, BGW_MAXLEN);
 	memcpy(worker.bgw_extra, order, sizeof(WorkOrder));
@@ -221,13 +225,13 @@ start_worker(const WorkOrder *order, const char *name, BackgroundWorkerHandle **
 void
 upg_worker_record(const char *attempt_json, const char *migration)
 {
-	WorkOrder	order = {0};
+	WorkOrder order = {0};
 	BackgroundWorkerHandle *handle = NULL;
 	dsm_segment *segment;
-	size_t		length = strlen(attempt_json) + 1;
+	size_t length = strlen(attempt_json) + 1;
 	TimestampTz start = GetCurrentTimestamp();
 	BgwHandleStatus status;
-	pid_t		pid;
+	pid_t pid;
 
 	if (RecoveryInProgress())
 		return;
@@ -283,9 +287,9 @@ upg_worker_remember(const char *attempt_json, const char *migration)
 	entry->json = MemoryContextStrdup(TopMemoryContext, attempt_json);
 	entry->next = remembered;
 	remembered = entry;
-	ereport(LOG,
-			(errmsg("a failed try of migration \"%s\" is not in the books yet", migration),
-			 errdetail("%s", attempt_json)));
+	ereport(LOG, (errmsg("a failed try of migration \"%s\" is not in the books yet",
+						 migration),
+				  errdetail("%s", attempt_json)));
 }
 
 /*
@@ -335,7 +339,7 @@ upg_worker_flush(void)
 void
 upg_worker_main(Datum arg)
 {
-	WorkOrder	order;
+	WorkOrder order;
 
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 
@@ -372,16 +376,15 @@ static void
 run_record(dsm_handle handle)
 {
 	dsm_segment *segment;
-	char	   *json;
+	char *json;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	segment = dsm_attach(handle);
 	if (segment == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the session whose failure was to be recorded has gone")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the session whose failure was to be recorded has gone")));
 	json = pstrdup(dsm_segment_address(segment));
 	dsm_detach(segment);
 	pgstat_report_activity(STATE_RUNNING, "recording a failed migration");

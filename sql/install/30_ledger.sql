@@ -375,7 +375,7 @@ BEGIN
         ELSIF now_at.state OPERATOR(pg_catalog.=) ANY ('{applied,rolled_back,registered}'::pg_catalog.text[]) THEN
             RETURN;
         ELSIF now_at.state OPERATOR(pg_catalog.=) ANY ('{failed,partial,unknown}'::pg_catalog.text[]) THEN
-            RAISE EXCEPTION 'migration "%" is %', name, now_at.state
+            RAISE EXCEPTION 'migration "%" ended in state "%"', name, now_at.state
                 USING ERRCODE = CASE now_at.state WHEN 'unknown' THEN 'UP011' ELSE 'UP009' END,
                       DETAIL = pg_catalog.concat_ws(': ', now_at.attempt OPERATOR(pg_catalog.->>) 'sqlstate'::pg_catalog.text,
                                                     now_at.attempt OPERATOR(pg_catalog.->>) 'message'::pg_catalog.text),
