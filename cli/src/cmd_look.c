@@ -67,6 +67,23 @@ query_rows(UpgContext *ctx, const char *sql, int nparams, const char *const *par
 }
 
 /*
+ * ask_status
+ *		Send the question, so that the server works while the directory is read.
+ */
+static bool
+ask_status(UpgContext *ctx)
+{
+	ctx->asked = conn_send(
+		ctx->conn, ctx->json
+					   ? "SELECT * FROM @extschema@.upg_status()"
+					   : "SELECT state, migration,"
+						 " pg_catalog.date_trunc('second', applied_at) AS applied_at,"
+						 " applied_by, undo, sha256, meaning, ord"
+						 " FROM @extschema@.upg_status()");
+	return ctx->asked;
+}
+
+/*
  * status_once
  *		One look at the ledger and the directory.
  */
@@ -74,26 +91,20 @@ static int
 status_once(UpgContext *ctx)
 {
 	UpgCompare compare;
-	UpgRows *rows = conn_query(
-		ctx->conn,
-		ctx->json ? "SELECT * FROM @extschema@.upg_status()"
-				  : "SELECT state, migration,"
-					" pg_catalog.date_trunc('second', applied_at) AS applied_at,"
-					" applied_by, undo FROM @extschema@.upg_status()",
-		0, NULL);
-	int listed;
+	UpgRows *rows;
 
+	if (!ctx->asked && !ask_status(ctx))
+		return upg_error.exit_code;
+	ctx->asked = false;
+	rows = conn_receive(ctx->conn);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	listed = rows_count(rows);
 	render_start(ctx);
 	if (ctx->json)
 		json_string(render_doc(), "database", conn_database(ctx->conn));
-	if (listed > 0 || ctx->json)
+	if (rows_count(rows) > 0 || ctx->json)
 		render_rows(ctx, rows, "ledger", status_columns);
-	rows_free(rows);
-	memset(&compare, 0, sizeof(compare));
-	if (!run_compare(ctx, &compare, ctx->source != NULL))
+	if (!run_compare(ctx, &compare, false, rows))
 	{
 		run_compare_free(&compare);
 		return upg_error.exit_code;
@@ -181,7 +192,7 @@ cmd_status(UpgContext *ctx)
 	bool have = ctx_arg(ctx, 0) != NULL || getenv("UPG_DIR") != NULL ||
 				vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
 
-	if ((have && !ctx_open_source(ctx, 0)) || !ctx_connect(ctx, true))
+	if (!ctx_connect(ctx, true) || !ask_status(ctx) || (have && !ctx_open_source(ctx, 0)))
 		return upg_error.exit_code;
 	return repeat(ctx, status_once);
 }
@@ -217,7 +228,7 @@ cmd_plan(UpgContext *ctx)
 
 	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	ok = run_compare(ctx, &compare, true);
+	ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL, NULL);
 	if (ok && !compare.up_to_date)
 		ok = run_check_changes(ctx, &compare) && run_select(ctx, &compare, &last) &&
 			 run_preflight(ctx, &compare, last);

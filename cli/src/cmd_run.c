@@ -22,7 +22,9 @@
 int
 cmd_up(UpgContext *ctx)
 {
-	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
+	if (!ctx_connect(ctx, true) ||
+		(opt_get(ctx, OPT_TO) == NULL && !run_ask_digest(ctx)) ||
+		!ctx_open_source(ctx, 0))
 		return upg_error.exit_code;
 	return run_up(ctx);
 }
@@ -112,7 +114,7 @@ record_all(UpgContext *ctx, const char *function, const char *only_state)
 
 	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	ok = run_compare(ctx, &compare, false) && run_check_changes(ctx, &compare) &&
+	ok = run_compare(ctx, &compare, false, NULL) && run_check_changes(ctx, &compare) &&
 		 run_select(ctx, &compare, &last);
 	for (int i = 0; ok && i <= last; i++)
 		if (compare.todo[i].action == UPG_ACT_APPLY &&

@@ -110,6 +110,7 @@ struct UpgContext
 	UpgConn *conn;
 	UpgSource *source;
 	bool json;
+	bool asked; /* the answer to conn_send() is on its way */
 	int64_t deadline;
 };
 

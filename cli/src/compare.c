@@ -146,25 +146,47 @@ find_vanished(UpgContext *ctx, UpgCompare *compare)
 }
 
 /*
- * run_compare
- *		Compare ctx->source (NULL: none) with the ledger; false with the error set.
+ * run_ask_digest
+ *		Send the question; run_compare() takes the answer.
+ *
+ * Asked before the directory is read, so that server and client work at once.
  */
 bool
-run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut)
+run_ask_digest(UpgContext *ctx)
+{
+	ctx->asked = conn_send(ctx->conn, "SELECT applied, unfinished, names_sha256"
+									  " FROM @extschema@.upg_digest()");
+	return ctx->asked;
+}
+
+/*
+ * run_compare
+ *		Compare ctx->source (NULL: none) with the ledger; false with the error set.
+ *
+ * "given": the rows of upg_status(), if the caller has them; they are owned by the
+ * comparison from here on.
+ */
+bool
+run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *given)
 {
 	const UpgSource *source = ctx->source;
 	bool later_applied = false;
+	int name;
+	int state;
+	int sha256;
+	int meaning;
 
 	memset(compare, 0, sizeof(*compare));
 	if (allow_shortcut && source != NULL)
 	{
 		char hex[UPG_SHA256_HEX];
-		UpgRows *rows = conn_query(ctx->conn,
-								   "SELECT applied, unfinished, names_sha256"
-								   " FROM @extschema@.upg_digest()",
-								   0, NULL);
+		UpgRows *rows;
 		const char *digest;
 
+		if (!ctx->asked && !run_ask_digest(ctx))
+			return false;
+		ctx->asked = false;
+		rows = conn_receive(ctx->conn);
 		if (rows == NULL)
 			return false;
 		source_digest(source, hex);
@@ -177,12 +199,18 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut)
 		if (compare->up_to_date)
 			return true;
 	}
-	compare->rows = conn_query(ctx->conn,
-							   "SELECT migration, state, sha256, meaning, ord"
-							   " FROM @extschema@.upg_status()",
-							   0, NULL);
+	compare->rows = given;
+	if (given == NULL)
+		compare->rows = conn_query(ctx->conn,
+								   "SELECT migration, state, sha256, meaning, ord"
+								   " FROM @extschema@.upg_status()",
+								   0, NULL);
 	if (compare->rows == NULL)
 		return false;
+	name = rows_column(compare->rows, "migration");
+	state = rows_column(compare->rows, "state");
+	sha256 = rows_column(compare->rows, "sha256");
+	meaning = rows_column(compare->rows, "meaning");
 	compare->known_count = rows_count(compare->rows);
 	compare->known = xmalloc((size_t) (compare->known_count + 1) * sizeof(UpgKnown));
 	compare->applied = 0;
@@ -191,10 +219,10 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut)
 		UpgKnown *known = &compare->known[i];
 		const char *value;
 
-		known->name = rows_get(compare->rows, i, 0);
-		known->state = (value = rows_get(compare->rows, i, 1)) ? value : "";
-		known->sha256 = (value = rows_get(compare->rows, i, 2)) ? value : "";
-		known->meaning = rows_get(compare->rows, i, 3);
+		known->name = rows_get(compare->rows, i, name);
+		known->state = (value = rows_get(compare->rows, i, state)) ? value : "";
+		known->sha256 = (value = rows_get(compare->rows, i, sha256)) ? value : "";
+		known->meaning = rows_get(compare->rows, i, meaning);
 		known->order = rows_int(compare->rows, i, "ord");
 		compare->applied += is_applied(known);
 	}

@@ -656,34 +656,60 @@ fill_schema(UpgConn *conn, const char *sql)
 }
 
 /*
+ * send_statement
+ *		Send one statement with parameters as text; false with the error set.
+ */
+static bool
+send_statement(UpgConn *conn, const char *sql, int nparams, const char *const *params)
+{
+	conn->cancelled = false;
+	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, NULL, params, NULL,
+						   NULL, 0) ||
+		(!flush_all(conn) && upg_interrupted == 0))
+	{
+		server_error(conn, NULL);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * conn_send
+ *		Send a statement and do not wait: the client has other work meanwhile.
+ *
+ * The next call must be conn_receive(), or conn_close().
+ */
+bool
+conn_send(UpgConn *conn, const char *sql)
+{
+	return send_statement(conn, sql, 0, NULL);
+}
+
+/*
+ * conn_receive
+ *		The rows of what was sent; NULL with the error set.
+ */
+UpgRows *
+conn_receive(UpgConn *conn)
+{
+	PGresult *res = collect(conn);
+	ExecStatusType status = res ? PQresultStatus(res) : PGRES_FATAL_ERROR;
+
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		return (UpgRows *) res;
+	server_error(conn, res);
+	PQclear(res);
+	return NULL;
+}
+
+/*
  * conn_query
  *		Run one statement with parameters as text; NULL with the error set.
  */
 UpgRows *
 conn_query(UpgConn *conn, const char *sql, int nparams, const char *const *params)
 {
-	PGresult *res;
-	ExecStatusType status;
-
-	conn->cancelled = false;
-	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, NULL, params, NULL,
-						   NULL, 0))
-	{
-		server_error(conn, NULL);
-		return NULL;
-	}
-	if (!flush_all(conn) && upg_interrupted == 0)
-	{
-		server_error(conn, NULL);
-		return NULL;
-	}
-	res = collect(conn);
-	status = res ? PQresultStatus(res) : PGRES_FATAL_ERROR;
-	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		return (UpgRows *) res;
-	server_error(conn, res);
-	PQclear(res);
-	return NULL;
+	return send_statement(conn, sql, nparams, params) ? conn_receive(conn) : NULL;
 }
 
 /*

@@ -53,6 +53,8 @@ extern void conn_show_notices(UpgConn *conn, bool show);
 /* In "sql", "@extschema@" stands for the schema of the extension. */
 extern UpgRows *conn_query(UpgConn *conn, const char *sql, int nparams,
 						   const char *const *params);
+extern bool conn_send(UpgConn *conn, const char *sql);
+extern UpgRows *conn_receive(UpgConn *conn);
 extern bool conn_run(UpgConn *conn, const char *sql, int nparams,
 					 const char *const *params);
 extern UpgExec conn_execute_text(UpgConn *conn, const char *sql);

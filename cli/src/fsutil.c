@@ -158,6 +158,8 @@ fs_read(const char *path, UpgBuf *out, size_t limit)
 		out->len += (size_t) got;
 		out->data[out->len] = '\0';
 		limit -= (size_t) got;
+		if ((size_t) got < want)
+			break; /* the end of a regular file */
 	}
 	close(fd);
 	return true;

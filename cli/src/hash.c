@@ -69,12 +69,17 @@ hash_add(UpgHash *hash, const void *data, size_t len)
 void
 hash_final(UpgHash *hash, char hex[UPG_SHA256_HEX])
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char raw[EVP_MAX_MD_SIZE];
 	unsigned int len = 0;
 
 	must(EVP_DigestFinal_ex(hash->ctx, raw, &len));
 	for (unsigned int i = 0; i < len && i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", raw[i]);
+	{
+		hex[2 * i] = digits[raw[i] >> 4];
+		hex[2 * i + 1] = digits[raw[i] & 15];
+	}
+	hex[UPG_SHA256_HEX - 1] = '\0';
 	must(EVP_DigestInit_ex(hash->ctx, NULL, NULL));
 }
 

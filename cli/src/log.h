@@ -30,9 +30,9 @@ typedef struct UpgError
 	char *fix;        /* hint */
 	char *excerpt;    /* the failing line with a caret below it */
 	char *statement;  /* the failing statement */
-	int line;		  /* of the script, told by the server; 0: not known */
+	int line;         /* of the script, told by the server; 0: not known */
 	int col;
-	UpgList next;     /* commands that help (owned) */
+	UpgList next; /* commands that help (owned) */
 } UpgError;
 
 extern UpgError upg_error;

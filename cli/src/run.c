@@ -999,7 +999,7 @@ run_up(UpgContext *ctx)
 	int64_t upgrade = 0;
 	const char *version = opt_get(ctx, OPT_RELEASE);
 	const char *on_fail = opt_get(ctx, OPT_ON_FAIL);
-	bool ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL);
+	bool ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL, NULL);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
 	int count = 0;
 

@@ -59,7 +59,9 @@ typedef struct UpgCompare
 	int64_t applied;
 } UpgCompare;
 
-extern bool run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut);
+extern bool run_ask_digest(UpgContext *ctx);
+extern bool run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut,
+						UpgRows *given);
 extern void run_compare_free(UpgCompare *compare);
 extern bool run_check_changes(UpgContext *ctx, UpgCompare *compare);
 extern bool run_select(UpgContext *ctx, UpgCompare *compare, int *last);

@@ -59,9 +59,15 @@ const char *
 source_path(const UpgSource *source, const char *name)
 {
 	size_t len = strlen(source->dir);
+	size_t slash = len > 0 && source->dir[len - 1] == '/' ? 0 : 1;
+	size_t rest = strlen(name);
+	char *path = arena_alloc(source->arena, len + slash + rest + 1);
 
-	return arena_printf(source->arena, "%s%s%s", source->dir,
-						len > 0 && source->dir[len - 1] == '/' ? "" : "/", name);
+	memcpy(path, source->dir, len);
+	if (slash)
+		path[len] = '/';
+	memcpy(path + len + slash, name, rest);
+	return path;
 }
 
 /*
