@@ -21,6 +21,7 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
 #include "utils/palloc.h"
 
 #include "hash128.h"
@@ -124,6 +125,7 @@ typedef struct UpgCanonical
 	UpgCanonicalMode mode;
 	uint64		seed;
 	bool		convert;		/* the database's encoding is not UTF-8 */
+	bool		leader_only;	/* a send function cannot run in a parallel worker */
 	MemoryContext keep;			/* lives as long as the plan */
 	MemoryContext scratch;		/* reset after each row */
 	char	   *data;

@@ -25,6 +25,14 @@
 #include "varatt.h"
 #endif
 
+/* PostgreSQL 17 dropped the feature "snapshot too old". */
+#if PG_VERSION_NUM >= 170000
+#define upg_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
+#else
+#define upg_test_for_old_snapshot(snapshot, rel, page)                                   \
+	TestForOldSnapshot((snapshot), (rel), (page))
+#endif
+
 /* PostgreSQL 18 dropped PortalRun's run_once argument. */
 #if PG_VERSION_NUM >= 180000
 #define upg_portal_run(portal, count, top, dest, alt, qc) \

@@ -139,7 +139,7 @@ no_canonical_form(const char *column, Oid typid, const char *why)
  *		Encode a type through its send function, if that is dependable.
  */
 static void
-plan_send(UpgEncoder *enc, Oid typid, const char *column)
+plan_send(UpgCanonical *canon, UpgEncoder *enc, Oid typid, const char *column)
 {
 	HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
 	Oid			send;
@@ -160,6 +160,8 @@ plan_send(UpgEncoder *enc, Oid typid, const char *column)
 		no_canonical_form(column, typid, "The binary send function of the type is volatile.");
 
 	enc->kind = UPG_ENC_SEND;
+	if (func_parallel(send) != PROPARALLEL_SAFE)
+		canon->leader_only = true;
 	fmgr_info(send, &enc->send);
 
 	/* citext and the like are text with other operators */
@@ -211,7 +213,7 @@ plan_builtin(UpgCanonical *canon, UpgEncoder *enc, const char *column)
 		enc->kind = widen(canon->mode, builtin_types[i].kind, enc->typid);
 		enc->width = builtin_types[i].width;
 		if (enc->kind == UPG_ENC_SEND)
-			plan_send(enc, enc->typid, column);
+			plan_send(canon, enc, enc->typid, column);
 		return true;
 	}
 	for (int i = 0; i < lengthof(reg_types); i++)
@@ -278,7 +280,7 @@ upg_encoder_for_type(UpgCanonical *canon, Oid typid, const char *column)
 				canon, enc->typcache->rngtype->rngelemtype->type_id, column);
 			break;
 		default:
-			plan_send(enc, enc->typid, column);
+			plan_send(canon, enc, enc->typid, column);
 			break;
 	}
 	return enc;

@@ -239,3 +239,23 @@ CREATE AGGREGATE @extschema@.upg_checksum_merge(part @extschema@.upg_checksum_va
 );
 COMMENT ON AGGREGATE @extschema@.upg_checksum_merge(@extschema@.upg_checksum_value) IS
     'checksum of the union of sets of rows, from their checksums';
+
+-- Whole relations.  Parallel unsafe, because the function starts workers itself.
+
+CREATE FUNCTION @extschema@.upg_table_checksum(
+        rel regclass,
+        columns text[] DEFAULT NULL,
+        filter text DEFAULT NULL,
+        except_columns text[] DEFAULT NULL,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        workers integer DEFAULT NULL,
+        only_this boolean DEFAULT false)
+    RETURNS @extschema@.upg_checksum_value
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_table_checksum';
+COMMENT ON FUNCTION @extschema@.upg_table_checksum(
+    regclass, text[], text, text[], text, bigint, integer, boolean) IS
+    'checksum of the rows of a relation, by a scan of its own where that is possible';
+REVOKE ALL ON FUNCTION @extschema@.upg_table_checksum(
+    regclass, text[], text, text[], text, bigint, integer, boolean) FROM PUBLIC;
