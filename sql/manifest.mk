@@ -6,4 +6,5 @@ UPG_SQL_PARTS = \
 	30_ledger.sql \
 	40_audit.sql \
 	50_checksum.sql \
+	55_compare.sql \
 	90_privileges.sql

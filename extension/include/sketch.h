@@ -142,7 +142,7 @@ extern int	upg_sketch_round_cells(int64 cells);
 extern UpgSketch *upg_sketch_create(int ncells, uint64 seed);
 extern void upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells);
 extern const char *upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b);
-extern UpgSketchDiff *upg_sketch_diff(const UpgSketch *a, const UpgSketch *b);
+extern UpgSketchDiff *upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b);
 extern bytea *upg_sketch_serialize(const UpgSketch *sketch);
 extern UpgSketch *upg_sketch_deserialize(const bytea *bytes);
 

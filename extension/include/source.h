@@ -16,6 +16,7 @@
 #include "access/tupdesc.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 
 #include "tablescan.h"
 
@@ -32,9 +33,6 @@ typedef struct UpgSource
 
 /* in source.c */
 extern UpgSource *upg_source_open(Oid relid, bool only, const char *filter);
-extern void upg_source_columns(UpgSource *source, UpgScanJob *job, ArrayType *columns,
-							   ArrayType *except);
-extern void upg_source_keys(UpgSource *source, UpgScanJob *job, ArrayType *key);
 extern bool upg_source_is_direct(UpgSource *source, const UpgScanJob *job);
 extern void upg_source_scan(UpgSource *source, const UpgScanJob *job, int workers,
 							UpgChecksum *total, UpgSketch *sketch, UpgScanRowFunc func,
@@ -45,6 +43,13 @@ extern void upg_source_query_scan(UpgSource *source, const UpgScanJob *job, cons
 extern char *upg_source_from(UpgSource *source);
 extern char *upg_source_column_sql(const UpgScanColumn *column);
 extern void upg_check_expression(const char *text, const char *what);
+
+/* in job.c */
 extern List *upg_text_array_to_list(ArrayType *array, const char *what);
+extern List *upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping);
+extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names, Jsonb *mapping);
+extern void upg_job_keys(UpgScanJob *job, List *key);
+extern Form_pg_attribute upg_source_attribute(UpgSource *source, const char *name);
+extern bool upg_name_in_list(List *names, const char *name);
 
 #endif /* UPG_SOURCE_H */

@@ -38,7 +38,7 @@ typedef struct UpgScanJob
 	int			ncolumns;
 	UpgScanColumn *columns;
 	int			nkeys;
-	const char **keys;			/* attribute names, in the order of the key */
+	int		   *keys;			/* indexes into columns, in the order of the key */
 } UpgScanJob;
 
 /* Plans for one tuple descriptor, both fed by one walk over the tuple. */

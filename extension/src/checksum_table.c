@@ -89,6 +89,9 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	UpgChecksum *total = palloc0(sizeof(UpgChecksum));
 	UpgScanJob	job;
 	UpgSource  *source;
+	List	   *columns = NIL;
+	List	   *except = NIL;
+	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -104,8 +107,18 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	job.seed = (uint64) PG_GETARG_INT64(5);
 	source = upg_source_open(PG_GETARG_OID(0), PG_GETARG_BOOL(7),
 							 PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	upg_source_columns(source, &job, PG_ARGISNULL(1) ? NULL : PG_GETARG_ARRAYTYPE_P(1),
-					   PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3));
+	if (!PG_ARGISNULL(3))
+		except = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(3), "except_columns");
+	foreach (lc, except)
+		(void) upg_source_attribute(source, lfirst(lc));
+	if (!PG_ARGISNULL(1))
+	{
+		columns = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(1), "columns");
+		if (columns == NIL)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("columns must not be an empty array")));
+	}
+	upg_job_columns(&job, source, upg_job_names(source, columns, except, NULL), NULL);
 
 	total->header.version = UPG_CANONICAL_VERSION;
 	if (!upg_source_is_direct(source, &job) && job.ncolumns > 0 &&

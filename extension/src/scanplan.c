@@ -90,7 +90,7 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 		return plan;
 
 	for (int i = 0; i < job->nkeys; i++)
-		positions[i] = find_attribute(desc, job->keys[i]);
+		positions[i] = find_attribute(desc, job->columns[job->keys[i]].attname);
 	plan->key = upg_row_plan(plan->canon, desc, job->nkeys, positions, NULL);
 	plan->key_form = UPG_KEY_DIRECT;
 	for (int i = 0; i < job->nkeys; i++)

@@ -247,7 +247,7 @@ estimate_difference(const UpgSketchCell *cells, int ncells)
 }
 
 /*
- * upg_sketch_diff
+ * upg_sketch_subtract
  *		The elements in which two sets differ.
  *
  * The sketches must be comparable.  If result->left is not zero, some elements
@@ -255,7 +255,7 @@ estimate_difference(const UpgSketchCell *cells, int ncells)
  * Allocates in CurrentMemoryContext.
  */
 UpgSketchDiff *
-upg_sketch_diff(const UpgSketch *a, const UpgSketch *b)
+upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 {
 	UpgSketchDiff *diff = palloc0(sizeof(UpgSketchDiff));
 	int			n = a->ncells;

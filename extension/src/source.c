@@ -52,32 +52,6 @@
 #define FETCH_ROWS 1000
 
 /*
- * upg_text_array_to_list
- *		The elements of an array as C strings; nulls are refused.
- */
-List *
-upg_text_array_to_list(ArrayType *array, const char *what)
-{
-	Datum	   *items;
-	bool	   *nulls;
-	int			n;
-	List	   *result = NIL;
-
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("%s must be a one-dimensional array", what)));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not contain nulls", what)));
-		result = lappend(result, TextDatumGetCString(items[i]));
-	}
-	return result;
-}
-
-/*
  * upg_check_expression
  *		Make sure that a text is one SQL expression and nothing besides, so that
  *		it can stand in parentheses in a query.
@@ -257,103 +231,6 @@ upg_source_open(Oid relid, bool only, const char *filter)
 	return source;
 }
 
-/* Attribute of a source by name, an error if there is none. */
-static Form_pg_attribute
-source_attribute(UpgSource *source, const char *name)
-{
-	for (int i = 0; i < source->desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(source->desc, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			return att;
-	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("column \"%s\" of relation %s does not exist", name, source->label)));
-}
-
-static bool
-name_in_list(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach (lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
-}
-
-/*
- * upg_source_columns
- *		Set the columns of a job: those named, or all, without those excepted.
- */
-void
-upg_source_columns(UpgSource *source, UpgScanJob *job, ArrayType *columns, ArrayType *except)
-{
-	List	   *wanted = columns ? upg_text_array_to_list(columns, "columns") : NIL;
-	List	   *unwanted = except ? upg_text_array_to_list(except, "except_columns") : NIL;
-	List	   *chosen = NIL;
-	ListCell   *lc;
-	int			n = 0;
-
-	foreach (lc, unwanted)
-		(void) source_attribute(source, lfirst(lc));
-	if (columns)
-	{
-		foreach (lc, wanted)
-		{
-			(void) source_attribute(source, lfirst(lc));
-			if (name_in_list(chosen, lfirst(lc)))
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("column \"%s\" given twice", (char *) lfirst(lc))));
-			if (!name_in_list(unwanted, lfirst(lc)))
-				chosen = lappend(chosen, lfirst(lc));
-		}
-	}
-	else
-	{
-		for (int i = 0; i < source->desc->natts; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(source->desc, i);
-
-			if (!att->attisdropped && !name_in_list(unwanted, NameStr(att->attname)))
-				chosen = lappend(chosen, pstrdup(NameStr(att->attname)));
-		}
-	}
-
-	job->ncolumns = list_length(chosen);
-	job->columns = palloc0(sizeof(UpgScanColumn) * Max(job->ncolumns, 1));
-	foreach (lc, chosen)
-	{
-		job->columns[n].attname = lfirst(lc);
-		job->columns[n++].name = lfirst(lc);
-	}
-}
-
-/*
- * upg_source_keys
- *		Set the key columns of a job.
- */
-void
-upg_source_keys(UpgSource *source, UpgScanJob *job, ArrayType *key)
-{
-	List	   *names = key ? upg_text_array_to_list(key, "key") : NIL;
-	ListCell   *lc;
-	int			n = 0;
-
-	job->keys = palloc0(sizeof(char *) * Max(list_length(names), 1));
-	foreach (lc, names)
-	{
-		(void) source_attribute(source, lfirst(lc));
-		for (int i = 0; i < n; i++)
-			if (strcmp(job->keys[i], lfirst(lc)) == 0)
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("key column \"%s\" given twice", job->keys[i])));
-		job->keys[n++] = lfirst(lc);
-	}
-	job->nkeys = n;
-}
-
 /*
  * upg_source_is_direct
  *		Whether the job will be done by scanning the source directly.
@@ -376,8 +253,10 @@ upg_source_is_direct(UpgSource *source, const UpgScanJob *job)
 static void
 check_column(UpgSource *source, const char *name)
 {
-	AttrNumber	attnum = source_attribute(source, name)->attnum;
+	AttrNumber	attnum = get_attnum(source->relid, name);
 
+	if (attnum == InvalidAttrNumber)
+		elog(ERROR, "column \"%s\" of relation %s vanished", name, source->label);
 	if (pg_attribute_aclcheck(source->relid, attnum, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error_col(ACLCHECK_NO_PRIV, OBJECT_COLUMN, get_rel_name(source->relid), name);
 }
@@ -395,14 +274,12 @@ check_privileges(UpgSource *source, const UpgScanJob *job)
 
 	if (pg_class_aclcheck(source->relid, user, ACL_SELECT) == ACLCHECK_OK)
 		return;
-	if (job->ncolumns == 0 && job->nkeys == 0 &&
+	if (job->ncolumns == 0 &&
 		pg_attribute_aclcheck_all(source->relid, user, ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(source->relkind),
 					   get_rel_name(source->relid));
 	for (int i = 0; i < job->ncolumns; i++)
 		check_column(source, job->columns[i].attname);
-	for (int i = 0; i < job->nkeys; i++)
-		check_column(source, job->keys[i]);
 }
 
 /*
@@ -433,8 +310,8 @@ upg_source_column_sql(const UpgScanColumn *column)
  *		Hash the rows of a source through the executor.
  *
  * "where" is one more condition, made by us, whose parameters are "args".  The
- * columns are selected under names of our own, so that two of them, or a column
- * and a key, cannot be taken for each other.
+ * columns are selected under names of our own, which no expression can clash
+ * with.
  */
 void
 upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *where, int nargs,
@@ -459,13 +336,6 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 		inner.columns[i].name = job->columns[i].name;
 		appendStringInfo(&sql, "%s%s AS c%d", separator,
 						 upg_source_column_sql(&job->columns[i]), i);
-		separator = ", ";
-	}
-	inner.keys = palloc0(sizeof(char *) * Max(job->nkeys, 1));
-	for (int i = 0; i < job->nkeys; i++)
-	{
-		inner.keys[i] = psprintf("k%d", i);
-		appendStringInfo(&sql, "%s%s AS k%d", separator, quote_identifier(job->keys[i]), i);
 		separator = ", ";
 	}
 	appendStringInfo(&sql, " FROM %s", upg_source_from(source));

@@ -39,6 +39,7 @@
 #include "port/atomics.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -365,11 +366,11 @@ upg_scan_worker_main(dsm_segment *seg, shm_toc *toc)
 		names += strlen(names) + 1;
 	}
 	job.nkeys = shared->nkeys;
-	job.keys = palloc0(sizeof(char *) * Max(job.nkeys, 1));
+	job.keys = palloc0(sizeof(int) * Max(job.nkeys, 1));
 	for (int i = 0; i < job.nkeys; i++)
 	{
-		job.keys[i] = names;
-		names += strlen(names) + 1;
+		memcpy(&job.keys[i], names, sizeof(int));
+		names += sizeof(int);
 	}
 
 	memset(&state, 0, sizeof(state));
@@ -397,9 +398,7 @@ names_size(const UpgScanJob *job)
 
 	for (int i = 0; i < job->ncolumns; i++)
 		size += strlen(job->columns[i].attname) + strlen(job->columns[i].name) + 2;
-	for (int i = 0; i < job->nkeys; i++)
-		size += strlen(job->keys[i]) + 1;
-	return size;
+	return add_size(size, mul_size(sizeof(int), job->nkeys));
 }
 
 static void
@@ -411,7 +410,10 @@ write_names(const UpgScanJob *job, char *out)
 		out = stpcpy(out, job->columns[i].name) + 1;
 	}
 	for (int i = 0; i < job->nkeys; i++)
-		out = stpcpy(out, job->keys[i]) + 1;
+	{
+		memcpy(out, &job->keys[i], sizeof(int));
+		out += sizeof(int);
+	}
 }
 
 /*
