@@ -151,7 +151,7 @@ extern UpgCanonical *upg_canonical_create(UpgCanonicalMode mode, uint64 seed);
 extern UpgCanonicalMode upg_canonical_mode(const char *name);
 extern const char *upg_canonical_mode_name(UpgCanonicalMode mode);
 extern UpgRowPlan *upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns,
-								const int *positions, const char *const *names);
+								const int *positions, const char *const *names, bool sort);
 extern UpgRowPlan *upg_row_plan_all(UpgCanonical *canon, TupleDesc desc);
 extern void upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple);
 extern void upg_row_datums(UpgRowPlan *plan, const Datum *values, const bool *nulls,

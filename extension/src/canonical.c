@@ -156,14 +156,14 @@ plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
  * upg_row_plan
  *		Plan the encoding of "ncolumns" attributes of "desc".
  *
- * "positions" are attribute numbers less one.  With "names" the columns are put
- * in the order of these names, which may differ from those in "desc"; without,
- * they stay in the order given.  A type that has no canonical form is an error
+ * "positions" are attribute numbers less one, "names" what the columns are
+ * compared under, or NULL for their names in "desc".  With "sort" they are put in
+ * the order of these names, else they stay in the order given.  A type that has no canonical form is an error
  * that names column and type.  "desc" must outlive the plan.
  */
 UpgRowPlan *
 upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *positions,
-			 const char *const *names)
+			 const char *const *names, bool sort)
 {
 	MemoryContext old = MemoryContextSwitchTo(canon->keep);
 	UpgRowPlan *plan = palloc0(sizeof(UpgRowPlan));
@@ -183,7 +183,7 @@ upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *posit
 		col->encoder = upg_encoder_for_type(canon, att->atttypid, col->name);
 		plan->nwalk = Max(plan->nwalk, positions[c] + 1);
 	}
-	if (names)
+	if (sort)
 		qsort(plan->columns, ncolumns, sizeof(UpgColumn), compare_columns);
 
 	plan->walk = palloc0(sizeof(UpgWalk) * Max(plan->nwalk, 1));
@@ -234,7 +234,7 @@ upg_row_plan_all(UpgCanonical *canon, TupleDesc desc)
 		positions[n] = i;
 		names[n++] = NameStr(TupleDescAttr(desc, i)->attname);
 	}
-	plan = upg_row_plan(canon, desc, n, positions, names);
+	plan = upg_row_plan(canon, desc, n, positions, names, true);
 	pfree(positions);
 	pfree(names);
 	return plan;

@@ -184,7 +184,7 @@ plan_composite(UpgCanonical *canon, Oid typid)
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
 			positions[n++] = i;
-	return upg_row_plan(canon, desc, n, positions, NULL);
+	return upg_row_plan(canon, desc, n, positions, NULL, false);
 }
 
 /* In semantic mode the integers compare as one type. */

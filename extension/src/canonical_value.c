@@ -710,7 +710,7 @@ plan_record(UpgCanonical *canon, UpgEncoder *enc, Oid typid, int32 typmod)
 		upg_type_signature(&sig, canon->mode, TupleDescAttr(desc, i)->atttypid);
 		appendStringInfoChar(&sig, '\0');
 	}
-	enc->row = upg_row_plan(canon, desc, n, positions, NULL);
+	enc->row = upg_row_plan(canon, desc, n, positions, NULL, false);
 	enc->record_signature = upg_hash128(sig.data, sig.len, canon->seed);
 	enc->record_type = typid;
 	enc->record_typmod = typmod;

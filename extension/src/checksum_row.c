@@ -163,7 +163,7 @@ plan_columns(FunctionCallInfo fcinfo, RowState *state, ArrayType *names, int fir
 	state->values = palloc(sizeof(Datum) * ncolumns);
 	state->nulls = palloc(sizeof(bool) * ncolumns);
 	state->store = palloc(sizeof(uint64) * ncolumns);
-	state->plan = upg_row_plan(canon, desc, ncolumns, positions, list);
+	state->plan = upg_row_plan(canon, desc, ncolumns, positions, list, true);
 	state->header = upg_checksum_header(canon, state->plan);
 	MemoryContextSwitchTo(old);
 }

@@ -76,7 +76,7 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 {
 	UpgScanPlan *plan = palloc0(sizeof(UpgScanPlan));
 	int		   *positions = palloc(sizeof(int) * Max(Max(job->ncolumns, job->nkeys), 1));
-	const char **names = palloc(sizeof(char *) * Max(job->ncolumns, 1));
+	const char **names = palloc(sizeof(char *) * Max(Max(job->ncolumns, job->nkeys), 1));
 	int			width = 0;
 
 	plan->canon = upg_canonical_create(job->mode, job->seed);
@@ -85,13 +85,16 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 		positions[i] = find_attribute(desc, job->columns[i].attname);
 		names[i] = job->columns[i].name;
 	}
-	plan->row = upg_row_plan(plan->canon, desc, job->ncolumns, positions, names);
+	plan->row = upg_row_plan(plan->canon, desc, job->ncolumns, positions, names, true);
 	if (job->nkeys == 0)
 		return plan;
 
 	for (int i = 0; i < job->nkeys; i++)
+	{
 		positions[i] = find_attribute(desc, job->columns[job->keys[i]].attname);
-	plan->key = upg_row_plan(plan->canon, desc, job->nkeys, positions, NULL);
+		names[i] = job->columns[job->keys[i]].name;
+	}
+	plan->key = upg_row_plan(plan->canon, desc, job->nkeys, positions, names, false);
 	plan->key_form = UPG_KEY_DIRECT;
 	for (int i = 0; i < job->nkeys; i++)
 	{

@@ -51,6 +51,20 @@
 /* Rows fetched from the executor at a time. */
 #define FETCH_ROWS 1000
 
+/* Let a syntax error point into the expression, not into the query that passed it. */
+static void
+expression_error_context(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
 /*
  * upg_check_expression
  *		Make sure that a text is one SQL expression and nothing besides, so that
@@ -59,10 +73,19 @@
 void
 upg_check_expression(const char *text, const char *what)
 {
-	List	   *parsed = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
+	ErrorContextCallback callback;
+	List	   *parsed;
+	SelectStmt *select;
 	ResTarget  *target;
 	bool		plain;
+
+	callback.callback = expression_error_context;
+	callback.arg = unconstify(char *, text);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	parsed = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	error_context_stack = callback.previous;
+	select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
 
 	plain = IsA(select, SelectStmt) && select->op == SETOP_NONE &&
 			select->distinctClause == NIL && select->intoClause == NULL &&
