@@ -344,9 +344,9 @@ look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
 		appendStringInfo(&where, "%s OPERATOR(pg_catalog.=) ANY ($1)", names.data);
 	else
 	{
-		appendStringInfo(&where, "EXISTS (SELECT FROM pg_catalog.unnest(");
+		appendStringInfo(&where, "EXISTS (SELECT FROM ROWS FROM (");
 		for (int k = 0; k < job->nkeys; k++)
-			appendStringInfo(&where, "%s$%d", k > 0 ? ", " : "", k + 1);
+			appendStringInfo(&where, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "", k + 1);
 		appendStringInfoString(&where, ") AS upg_wanted(");
 		for (int k = 0; k < job->nkeys; k++)
 			appendStringInfo(&where, "%supg_k%d", k > 0 ? ", " : "", k);
