@@ -107,14 +107,16 @@ typedef struct UpgColumn
 	UpgEncoder *encoder;
 	const char *name;			/* the name it is ordered and compared under */
 	int			position;		/* index into the tuple or the datum arrays */
+	int			offset;			/* in every tuple without nulls, or -1 */
+	uint8		kind;			/* the encoder's, where the loop over columns finds it */
+	uint8		width;
 } UpgColumn;
 
 /* What walking over a physical tuple needs to know of one attribute. */
 typedef struct UpgWalk
 {
 	int16		attlen;
-	char		attalign;
-	bool		wanted;
+	uint8		align;			/* less one */
 	int			offset;			/* while no attribute before it varies; or -1 */
 	const char *missing;		/* value of rows older than the column, or NULL */
 } UpgWalk;
@@ -139,6 +141,7 @@ typedef struct UpgRowPlan
 	int			ncolumns;
 	UpgColumn  *columns;
 	int			nwalk;			/* attributes to walk over */
+	bool		fixed;			/* all columns have an offset: no walk without nulls */
 	UpgWalk    *walk;
 	const char **where;			/* value of each attribute of this row, NULL if null */
 	int			prefix_size;
@@ -166,6 +169,7 @@ extern UpgEncoder *upg_encoder_for_type(UpgCanonical *canon, Oid typid, const ch
 extern void upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid);
 
 /* in canonical_value.c */
+extern char *upg_encode_short_number(UpgCanonical *canon, const char *value, char *out);
 extern void upg_encode_value(UpgCanonical *canon, UpgEncoder *enc, const char *value);
 
 /* Make room for "more" bytes. */

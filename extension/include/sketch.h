@@ -86,24 +86,26 @@ typedef struct UpgSketchPlace
 	uint32		check;
 } UpgSketchPlace;
 
+/*
+ * The hash of a row is as good as random, and two elements with one hash are
+ * one, because the key is among the columns that are hashed.  So its bits choose
+ * the cells.  The check must not be a sum when hashes are summed, hence the
+ * multiplications and shifts in turn.
+ */
 static inline UpgSketchPlace
-upg_sketch_place(const UpgElement *element, uint64 seed, int ncells)
+upg_sketch_place(UpgSum hash, int ncells)
 {
 	uint32		part = (uint32) ncells / 3;
-	char		bytes[32];
-	UpgSum		mix;
+	uint64		mix = hash.lo ^ (hash.hi << 32 | hash.hi >> 32);
 	UpgSketchPlace place;
 
-	upg_store64(bytes, element->key.lo);
-	upg_store64(bytes + 8, element->key.hi);
-	upg_store64(bytes + 16, element->hash.lo);
-	upg_store64(bytes + 24, element->hash.hi);
-	mix = upg_hash128(bytes, sizeof(bytes), seed);
+	mix = (mix ^ (mix >> 33)) * UINT64CONST(0xff51afd7ed558ccd);
+	mix = (mix ^ (mix >> 33)) * UINT64CONST(0xc4ceb9fe1a85ec53);
 
-	place.cell[0] = (uint32) (((mix.lo & 0xffffffff) * part) >> 32);
-	place.cell[1] = part + (uint32) (((mix.lo >> 32) * part) >> 32);
-	place.cell[2] = 2 * part + (uint32) (((mix.hi & 0xffffffff) * part) >> 32);
-	place.check = (uint32) (mix.hi >> 32);
+	place.cell[0] = (uint32) (((hash.lo & 0xffffffff) * part) >> 32);
+	place.cell[1] = part + (uint32) (((hash.lo >> 32) * part) >> 32);
+	place.cell[2] = 2 * part + (uint32) (((hash.hi & 0xffffffff) * part) >> 32);
+	place.check = (uint32) (mix >> 32);
 	return place;
 }
 
@@ -122,7 +124,7 @@ upg_sketch_bucket(UpgSum key, uint64 seed, uint32 buckets)
 static inline void
 upg_sketch_add(UpgSketch *sketch, const UpgElement *element)
 {
-	UpgSketchPlace place = upg_sketch_place(element, sketch->seed, sketch->ncells);
+	UpgSketchPlace place = upg_sketch_place(element->hash, sketch->ncells);
 
 	for (int i = 0; i < 3; i++)
 	{

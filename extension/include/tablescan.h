@@ -48,6 +48,9 @@ typedef struct UpgScanPlan
 	UpgRowPlan *row;
 	UpgRowPlan *key;			/* NULL without a key */
 	UpgKeyForm	key_form;
+	int			key_offset;		/* of a key of one column of 4 or 8 bytes, or -1 */
+	int			key_width;
+	int			key_position;
 } UpgScanPlan;
 
 /*

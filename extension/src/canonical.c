@@ -36,6 +36,9 @@
 #include "compat.h"
 #include "errors.h"
 
+/* A shorter prefix is copied as if it had this many bytes. */
+#define PREFIX_COPY 16
+
 /*
  * upg_canonical_create
  *		Begin encoding in one mode with one seed.
@@ -108,9 +111,28 @@ compare_columns(const void *a, const void *b)
 	return x->position < y->position ? -1 : x->position > y->position;
 }
 
+/* Bytes that a type is aligned to, less one. */
+static uint8
+align_mask(char attalign)
+{
+	switch (attalign)
+	{
+		case TYPALIGN_DOUBLE:
+			return ALIGNOF_DOUBLE - 1;
+		case TYPALIGN_INT:
+			return ALIGNOF_INT - 1;
+		case TYPALIGN_SHORT:
+			return ALIGNOF_SHORT - 1;
+		default:
+			return 0;
+	}
+}
+
 /*
  * plan_walk
  *		Note what the walk over a tuple needs to know of attribute "i".
+ *
+ * *offset is where it begins if nothing before it varies in length, else -1.
  */
 static void
 plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
@@ -119,18 +141,18 @@ plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
 	UpgWalk    *walk = &plan->walk[i];
 
 	walk->attlen = att->attlen;
-	walk->attalign = att->attalign;
+	walk->align = align_mask(att->attalign);
 	walk->offset = -1;
 	if (*offset >= 0 && att->attlen > 0)
 	{
-		*offset = att_align_nominal(*offset, att->attalign);
+		*offset = (*offset + walk->align) & ~walk->align;
 		walk->offset = *offset;
 		*offset += att->attlen;
 	}
 	else
 	{
 		/* the first varying attribute still has a fixed place if no padding can precede it */
-		if (*offset >= 0 && *offset == att_align_nominal(*offset, att->attalign))
+		if (*offset >= 0 && (*offset & walk->align) == 0)
 			walk->offset = *offset;
 		*offset = -1;
 	}
@@ -181,6 +203,8 @@ upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *posit
 		col->position = positions[c];
 		col->name = pstrdup(names ? names[c] : NameStr(att->attname));
 		col->encoder = upg_encoder_for_type(canon, att->atttypid, col->name);
+		col->kind = col->encoder->kind;
+		col->width = (uint8) col->encoder->width;
 		plan->nwalk = Max(plan->nwalk, positions[c] + 1);
 	}
 	if (sort)
@@ -190,9 +214,15 @@ upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *posit
 	plan->where = palloc0(sizeof(char *) * Max(plan->nwalk, 1));
 	for (int i = 0; i < plan->nwalk; i++)
 		plan_walk(plan, desc, i, &offset);
+	plan->fixed = true;
+	for (int c = 0; c < ncolumns; c++)
+	{
+		plan->columns[c].offset = plan->walk[plan->columns[c].position].offset;
+		plan->fixed &= plan->columns[c].offset >= 0;
+	}
 
 	plan->prefix_size = 3 + (ncolumns + 7) / 8;
-	plan->prefix = palloc0(plan->prefix_size);
+	plan->prefix = palloc0(Max(plan->prefix_size, PREFIX_COPY));
 	plan->prefix[0] = (char) (UPG_CANONICAL_VERSION << 1 | canon->mode);
 	upg_store16(plan->prefix + 1, (uint16) ncolumns);
 	for (int c = 0; c < ncolumns; c++)
@@ -253,11 +283,18 @@ upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple)
 	int			stored = Min(HeapTupleHeaderGetNatts(tuple), plan->nwalk);
 	const UpgWalk *walk = plan->walk;
 	const char **where = plan->where;
-	Size		offset = 0;
-	bool		fixed = nulls == NULL;
-	int			i;
+	const char *p = data;
+	int			i = 0;
 
-	for (i = 0; i < stored; i++)
+	/* without nulls the first attributes are where they always are */
+	if (nulls == NULL)
+	{
+		for (; i < stored && walk[i].offset >= 0; i++)
+			where[i] = p = data + walk[i].offset;
+		if (i > 0)
+			p = att_addlength_pointer(p, walk[i - 1].attlen, p);
+	}
+	for (; i < stored; i++)
 	{
 		int16		len = walk[i].attlen;
 
@@ -266,15 +303,12 @@ upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple)
 			where[i] = NULL;
 			continue;
 		}
-		if (fixed && walk[i].offset >= 0)
-			offset = walk[i].offset;
-		else
-		{
-			fixed = false;
-			offset = att_align_pointer(offset, walk[i].attalign, len, data + offset);
-		}
-		where[i] = data + offset;
-		offset = att_addlength_pointer(offset, len, data + offset);
+
+		/* a byte that is not zero is no padding but the header of a short value */
+		if (len != -1 || *p == 0)
+			p = data + (((p - data) + walk[i].align) & ~(Size) walk[i].align);
+		where[i] = p;
+		p = att_addlength_pointer(p, len, p);
 	}
 	for (; i < plan->nwalk; i++)
 		where[i] = walk[i].missing;
@@ -308,87 +342,192 @@ upg_row_datums(UpgRowPlan *plan, const Datum *values, const bool *nulls, uint64 
 }
 
 /*
- * encode_short
- *		Encode the kinds that ordinary rows are made of; false if this one
- *		needs the general code.
- *
- * The caller has reserved UPG_CANONICAL_VALUE_MAX bytes.
+ * copy_short
+ *		Copy a few bytes without the cost of a call: in words that overlap.
  */
-static inline bool
-encode_short(UpgCanonical *canon, UpgEncoder *enc, const char *value)
+static inline void
+copy_short(char *out, const char *in, Size length)
 {
-	char	   *out = canon->data + canon->used;
-	Size		len;
-
-	switch (enc->kind)
+	if (length > 256)
+		memcpy(out, in, length);
+	else if (length >= 16)
 	{
-		case UPG_ENC_RAW4:
-		{
-			uint32		v;
-
-			memcpy(&v, value, 4);
-			upg_store32(out, v);
-			canon->used += 4;
-			return true;
-		}
-		case UPG_ENC_RAW8:
-		{
-			uint64		v;
-
-			memcpy(&v, value, 8);
-			upg_store64(out, v);
-			canon->used += 8;
-			return true;
-		}
-		case UPG_ENC_BYTES:
-			memcpy(out, value, enc->width);
-			canon->used += enc->width;
-			return true;
-		case UPG_ENC_TEXT:
-			if (canon->convert)
-				return false;
-			/* FALLTHROUGH */
-		case UPG_ENC_BYTEA:
-			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
-				return false;
-			len = VARSIZE_ANY_EXHDR(value);
-			value = VARDATA_ANY(value);
-			break;
-		case UPG_ENC_BPCHAR:
-			if (canon->convert || VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
-				return false;
-			len = VARSIZE_ANY_EXHDR(value);
-			value = VARDATA_ANY(value);
-			/* blanks eight at a time, then one by one */
-			while (len >= 8)
-			{
-				uint64		tail;
-
-				memcpy(&tail, value + len - 8, 8);
-				if (tail != UINT64CONST(0x2020202020202020))
-					break;
-				len -= 8;
-			}
-			while (len > 0 && value[len - 1] == ' ')
-				len--;
-			break;
-		default:
-			return false;
+		for (Size i = 0; i + 16 < length; i += 16)
+			memcpy(out + i, in + i, 16);
+		memcpy(out + length - 16, in + length - 16, 16);
 	}
-
-	if (unlikely(len > UPG_CANONICAL_LIMIT))
+	else if (length >= 8)
 	{
-		upg_store32(out, (uint32) len | 0x80000000U);
-		upg_sum_to_bytes(upg_hash128(value, len, canon->seed), (unsigned char *) out + 4);
-		canon->used += 20;
+		memcpy(out, in, 8);
+		memcpy(out + length - 8, in + length - 8, 8);
+	}
+	else if (length >= 4)
+	{
+		memcpy(out, in, 4);
+		memcpy(out + length - 4, in + length - 4, 4);
 	}
 	else
 	{
-		upg_store32(out, (uint32) len);
-		memcpy(out + 4, value, len);
-		canon->used += 4 + len;
+		for (Size i = 0; i < length; i++)
+			out[i] = in[i];
 	}
-	return true;
+}
+
+/* Write bytes in a frame; returns the end of what was written. */
+static inline char *
+write_frame(UpgCanonical *canon, char *out, const char *bytes, Size length)
+{
+	if (unlikely(length > UPG_CANONICAL_LIMIT))
+	{
+		upg_store32(out, (uint32) length | 0x80000000U);
+		upg_sum_to_bytes(upg_hash128(bytes, length, canon->seed), (unsigned char *) out + 4);
+		return out + 20;
+	}
+	upg_store32(out, (uint32) length);
+	copy_short(out + 4, bytes, length);
+	return out + 4 + length;
+}
+
+/* Length of a string without the blanks at its end. */
+static inline Size
+strip_blanks(const char *s, Size length)
+{
+	while (length >= 8)
+	{
+		uint64		tail;
+
+		memcpy(&tail, s + length - 8, 8);
+		if (tail != UINT64CONST(0x2020202020202020))
+			break;
+		length -= 8;
+	}
+	while (length > 0 && s[length - 1] == ' ')
+		length--;
+	return length;
+}
+
+/*
+ * encode_short
+ *		Write the kinds that ordinary rows are made of; returns the end of what
+ *		was written, or NULL if this value needs the general code.
+ *
+ * There is room for UPG_CANONICAL_VALUE_MAX bytes.  The bytes are those that
+ * upg_encode_value() would write.
+ */
+static pg_attribute_always_inline char *
+encode_short(UpgCanonical *canon, const UpgColumn *col, const char *value, char *out)
+{
+	uint64		v64;
+	uint32		v32;
+	uint16		v16;
+	Size		length;
+
+	switch (col->kind)
+	{
+		case UPG_ENC_RAW1:
+			*out = *value;
+			return out + 1;
+		case UPG_ENC_BOOL:
+			*out = *value != 0;
+			return out + 1;
+		case UPG_ENC_RAW2:
+			memcpy(&v16, value, 2);
+			upg_store16(out, v16);
+			return out + 2;
+		case UPG_ENC_RAW4:
+			memcpy(&v32, value, 4);
+			upg_store32(out, v32);
+			return out + 4;
+		case UPG_ENC_RAW8:
+			memcpy(&v64, value, 8);
+			upg_store64(out, v64);
+			return out + 8;
+		case UPG_ENC_FLOAT8:
+			memcpy(&v64, value, 8);
+			/* zeros and NaNs have more than one form */
+			if (((v64 << 1) == 0 && canon->mode == UPG_MODE_SEMANTIC) ||
+				(v64 << 1) > UINT64CONST(0xffe0000000000000))
+				return NULL;
+			upg_store64(out, v64);
+			return out + 8;
+		case UPG_ENC_BYTES:
+			if (col->width != 16)
+				return NULL;
+			memcpy(out, value, 16);
+			return out + 16;
+		case UPG_ENC_TEXT:
+		case UPG_ENC_BPCHAR:
+			if (canon->convert)
+				return NULL;
+			/* FALLTHROUGH */
+		case UPG_ENC_BYTEA:
+			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
+				return NULL;
+			length = VARSIZE_ANY_EXHDR(value);
+			value = VARDATA_ANY(value);
+			if (col->kind == UPG_ENC_BPCHAR)
+				length = strip_blanks(value, length);
+			return write_frame(canon, out, value, length);
+		case UPG_ENC_NUMERIC:
+			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
+				return NULL;
+			return upg_encode_short_number(canon, value, out);
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * encode_columns
+ *		Append the encoding of a row.
+ *
+ * With "base", where the attributes of a tuple begin, columns are taken from
+ * their offsets; without, from where the plan has walked to.
+ */
+static pg_attribute_always_inline void
+encode_columns(UpgCanonical *canon, UpgRowPlan *plan, const char *base)
+{
+	Size		start = canon->used;
+	const UpgColumn *columns = plan->columns;
+	const char **where = plan->where;
+	int			ncolumns = plan->ncolumns;
+	char	   *out;
+
+	upg_canonical_reserve(canon, plan->prefix_size + PREFIX_COPY +
+									 (Size) ncolumns * UPG_CANONICAL_VALUE_MAX);
+	out = canon->data + start;
+	if (plan->prefix_size <= PREFIX_COPY)
+		memcpy(out, plan->prefix, PREFIX_COPY);
+	else
+		memcpy(out, plan->prefix, plan->prefix_size);
+	out += plan->prefix_size;
+
+	for (int c = 0; c < ncolumns; c++)
+	{
+		const UpgColumn *col = &columns[c];
+		const char *value = base ? base + col->offset : where[col->position];
+		char	   *end;
+
+		if (!base && value == NULL)
+		{
+			canon->data[start + 3 + c / 8] &= ~(1 << (c % 8));
+			continue;
+		}
+		end = encode_short(canon, col, value, out);
+		if (end != NULL)
+			out = end;
+		else
+		{
+			canon->used = out - canon->data;
+			upg_encode_value(canon, col->encoder, value);
+
+			/* it may have used room that was reserved for later columns, and moved it */
+			upg_canonical_reserve(canon,
+								  (Size) (ncolumns - c) * UPG_CANONICAL_VALUE_MAX + PREFIX_COPY);
+			out = canon->data + canon->used;
+		}
+	}
+	canon->used = out - canon->data;
 }
 
 /*
@@ -400,28 +539,18 @@ encode_short(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 void
 upg_encode_row(UpgCanonical *canon, UpgRowPlan *plan)
 {
-	Size		start = canon->used;
+	encode_columns(canon, plan, NULL);
+}
 
-	upg_canonical_reserve(canon, plan->prefix_size +
-									 (Size) plan->ncolumns * UPG_CANONICAL_VALUE_MAX);
-	memcpy(canon->data + start, plan->prefix, plan->prefix_size);
-	canon->used += plan->prefix_size;
+/* Hash the row that has been encoded, and forget what that took. */
+static inline UpgSum
+finish_row(UpgCanonical *canon)
+{
+	UpgSum		hash = upg_hash128(canon->data, canon->used, canon->seed);
 
-	for (int c = 0; c < plan->ncolumns; c++)
-	{
-		const UpgColumn *col = &plan->columns[c];
-		const char *value = plan->where[col->position];
-
-		if (value == NULL)
-			canon->data[start + 3 + c / 8] &= ~(1 << (c % 8));
-		else if (!encode_short(canon, col->encoder, value))
-		{
-			upg_encode_value(canon, col->encoder, value);
-
-			/* it may have used room that was reserved for later columns */
-			upg_canonical_reserve(canon, (Size) (plan->ncolumns - c) * UPG_CANONICAL_VALUE_MAX);
-		}
-	}
+	if (!canon->scratch->isReset)
+		MemoryContextReset(canon->scratch);
+	return hash;
 }
 
 /*
@@ -433,26 +562,37 @@ upg_row_hash_walked(UpgRowPlan *plan)
 {
 	UpgCanonical *canon = plan->canon;
 	MemoryContext old = MemoryContextSwitchTo(canon->scratch);
-	UpgSum		hash;
 
 	canon->used = 0;
-	upg_encode_row(canon, plan);
-	hash = upg_hash128(canon->data, canon->used, canon->seed);
+	encode_columns(canon, plan, NULL);
 	MemoryContextSwitchTo(old);
-	if (!canon->scratch->isReset)
-		MemoryContextReset(canon->scratch);
-	return hash;
+	return finish_row(canon);
 }
 
 /*
  * upg_row_hash
  *		Hash a tuple.
+ *
+ * The plan has walked over it only if plan->fixed is false; who wants that
+ * afterwards calls upg_row_walk().
  */
 UpgSum
 upg_row_hash(UpgRowPlan *plan, HeapTupleHeader tuple)
 {
-	upg_row_walk(plan, tuple);
-	return upg_row_hash_walked(plan);
+	UpgCanonical *canon = plan->canon;
+	MemoryContext old = MemoryContextSwitchTo(canon->scratch);
+
+	canon->used = 0;
+	if (plan->fixed && !(tuple->t_infomask & HEAP_HASNULL) &&
+		HeapTupleHeaderGetNatts(tuple) >= plan->nwalk)
+		encode_columns(canon, plan, (const char *) tuple + tuple->t_hoff);
+	else
+	{
+		upg_row_walk(plan, tuple);
+		encode_columns(canon, plan, NULL);
+	}
+	MemoryContextSwitchTo(old);
+	return finish_row(canon);
 }
 
 /*

@@ -457,6 +457,65 @@ encode_numeric(UpgCanonical *canon, const char *value)
 }
 
 /*
+ * upg_encode_short_number
+ *		As encode_numeric, for a value stored inline, into room that is there;
+ *		NULL if it is not that simple.
+ */
+char *
+upg_encode_short_number(UpgCanonical *canon, const char *value, char *out)
+{
+	const char *digits = VARDATA_ANY(value);
+	Size		length = VARSIZE_ANY_EXHDR(value);
+	char	   *start = out;
+	uint16		header;
+	uint16		digit;
+	int			ndigits;
+	int			weight;
+
+	memcpy(&header, digits, 2);
+	if (length > 64 || (header & STORED_SIGN_MASK) != STORED_SHORT)
+		return NULL;
+	weight = STORED_SHORT_WEIGHT(header);
+	digits += 2;
+	ndigits = (int) (length - 2) / 2;
+	while (ndigits > 0)
+	{
+		memcpy(&digit, digits, 2);
+		if (digit != 0)
+			break;
+		digits += 2;
+		ndigits--;
+		weight--;
+	}
+	while (ndigits > 0)
+	{
+		memcpy(&digit, digits + 2 * (ndigits - 1), 2);
+		if (digit != 0)
+			break;
+		ndigits--;
+	}
+	if (ndigits == 0)
+		weight = 0;
+
+	out += 4;
+	*out++ = ndigits > 0 && (header & STORED_SHORT_SIGN) ? NUMBER_NEGATIVE : NUMBER_POSITIVE;
+	if (canon->mode == UPG_MODE_STRICT)
+	{
+		upg_store16(out, STORED_SHORT_SCALE(header));
+		out += 2;
+	}
+	upg_store16(out, (uint16) weight);
+	out += 2;
+	for (int i = 0; i < ndigits; i++, out += 2)
+	{
+		memcpy(&digit, digits + 2 * i, 2);
+		upg_store16(out, digit);
+	}
+	upg_store32(start, (uint32) (out - start - 4));
+	return out;
+}
+
+/*
  * encode_interval
  *		Months, days and microseconds; or, in semantic mode, the span that
  *		comparison reduces them to, with months of 30 days of 24 hours.

@@ -171,21 +171,18 @@ static void
 consider_row(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple)
 {
 	UpgRowFinder *finder = arg;
-	UpgElement	element;
-	UpgFoundKey *entry;
+	UpgSum		key = upg_scan_key(plan, hash);
+	UpgFoundKey *entry = hash_search(finder->keys, &key, HASH_FIND, NULL);
 
-	element.key = upg_scan_key(plan, hash);
-	element.hash = hash;
-	entry = hash_search(finder->keys, &element.key, HASH_FIND, NULL);
 	if (entry == NULL && finder->suspects)
 	{
 		const UpgSketch *left = finder->suspects;
 		UpgSketchPlace place;
 
 		if (left->buckets > 1 &&
-			upg_sketch_bucket(element.key, left->seed, left->buckets) != left->bucket)
+			upg_sketch_bucket(key, left->seed, left->buckets) != left->bucket)
 			return;
-		place = upg_sketch_place(&element, left->seed, left->ncells);
+		place = upg_sketch_place(hash, left->ncells);
 		for (int i = 0; i < 3; i++)
 		{
 			const UpgSketchCell *cell = &left->cells[place.cell[i]];
@@ -194,7 +191,7 @@ consider_row(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple)
 				cell->lanes[1] == 0 && cell->lanes[2] == 0 && cell->lanes[3] == 0)
 				return;
 		}
-		entry = upg_row_finder_want(finder, element.key);
+		entry = upg_row_finder_want(finder, key);
 	}
 	if (entry)
 		take_row(finder, entry, plan, hash);

@@ -79,6 +79,7 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 	const char **names = palloc(sizeof(char *) * Max(Max(job->ncolumns, job->nkeys), 1));
 	int			width = 0;
 
+	plan->key_offset = -1;
 	plan->canon = upg_canonical_create(job->mode, job->seed);
 	for (int i = 0; i < job->ncolumns; i++)
 	{
@@ -106,6 +107,14 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 	}
 	if (width > 16)
 		plan->key_form = UPG_KEY_PRINT;
+
+	if (job->nkeys == 1 && (plan->key->columns[0].kind == UPG_ENC_RAW4 ||
+							plan->key->columns[0].kind == UPG_ENC_RAW8))
+	{
+		plan->key_offset = plan->key->columns[0].offset;
+		plan->key_width = plan->key->columns[0].encoder->typlen;
+		plan->key_position = plan->key->columns[0].position;
+	}
 
 	/* one walk serves both: the longer one covers the shorter */
 	if (plan->key->nwalk > plan->row->nwalk)

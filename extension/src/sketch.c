@@ -141,10 +141,10 @@ inverse(uint64 odd)
  *		Whether "count" copies of this element are what cell "index" holds.
  */
 static bool
-is_element(const UpgElement *element, uint64 seed, int ncells, int index, uint32 count,
-		   uint32 check, UpgSketchPlace *place)
+is_element(UpgSum hash, int ncells, int index, uint32 count, uint32 check,
+		   UpgSketchPlace *place)
 {
-	*place = upg_sketch_place(element, seed, ncells);
+	*place = upg_sketch_place(hash, ncells);
 	return place->cell[index / (ncells / 3)] == (uint32) index && place->check * count == check;
 }
 
@@ -194,8 +194,8 @@ decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
 		item->element.key.hi = full[1];
 		item->element.hash.lo = full[2];
 		item->element.hash.hi = full[3];
-		if (is_element(&item->element, sketch->seed, sketch->ncells, index, cell->count,
-					   cell->check, place))
+		if (is_element(item->element.hash, sketch->ncells, index, cell->count, cell->check,
+					   place))
 			return true;
 	}
 	return false;

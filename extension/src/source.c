@@ -391,8 +391,10 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			HeapTuple	tuple = SPI_tuptable->vals[i];
-			UpgSum		hash = upg_row_hash(plan->row, tuple->t_data);
+			UpgSum		hash;
 
+			upg_row_walk(plan->row, tuple->t_data);
+			hash = upg_row_hash_walked(plan->row);
 			if (sketch)
 			{
 				UpgElement	element;

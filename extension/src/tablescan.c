@@ -180,6 +180,38 @@ prefetch_bytes(const char *start, Size length)
 }
 
 /*
+ * row_key
+ *		The key of a row that has just been hashed.
+ *
+ * A number at a fixed place, the most common key of all, is read from there.
+ */
+static inline UpgSum
+row_key(UpgScanPlan *plan, HeapTupleHeader tuple, UpgSum hash)
+{
+	UpgSum		key = {0, 0};
+
+	if (plan->key_offset >= 0 && !(tuple->t_infomask & HEAP_HASNULL) &&
+		HeapTupleHeaderGetNatts(tuple) > plan->key_position)
+	{
+		const char *value = (const char *) tuple + tuple->t_hoff + plan->key_offset;
+
+		if (plan->key_width == 4)
+		{
+			uint32		v;
+
+			memcpy(&v, value, 4);
+			key.lo = v;
+		}
+		else
+			memcpy(&key.lo, value, 8);
+		return key;
+	}
+	if (plan->row->fixed)
+		upg_row_walk(plan->row, tuple);
+	return upg_scan_key(plan, hash);
+}
+
+/*
  * visit_row
  *		Do with one row what is to be done beside adding up.
  */
@@ -192,6 +224,7 @@ visit_row(ScanState *state, UpgScanPlan *plan, UpgSum hash, HeapTupleHeader data
 	tuple.t_len = (uint32) length;
 	tuple.t_tableOid = RelationGetRelid(state->rel);
 	ItemPointerSet(&tuple.t_self, state->block, state->offset);
+	upg_row_walk(plan->row, data);
 	state->func(state->arg, plan, hash, &tuple);
 }
 
@@ -234,7 +267,7 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 		{
 			UpgElement	element;
 
-			element.key = upg_scan_key(plan, hash);
+			element.key = row_key(plan, tuple, hash);
 			element.hash = hash;
 			if (sketch->buckets > 1 &&
 				upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) != sketch->bucket)
