@@ -36,8 +36,14 @@
 #include "compat.h"
 #include "errors.h"
 
-/* More keys than this are cheaper to find by a scan. */
-#define MAX_LOOKUPS 2000
+/* Looking up a key costs about as much as scanning this many rows. */
+#define ROWS_PER_LOOKUP 100
+
+/* As many keys as this are looked up however small the relation. */
+#define MIN_LOOKUPS 1000
+
+/* More keys than this are looked up in several queries. */
+#define LOOKUP_BATCH 5000
 
 /* Longer values are cut when shown. */
 #define MAX_SHOWN 4096
@@ -292,41 +298,19 @@ decode_key(UpgSum key, UpgScanPlan *plan, Datum *values)
 }
 
 /*
- * look_up
- *		Fetch the wanted keys through an index.
+ * look_up_batch
+ *		Fetch rows by "count" keys, given as one array of values per key column.
  */
 static void
-look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
+look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
+			  UpgScanPlan *plan, Datum **columns, int count)
 {
-	UpgScanPlan *plan = upg_scan_plan(job, source->desc);
-	long		n = hash_get_num_entries(finder->keys);
-	Datum	  **columns = palloc(sizeof(Datum *) * job->nkeys);
-	Datum	   *values = palloc(sizeof(Datum) * job->nkeys);
 	Oid		   *types = palloc(sizeof(Oid) * job->nkeys);
 	Datum	   *args = palloc(sizeof(Datum) * job->nkeys);
-	HASH_SEQ_STATUS seq;
-	UpgFoundKey *entry;
 	UpgChecksum ignored;
 	StringInfoData where;
-	StringInfoData names;
-	int			count = 0;
-
-	for (int k = 0; k < job->nkeys; k++)
-		columns[k] = palloc(sizeof(Datum) * n);
-	hash_seq_init(&seq, finder->keys);
-	while ((entry = hash_seq_search(&seq)) != NULL)
-	{
-		if (!decode_key(entry->key, plan, values))
-			continue;
-		for (int k = 0; k < job->nkeys; k++)
-			columns[k][count] = values[k];
-		count++;
-	}
-	if (count == 0)
-		return;
 
 	initStringInfo(&where);
-	initStringInfo(&names);
 	for (int k = 0; k < job->nkeys; k++)
 	{
 		UpgEncoder *enc = plan->key->columns[k].encoder;
@@ -334,14 +318,13 @@ look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
 		types[k] = get_array_type(enc->typid);
 		args[k] = PointerGetDatum(construct_array(columns[k], count, enc->typid, enc->typlen,
 												  enc->typbyval, enc->typalign));
-		appendStringInfo(&names, "%s%s", k > 0 ? ", " : "",
-						 quote_identifier(job->columns[job->keys[k]].attname));
 	}
 	if (job->nkeys == 1)
-		appendStringInfo(&where, "%s OPERATOR(pg_catalog.=) ANY ($1)", names.data);
+		appendStringInfo(&where, "%s OPERATOR(pg_catalog.=) ANY ($1)",
+						 quote_identifier(job->columns[job->keys[0]].attname));
 	else
 	{
-		appendStringInfo(&where, "EXISTS (SELECT FROM ROWS FROM (");
+		appendStringInfoString(&where, "EXISTS (SELECT FROM ROWS FROM (");
 		for (int k = 0; k < job->nkeys; k++)
 			appendStringInfo(&where, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "", k + 1);
 		appendStringInfoString(&where, ") AS upg_wanted(");
@@ -358,6 +341,40 @@ look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
 	memset(&ignored, 0, sizeof(ignored));
 	upg_source_query_scan(source, job, where.data, job->nkeys, types, args, &ignored, NULL,
 						  consider_row, finder);
+	pfree(where.data);
+}
+
+/*
+ * look_up
+ *		Fetch the wanted keys through an index.
+ */
+static void
+look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
+{
+	UpgScanPlan *plan = upg_scan_plan(job, source->desc);
+	Datum	  **columns = palloc(sizeof(Datum *) * job->nkeys);
+	Datum	   *values = palloc(sizeof(Datum) * job->nkeys);
+	HASH_SEQ_STATUS seq;
+	UpgFoundKey *entry;
+	int			count = 0;
+
+	for (int k = 0; k < job->nkeys; k++)
+		columns[k] = palloc(sizeof(Datum) * LOOKUP_BATCH);
+	hash_seq_init(&seq, finder->keys);
+	while ((entry = hash_seq_search(&seq)) != NULL)
+	{
+		if (!decode_key(entry->key, plan, values))
+			continue;
+		for (int k = 0; k < job->nkeys; k++)
+			columns[k][count] = values[k];
+		if (++count == LOOKUP_BATCH)
+		{
+			look_up_batch(finder, source, job, plan, columns, count);
+			count = 0;
+		}
+	}
+	if (count > 0)
+		look_up_batch(finder, source, job, plan, columns, count);
 }
 
 /* Forget the rows of one side. */
@@ -387,6 +404,23 @@ something_missing(UpgRowFinder *finder, int side)
 	return missing;
 }
 
+/* How many keys are cheaper to look up than to find by a scan. */
+static double
+most_lookups(UpgSource *source)
+{
+	double		rows = 0;
+	ListCell   *lc;
+
+	foreach (lc, source->members)
+	{
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+
+		rows += Max(rel->rd_rel->reltuples, 0);
+		relation_close(rel, NoLock);
+	}
+	return Max(MIN_LOOKUPS, rows / ROWS_PER_LOOKUP);
+}
+
 /*
  * upg_row_finder_read
  *		Read the wanted rows of one side.
@@ -402,7 +436,8 @@ upg_row_finder_read(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *j
 		plan = upg_scan_plan(job, source->desc);
 
 	if (plan && plan->key_form == UPG_KEY_DIRECT && finder->suspects == NULL &&
-		hash_get_num_entries(finder->keys) <= MAX_LOOKUPS && has_key_index(source, job))
+		hash_get_num_entries(finder->keys) <= most_lookups(source) &&
+		has_key_index(source, job))
 	{
 		look_up(finder, source, job);
 		if (!something_missing(finder, side))
