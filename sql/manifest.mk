@@ -5,4 +5,6 @@ UPG_SQL_PARTS = \
 	20_tables.sql \
 	30_ledger.sql \
 	40_audit.sql \
+	50_checksum.sql \
+	55_compare.sql \
 	90_privileges.sql

@@ -20,6 +20,19 @@
 #error "upg supports PostgreSQL 15, 16, 17 and 18"
 #endif
 
+/* PostgreSQL 16 moved the macros for varlena headers out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* PostgreSQL 17 dropped the feature "snapshot too old". */
+#if PG_VERSION_NUM >= 170000
+#define upg_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
+#else
+#define upg_test_for_old_snapshot(snapshot, rel, page)                                   \
+	TestForOldSnapshot((snapshot), (rel), (page))
+#endif
+
 /* PostgreSQL 18 dropped PortalRun's run_once argument. */
 #if PG_VERSION_NUM >= 180000
 #define upg_portal_run(portal, count, top, dest, alt, qc) \

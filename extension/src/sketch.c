@@ -1,0 +1,435 @@
+/*-------------------------------------------------------------------------
+ *
+ * sketch.c
+ *		Taking the difference of two sets out of their sketches.
+ *
+ * A sketch is an invertible Bloom lookup table.  Each element of a set is added
+ * into three cells, chosen by its hash.  Subtracting the sketch of another set
+ * cell by cell leaves only the elements that are not in both.  A cell into
+ * which a single one of these has fallen shows it; taking that element out of
+ * its two other cells uncovers more, until all are found, or, when there are
+ * too many, cells remain that hold several.  These are counted, so that a
+ * difference is never left out silently.
+ *
+ * Sums are kept in lanes modulo 2^64.  An element that one set has c times more
+ * often than the other leaves c times its lanes; multiplying by the inverse of
+ * c gives it back.  Only odd numbers have one: of an even c the highest bits of
+ * each lane are lost, and are found by trying, if they are few.  The check
+ * field decides what is an element and what a coincidence.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/sketch.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "sketch.h"
+
+/* Begins every stored sketch; the digit is the version of the layout. */
+#define SKETCH_MAGIC "UPGSK1\n"
+
+/* Bytes of a stored header and of a stored cell. */
+#define SKETCH_HEADER_SIZE 96
+#define SKETCH_CELL_SIZE   40
+
+/* Most bits of an element that are found by trying. */
+#define MAX_LOST_BITS 16
+
+/*
+ * upg_sketch_round_cells
+ *		The nearest number of cells, at least this many, that a sketch can have.
+ */
+int
+upg_sketch_round_cells(int64 cells)
+{
+	cells = Max(cells, UPG_SKETCH_MIN_CELLS);
+	cells = (cells + 2) / 3 * 3;
+	return (int) Min(cells, UPG_SKETCH_MAX_CELLS);
+}
+
+/*
+ * upg_sketch_create
+ *		An empty sketch, in CurrentMemoryContext.
+ */
+UpgSketch *
+upg_sketch_create(int ncells, uint64 seed)
+{
+	UpgSketch  *sketch = palloc0(sizeof(UpgSketch));
+
+	sketch->ncells = upg_sketch_round_cells(ncells);
+	sketch->seed = seed;
+	sketch->buckets = 1;
+	sketch->cells = MemoryContextAllocHuge(CurrentMemoryContext,
+										   sizeof(UpgSketchCell) * sketch->ncells);
+	memset(sketch->cells, 0, sizeof(UpgSketchCell) * sketch->ncells);
+	return sketch;
+}
+
+static inline void
+add_cell(UpgSketchCell *cell, const UpgSketchCell *other)
+{
+	for (int k = 0; k < 4; k++)
+		cell->lanes[k] += other->lanes[k];
+	cell->count += other->count;
+	cell->check += other->check;
+}
+
+/*
+ * upg_sketch_merge_cells
+ *		Add the cells that another participant filled.
+ */
+void
+upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells)
+{
+	for (int i = 0; i < sketch->ncells; i++)
+		add_cell(&sketch->cells[i], &cells[i]);
+}
+
+/*
+ * upg_sketch_conflict
+ *		Why two sketches cannot be compared, as a sentence; NULL if they can.
+ */
+const char *
+upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b)
+{
+	const char *why = upg_checksum_header_conflict(&a->total.header, &b->total.header);
+
+	if (why)
+		return why;
+	if (a->key_form != b->key_form || a->key_signature != b->key_signature)
+		return "The columns of their keys differ in name or type.";
+	if (a->ncells != b->ncells)
+		return "They have different numbers of cells.";
+	if (a->seed != b->seed)
+		return "They were made with different seeds.";
+	if (a->bucket != b->bucket || a->buckets != b->buckets)
+		return "They cover different parts of their sets.";
+	return NULL;
+}
+
+static inline bool
+cell_is_empty(const UpgSketchCell *cell)
+{
+	return cell->count == 0 && cell->check == 0 && cell->lanes[0] == 0 && cell->lanes[1] == 0 &&
+		   cell->lanes[2] == 0 && cell->lanes[3] == 0;
+}
+
+/* Inverse of an odd number modulo 2^64. */
+static uint64
+inverse(uint64 odd)
+{
+	uint64		x = odd;
+
+	for (int i = 0; i < 5; i++)
+		x *= 2 - odd * x;
+	return x;
+}
+
+/*
+ * is_element
+ *		Whether "count" copies of this element are what cell "index" holds.
+ */
+static bool
+is_element(UpgSum hash, int ncells, int index, uint32 count, uint32 check,
+		   UpgSketchPlace *place)
+{
+	*place = upg_sketch_place(hash, ncells);
+	return place->cell[index / (ncells / 3)] == (uint32) index && place->check * count == check;
+}
+
+/*
+ * decode_cell
+ *		Read the only element of a cell; false if it holds several.
+ */
+static bool
+decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
+			UpgDifference *item, UpgSketchPlace *place)
+{
+	int64		count = (int32) cell->count;
+	uint64		lanes[4];
+	uint64		inv;
+	int			zeros = 0;
+	int			nlanes = sketch->key_form == UPG_KEY_NONE ? 2 : 4;
+
+	if (count == 0)
+		return false;
+	while ((((uint64) count >> zeros) & 1) == 0)
+		zeros++;
+	if (zeros * nlanes > MAX_LOST_BITS)
+		return false;
+	inv = inverse((uint64) (count >> zeros));
+	for (int k = 0; k < 4; k++)
+	{
+		if (zeros > 0 && (cell->lanes[k] & ((UINT64CONST(1) << zeros) - 1)) != 0)
+			return false;
+		lanes[k] = (zeros > 0 ? cell->lanes[k] >> zeros : cell->lanes[k]) * inv;
+		if (zeros > 0)
+			lanes[k] &= ~UINT64CONST(0) >> zeros;
+	}
+
+	item->copies = (int32) count;
+	for (uint32 guess = 0; guess < (1U << (zeros * nlanes)); guess++)
+	{
+		uint64		full[4];
+
+		for (int k = 0; k < 4; k++)
+		{
+			/* without a key its lanes repeat those of the hash */
+			uint64		high = zeros == 0 ? 0 : (guess >> (zeros * (k % nlanes))) & ((1U << zeros) - 1);
+
+			full[k] = zeros == 0 ? lanes[k] : lanes[k] | (high << (64 - zeros));
+		}
+		item->element.key.lo = full[0];
+		item->element.key.hi = full[1];
+		item->element.hash.lo = full[2];
+		item->element.hash.hi = full[3];
+		if (is_element(item->element.hash, sketch->ncells, index, cell->count, cell->check,
+					   place))
+			return true;
+	}
+	return false;
+}
+
+static void
+take_out(UpgSketchCell *cell, const UpgDifference *item, uint32 check)
+{
+	uint64		copies = (uint64) (int64) item->copies;
+
+	cell->lanes[0] -= item->element.key.lo * copies;
+	cell->lanes[1] -= item->element.key.hi * copies;
+	cell->lanes[2] -= item->element.hash.lo * copies;
+	cell->lanes[3] -= item->element.hash.hi * copies;
+	cell->count -= (uint32) item->copies;
+	cell->check -= check * (uint32) item->copies;
+}
+
+/*
+ * estimate_difference
+ *		About how many elements differ, from the spread of the cells' counts.
+ *
+ * Each element adds one or takes one away in a random cell of each part, so
+ * the counts vary by the number of elements per cell.
+ */
+static double
+estimate_difference(const UpgSketchCell *cells, int ncells)
+{
+	int			part = ncells / 3;
+	double		estimate = 0;
+
+	for (int p = 0; p < 3; p++)
+	{
+		double		mean = 0,
+					square = 0;
+
+		for (int i = p * part; i < (p + 1) * part; i++)
+			mean += (int32) cells[i].count;
+		mean /= part;
+		for (int i = p * part; i < (p + 1) * part; i++)
+		{
+			double		d = (int32) cells[i].count - mean;
+
+			square += d * d;
+		}
+		estimate += Max(square, fabs(mean) * part);
+	}
+	return estimate / 3;
+}
+
+/*
+ * upg_sketch_subtract
+ *		The elements in which two sets differ.
+ *
+ * The sketches must be comparable.  If result->left is not zero, some elements
+ * are missing from the result; result->estimate says about how many there are.
+ * Allocates in CurrentMemoryContext.
+ */
+UpgSketchDiff *
+upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
+{
+	UpgSketchDiff *diff = palloc0(sizeof(UpgSketchDiff));
+	int			n = a->ncells;
+	int		   *queue = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * n * 4);
+	int			nqueue = 0;
+	int			size = 256;
+	UpgSketchCell *cells =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(UpgSketchCell) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		cells[i] = a->cells[i];
+		for (int k = 0; k < 4; k++)
+			cells[i].lanes[k] -= b->cells[i].lanes[k];
+		cells[i].count -= b->cells[i].count;
+		cells[i].check -= b->cells[i].check;
+		if (!cell_is_empty(&cells[i]))
+			queue[nqueue++] = i;
+	}
+	diff->cells = cells;
+	diff->estimate = estimate_difference(cells, n);
+	diff->items = palloc(sizeof(UpgDifference) * size);
+
+	while (nqueue > 0)
+	{
+		int			index = queue[--nqueue];
+		UpgDifference item;
+		UpgSketchPlace place;
+
+		if ((nqueue & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (cell_is_empty(&cells[index]) || !decode_cell(&cells[index], a, index, &item, &place))
+			continue;
+		/* more elements than cells: coincidences are being taken for elements */
+		if (diff->nitems >= n)
+			break;
+		for (int p = 0; p < 3; p++)
+		{
+			take_out(&cells[place.cell[p]], &item, place.check);
+			if ((int) place.cell[p] != index && nqueue < n * 4)
+				queue[nqueue++] = (int) place.cell[p];
+		}
+		if (diff->nitems == size)
+		{
+			size *= 2;
+			diff->items = repalloc_huge(diff->items, sizeof(UpgDifference) * size);
+		}
+		diff->items[diff->nitems++] = item;
+	}
+	pfree(queue);
+
+	for (int i = 0; i < n; i++)
+		if (!cell_is_empty(&cells[i]))
+			diff->left++;
+	if (diff->left == 0)
+		diff->estimate = diff->nitems;
+	return diff;
+}
+
+/*
+ * upg_sketch_serialize
+ *		The stored form: header, then the cells, all little-endian.
+ */
+bytea *
+upg_sketch_serialize(const UpgSketch *sketch)
+{
+	Size		size =
+		VARHDRSZ + SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * sketch->ncells;
+	bytea	   *result = palloc0(size);
+	char	   *p = VARDATA(result);
+
+	SET_VARSIZE(result, size);
+	memcpy(p, SKETCH_MAGIC, 8);
+	p[8] = sketch->total.header.version;
+	p[9] = sketch->total.header.mode;
+	p[10] = sketch->key_form;
+	upg_store32(p + 12, sketch->total.header.seed_tag);
+	upg_store64(p + 16, sketch->total.header.signature);
+	upg_store64(p + 24, sketch->key_signature);
+	upg_store64(p + 32, sketch->seed);
+	upg_store32(p + 40, (uint32) sketch->ncells);
+	upg_store32(p + 44, sketch->bucket);
+	upg_store32(p + 48, sketch->buckets);
+	upg_store64(p + 56, (uint64) sketch->total.rows);
+	upg_store64(p + 64, sketch->total.sum.lo);
+	upg_store64(p + 72, sketch->total.sum.hi);
+	p += SKETCH_HEADER_SIZE;
+	for (int i = 0; i < sketch->ncells; i++, p += SKETCH_CELL_SIZE)
+	{
+		const UpgSketchCell *cell = &sketch->cells[i];
+
+		for (int k = 0; k < 4; k++)
+			upg_store64(p + 8 * k, cell->lanes[k]);
+		upg_store32(p + 32, cell->count);
+		upg_store32(p + 36, cell->check);
+	}
+	return result;
+}
+
+static uint32
+load32(const char *p)
+{
+	uint32		v;
+
+	memcpy(&v, p, 4);
+#ifdef WORDS_BIGENDIAN
+	v = pg_bswap32(v);
+#endif
+	return v;
+}
+
+static uint64
+load64(const char *p)
+{
+	uint64		v;
+
+	memcpy(&v, p, 8);
+#ifdef WORDS_BIGENDIAN
+	v = pg_bswap64(v);
+#endif
+	return v;
+}
+
+/*
+ * upg_sketch_deserialize
+ *		Read a stored sketch; raises an error on anything else.
+ */
+UpgSketch *
+upg_sketch_deserialize(const bytea *bytes)
+{
+	const char *p = VARDATA_ANY(bytes);
+	Size		length = VARSIZE_ANY_EXHDR(bytes);
+	UpgSketch  *sketch;
+	uint32		ncells;
+
+	if (length < SKETCH_HEADER_SIZE || memcmp(p, SKETCH_MAGIC, 8) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("invalid sketch"),
+						errdetail("It does not begin with the mark of this version of sketches."),
+						errhint("Make it with upg_table_sketch() of this version of upg.")));
+	ncells = load32(p + 40);
+	if (ncells < UPG_SKETCH_MIN_CELLS || ncells > UPG_SKETCH_MAX_CELLS || ncells % 3 != 0 ||
+		length != SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * ncells)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("invalid sketch"),
+						errdetail("It is %zu bytes long and says it has %u cells.", length,
+								  ncells)));
+	if ((uint8) p[9] > UPG_MODE_SEMANTIC || (uint8) p[10] > UPG_KEY_PRINT ||
+		load32(p + 48) == 0 || load32(p + 44) >= load32(p + 48))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("invalid sketch"), errdetail("Its header holds invalid values.")));
+
+	sketch = upg_sketch_create((int) ncells, load64(p + 32));
+	sketch->total.header.known = true;
+	sketch->total.header.version = p[8];
+	sketch->total.header.mode = p[9];
+	sketch->total.header.seed_tag = load32(p + 12);
+	sketch->total.header.signature = load64(p + 16);
+	sketch->key_form = p[10];
+	sketch->key_signature = load64(p + 24);
+	sketch->bucket = load32(p + 44);
+	sketch->buckets = load32(p + 48);
+	sketch->total.rows = (int64) load64(p + 56);
+	sketch->total.sum.lo = load64(p + 64);
+	sketch->total.sum.hi = load64(p + 72);
+	p += SKETCH_HEADER_SIZE;
+	for (uint32 i = 0; i < ncells; i++, p += SKETCH_CELL_SIZE)
+	{
+		UpgSketchCell *cell = &sketch->cells[i];
+
+		for (int k = 0; k < 4; k++)
+			cell->lanes[k] = load64(p + 8 * k);
+		cell->count = load32(p + 32);
+		cell->check = load32(p + 36);
+	}
+	return sketch;
+}
