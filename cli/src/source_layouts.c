@@ -182,13 +182,17 @@ split_dodo(UpgArena *arena, const char *file, Candidate *c)
 	return true;
 }
 
+static bool place_orphan(UpgSource *source, const UpgDir *dir, const Candidate *down);
+
 /*
  * join_candidates
  *		Make entries of files that belong together.
  */
 static bool
-join_candidates(UpgSource *source, Candidate *list, int count)
+join_candidates(UpgSource *source, const UpgDir *dir, Candidate *list, int count)
 {
+	int orphans = 0;
+
 	qsort(list, (size_t) count, sizeof(Candidate), compare_candidates);
 	for (int i = 0; i < count;)
 	{
@@ -231,18 +235,65 @@ join_candidates(UpgSource *source, Candidate *list, int count)
 				entry->down.path = source_path(source, down->file);
 		}
 		else if (down != NULL && !foreign)
-		{
-			err_set(UPG_EXIT_USAGE, "UPG-2008", "down script \"%s\" has no up script",
-					printable(source->arena, down->file));
-			err_why("There is no up script for \"%s\" in the directory.",
-					printable(source->arena, down->base));
-			err_where("%s", source_path(source, printable(source->arena, down->file)));
-			err_fix("Add the up script, or remove the down script.");
-			return false;
-		}
+			list[orphans++] = *down; /* behind us: i >= orphans */
 		i = k;
 	}
+	for (int i = 0; i < orphans; i++)
+	{
+		if (!place_orphan(source, dir, &list[i]))
+			return false;
+	}
 	return true;
+}
+
+/*
+ * place_orphan
+ *		A down script without an up script of the same name.
+ *
+ * golang-migrate pairs by number alone, so the names may differ.  If the way up
+ * is in another language, the migration cannot be run here, and neither can its
+ * way back: that is worth a warning, for what comes after may need it.
+ */
+static bool
+place_orphan(UpgSource *source, const UpgDir *dir, const Candidate *down)
+{
+	const char *order;
+	const char *number = number_of(source->arena, down->base, &order);
+	size_t length = strlen(down->base);
+
+	for (int i = 0; number != NULL && i < source->count; i++)
+	{
+		UpgEntry *entry = &source->entries[i];
+
+		if (entry->number != NULL && entry->down.path == NULL &&
+			strcmp(entry->number, number) == 0)
+		{
+			entry->down.path = source_path(source, down->file);
+			return true;
+		}
+	}
+	for (int i = 0; i < dir->count; i++)
+	{
+		const char *name = dir->items[i].name;
+
+		if (strncmp(name, down->base, length) == 0 && str_starts(name + length, ".up.") &&
+			!str_ends(name, ".sql"))
+		{
+			list_add(&source->warnings,
+					 arena_printf(source->arena,
+								  "\"%s\" is not SQL and is left out; what comes after it "
+								  "may need what it does",
+								  printable(source->arena, name)));
+			return true;
+		}
+	}
+	err_set(UPG_EXIT_USAGE, "UPG-2008", "down script \"%s\" has no up script",
+			printable(source->arena, down->file));
+	err_why("There is no up script for \"%s\" in the directory.",
+			printable(source->arena, down->base));
+	err_where("%s", source_path(source, printable(source->arena, down->file)));
+	err_fix("Add the up script, or remove the down script.");
+	return false;
 }
 
 /*
@@ -268,7 +319,7 @@ read_pairs(UpgSource *source, const UpgDir *dir, bool dodo)
 			count++;
 		}
 	}
-	ok = join_candidates(source, list, count);
+	ok = join_candidates(source, dir, list, count);
 	if (ok && skipped > 0)
 		list_add(&source->warnings,
 				 arena_printf(source->arena,
@@ -377,6 +428,16 @@ static bool
 read_folders(UpgSource *source, const UpgDir *dir, const char *up_name)
 {
 	UpgArena *arena = source->arena;
+
+	for (int i = 0; i < dir->count; i++)
+	{
+		const char *file = dir->items[i].name;
+
+		if (!dir->items[i].is_dir && str_ends(file, ".sql"))
+			list_add(&source->warnings,
+					 arena_printf(arena, "\"%s\" is beside the folders and is left out",
+								  printable(arena, file)));
+	}
 
 	for (int i = 0; i < dir->count; i++)
 	{
@@ -613,7 +674,7 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 	}
 	if (found == NULL && sql)
 		found = detect_by_content(source, dir);
-	if (found == NULL && !sql)
+	if (found == NULL)
 	{
 		for (int i = 0; i < dir->count && found == NULL; i++)
 		{
@@ -630,7 +691,7 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 						 source, arena_printf(source->arena, "%s/down.sql", name))))
 				found = "folder";
 		}
-		if (found == NULL)
+		if (found == NULL && !sql)
 		{
 			if (!not_sql(source, dir))
 				return false;
