@@ -40,6 +40,7 @@ struct UpgConn
 	char *library;  /* versions, once known */
 	char *script;
 	bool show_notices;
+	const char *subject; /* migration that notices are about, or NULL */
 	bool lost;
 	bool shielded;  /* finish this in spite of a signal or the deadline */
 	bool cancelled; /* a cancel request was sent for the running statement */
@@ -127,7 +128,10 @@ on_notice(void *arg, const PGresult *res)
 		return;
 	if (severity != NULL && strcmp(severity, "WARNING") == 0)
 	{
-		log_warning("%s", message);
+		if (conn->subject != NULL && strstr(message, conn->subject) == NULL)
+			log_warning("migration \"%s\": %s", conn->subject, message);
+		else
+			log_warning("%s", message);
 		if (detail != NULL)
 			log_detail("%s", detail);
 		if (hint != NULL)
@@ -427,6 +431,18 @@ conn_shield(UpgConn *conn, bool on)
 
 	conn->shielded = on;
 	return former;
+}
+
+/*
+ * conn_subject
+ *		Name the migration that the next notices are about; NULL: none.
+ *
+ * The name must outlive the calls.
+ */
+void
+conn_subject(UpgConn *conn, const char *name)
+{
+	conn->subject = name;
 }
 
 /*

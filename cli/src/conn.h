@@ -48,6 +48,7 @@ extern bool conn_handshake(UpgConn *conn);
 extern const char *conn_library_version(const UpgConn *conn);
 extern const char *conn_script_version(const UpgConn *conn);
 extern bool conn_shield(UpgConn *conn, bool on);
+extern void conn_subject(UpgConn *conn, const char *name);
 extern void conn_show_notices(UpgConn *conn, bool show);
 
 /* In "sql", "@extschema@" stands for the schema of the extension. */

@@ -585,6 +585,7 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 	params[4] = options;
 	list_free(&outcome->warnings);
 	memset(outcome, 0, sizeof(*outcome));
+	conn_subject(ctx->conn, name);
 	for (;;)
 	{
 		err_clear();
@@ -640,6 +641,7 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 			err_where("%s", entry->up.path);
 		break;
 	}
+	conn_subject(ctx->conn, NULL);
 	if (ok && !up.client_driven && up.statements == 0)
 		outcome->note = "(no statement)";
 	free(said);

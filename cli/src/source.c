@@ -191,6 +191,16 @@ check_names(UpgSource *source)
 			same_number(entry->number, source->entries[i - 1].number) &&
 			strcmp(entry->name, source->entries[i - 1].name) != 0)
 		{
+			/* two people in the same second: the names settle the order for good */
+			if (strlen(entry->number) >= 10)
+			{
+				list_add(&source->warnings,
+						 arena_printf(
+							 source->arena,
+							 "two migrations have the time stamp %s: \"%s\" and \"%s\"",
+							 entry->number, source->entries[i - 1].name, entry->name));
+				continue;
+			}
 			err_set(UPG_EXIT_USAGE, "UPG-2007", "two migrations have the number %s",
 					entry->number);
 			err_why("They are \"%s\" and \"%s\"; their order would depend on chance.",

@@ -182,7 +182,49 @@ split_dodo(UpgArena *arena, const char *file, Candidate *c)
 	return true;
 }
 
-static bool place_orphan(UpgSource *source, const UpgDir *dir, const Candidate *down);
+/*
+ * adopt_orphan
+ *		A down script without an up script of its name.
+ *
+ * golang-migrate joins the two by their number alone, so one migration of the same
+ * number that has no way back takes it.  If the way forward is a program
+ * (1_x.up.go), both are left out.
+ */
+static bool
+adopt_orphan(UpgSource *source, const UpgDir *dir, const Candidate *down)
+{
+	const char *order;
+	const char *number = number_of(source->arena, down->base, &order);
+	const char *prefix = arena_printf(source->arena, "%s.up.", down->base);
+
+	for (int i = 0; number != NULL && i < source->count; i++)
+	{
+		UpgEntry *entry = &source->entries[i];
+
+		if (entry->number != NULL && strcmp(entry->number, number) == 0 &&
+			entry->down.path == NULL)
+		{
+			entry->down.path = source_path(source, down->file);
+			return true;
+		}
+	}
+	for (int i = 0; i < dir->count; i++)
+		if (str_starts(dir->items[i].name, prefix))
+		{
+			list_add(&source->warnings,
+					 arena_printf(source->arena,
+								  "\"%s\" is not SQL; it and \"%s\" are left out",
+								  dir->items[i].name, down->file));
+			return true;
+		}
+	err_set(UPG_EXIT_USAGE, "UPG-2008", "down script \"%s\" has no up script",
+			printable(source->arena, down->file));
+	err_why("There is no up script for \"%s\" in the directory.",
+			printable(source->arena, down->base));
+	err_where("%s", source_path(source, printable(source->arena, down->file)));
+	err_fix("Add the up script, or remove the down script.");
+	return false;
+}
 
 /*
  * join_candidates
@@ -191,7 +233,9 @@ static bool place_orphan(UpgSource *source, const UpgDir *dir, const Candidate *
 static bool
 join_candidates(UpgSource *source, const UpgDir *dir, Candidate *list, int count)
 {
-	int orphans = 0;
+	const Candidate **orphans = xmalloc((size_t) (count + 1) * sizeof(*orphans));
+	int orphan_count = 0;
+	bool ok = true;
 
 	qsort(list, (size_t) count, sizeof(Candidate), compare_candidates);
 	for (int i = 0; i < count;)
@@ -222,6 +266,7 @@ join_candidates(UpgSource *source, const UpgDir *dir, Candidate *list, int count
 						printable(source->arena, list[k].file));
 				err_where("%s", source->dir);
 				err_fix("Remove or rename one of them.");
+				free(orphans);
 				return false;
 			}
 		}
@@ -235,65 +280,13 @@ join_candidates(UpgSource *source, const UpgDir *dir, Candidate *list, int count
 				entry->down.path = source_path(source, down->file);
 		}
 		else if (down != NULL && !foreign)
-			list[orphans++] = *down; /* behind us: i >= orphans */
+			orphans[orphan_count++] = down;
 		i = k;
 	}
-	for (int i = 0; i < orphans; i++)
-	{
-		if (!place_orphan(source, dir, &list[i]))
-			return false;
-	}
-	return true;
-}
-
-/*
- * place_orphan
- *		A down script without an up script of the same name.
- *
- * golang-migrate pairs by number alone, so the names may differ.  If the way up
- * is in another language, the migration cannot be run here, and neither can its
- * way back: that is worth a warning, for what comes after may need it.
- */
-static bool
-place_orphan(UpgSource *source, const UpgDir *dir, const Candidate *down)
-{
-	const char *order;
-	const char *number = number_of(source->arena, down->base, &order);
-	size_t length = strlen(down->base);
-
-	for (int i = 0; number != NULL && i < source->count; i++)
-	{
-		UpgEntry *entry = &source->entries[i];
-
-		if (entry->number != NULL && entry->down.path == NULL &&
-			strcmp(entry->number, number) == 0)
-		{
-			entry->down.path = source_path(source, down->file);
-			return true;
-		}
-	}
-	for (int i = 0; i < dir->count; i++)
-	{
-		const char *name = dir->items[i].name;
-
-		if (strncmp(name, down->base, length) == 0 && str_starts(name + length, ".up.") &&
-			!str_ends(name, ".sql"))
-		{
-			list_add(&source->warnings,
-					 arena_printf(source->arena,
-								  "\"%s\" is not SQL and is left out; what comes after it "
-								  "may need what it does",
-								  printable(source->arena, name)));
-			return true;
-		}
-	}
-	err_set(UPG_EXIT_USAGE, "UPG-2008", "down script \"%s\" has no up script",
-			printable(source->arena, down->file));
-	err_why("There is no up script for \"%s\" in the directory.",
-			printable(source->arena, down->base));
-	err_where("%s", source_path(source, printable(source->arena, down->file)));
-	err_fix("Add the up script, or remove the down script.");
-	return false;
+	for (int i = 0; ok && i < orphan_count; i++)
+		ok = adopt_orphan(source, dir, orphans[i]);
+	free(orphans);
+	return ok;
 }
 
 /*
@@ -428,16 +421,6 @@ static bool
 read_folders(UpgSource *source, const UpgDir *dir, const char *up_name)
 {
 	UpgArena *arena = source->arena;
-
-	for (int i = 0; i < dir->count; i++)
-	{
-		const char *file = dir->items[i].name;
-
-		if (!dir->items[i].is_dir && str_ends(file, ".sql"))
-			list_add(&source->warnings,
-					 arena_printf(arena, "\"%s\" is beside the folders and is left out",
-								  printable(arena, file)));
-	}
 
 	for (int i = 0; i < dir->count; i++)
 	{
@@ -632,6 +615,28 @@ not_sql(const UpgSource *source, const UpgDir *dir)
 }
 
 /*
+ * detect_folders
+ *		Is there a folder for each migration?
+ */
+static const char *
+detect_folders(UpgSource *source, const UpgDir *dir)
+{
+	for (int i = 0; i < dir->count; i++)
+	{
+		const char *path = source_path(source, dir->items[i].name);
+
+		if (!dir->items[i].is_dir)
+			continue;
+		if (fs_is_file(arena_printf(source->arena, "%s/migration.sql", path)))
+			return "prisma";
+		if (fs_is_file(arena_printf(source->arena, "%s/up.sql", path)) ||
+			fs_is_file(arena_printf(source->arena, "%s/down.sql", path)))
+			return "folder";
+	}
+	return NULL;
+}
+
+/*
  * layout_detect
  *		Choose the layout; "wanted" overrides what is seen.
  */
@@ -639,6 +644,7 @@ bool
 layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 {
 	bool sql = false;
+	bool numbered = false; /* some SQL file begins with a digit */
 	const char *found = NULL;
 
 	if (wanted != NULL)
@@ -662,6 +668,7 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 		if (!str_ends(name, ".sql"))
 			continue;
 		sql = true;
+		numbered |= name[0] >= '0' && name[0] <= '9';
 		if (str_ends(name, ".up.sql") || str_ends(name, ".down.sql"))
 			found = "updown";
 		else if ((name[0] == 'V' && name[1] >= '0' && name[1] <= '9' &&
@@ -672,31 +679,15 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 				 str_starts(name + strspn(name, "0123456789"), ".do."))
 			found = "dodo";
 	}
+	if (found == NULL && (!sql || !numbered))
+		found = detect_folders(source, dir);
 	if (found == NULL && sql)
 		found = detect_by_content(source, dir);
-	if (found == NULL)
+	if (found == NULL && !sql)
 	{
-		for (int i = 0; i < dir->count && found == NULL; i++)
-		{
-			const char *name = dir->items[i].name;
-
-			if (!dir->items[i].is_dir)
-				continue;
-			if (fs_is_file(source_path(
-					source, arena_printf(source->arena, "%s/migration.sql", name))))
-				found = "prisma";
-			else if (fs_is_file(source_path(
-						 source, arena_printf(source->arena, "%s/up.sql", name))) ||
-					 fs_is_file(source_path(
-						 source, arena_printf(source->arena, "%s/down.sql", name))))
-				found = "folder";
-		}
-		if (found == NULL && !sql)
-		{
-			if (!not_sql(source, dir))
-				return false;
-			list_add(&source->warnings, "the directory holds no migrations");
-		}
+		if (!not_sql(source, dir))
+			return false;
+		list_add(&source->warnings, "the directory holds no migrations");
 	}
 	return set_layout(source, found ? found : "plain");
 }

@@ -42,6 +42,12 @@ layout_ok('plain', 'plain', '1_a 2_b 10_c',
 layout_ok('up and down files', 'updown', '000001_a 000002_b',
 	{ '000001_a.up.sql' => 'CREATE TABLE a (i int);', '000001_a.down.sql' => 'DROP TABLE a;',
 	  '000002_b.up.sql' => 'CREATE TABLE b (i int);', '000002_b.down.sql' => 'DROP TABLE b;' });
+layout_ok('down joined by number, a program left out', 'updown', '1_a',
+	{ '1_a.up.sql' => 'CREATE TABLE a (i int);', '1_undo_a.down.sql' => 'DROP TABLE a;',
+	  '2_b.up.go' => 'package b', '2_b.down.sql' => 'DROP TABLE b;' });
+layout_ok('folders beside a stray file', 'folder', '2026-01-01-000000_a',
+	{ '2026-01-01-000000_a/up.sql' => 'CREATE TABLE a (i int);', '2026-01-01-000000_a/down.sql' => 'DROP TABLE a;',
+	  'data_by_hand.sql' => 'boom' });
 layout_ok('dialects', 'updown', 'V0001.a V0002.b',
 	{ 'V0001.a.postgres.up.sql' => 'CREATE TABLE a (i serial);', 'V0001.a.mysql.up.sql' => 'CREATE TABEL',
 	  'V0001.a.postgres.down.sql' => 'DROP TABLE a;', 'V0001.a.mysql.down.sql' => 'x',
