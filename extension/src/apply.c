@@ -372,14 +372,29 @@ static void
 apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut,
 		   UpgRun **run, UpgResult *result)
 {
-	UpgMigration *before = upg_ledger_find(def->name);
+	List *name_key =
+		upg_footprint_add(NIL, psprintf("migration:%s", def->name), ExclusiveLock);
+	UpgMigration *before;
 	UpgScript *script;
 	UpgAttempt attempt = {0};
+	UpgKey *refused;
+	List *holders;
 	char *complaint = NULL;
+	bool locked;
 	ListCell *lc;
 
-	if (settled_already(def, before, result) || worker_has_it(before, result))
+	/* Under the lock of the name, what the books say cannot change any more. */
+	locked = upg_footprint_try(name_key, false, &refused, &holders);
+	before = upg_ledger_find(def->name);
+	if (settled_already(def, before, result) || (!locked && worker_has_it(before, result)))
 		return;
+	if (!locked)
+	{
+		upg_footprint_acquire(name_key, false, def->name);
+		before = upg_ledger_find(def->name);
+		if (settled_already(def, before, result))
+			return;
+	}
 
 	if (def->up == NULL && before != NULL)
 	{
@@ -396,16 +411,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	script = upg_script_parse(def->up, cut);
 	if (def->down != NULL)
 		complaint = upg_script_complaint(def->down);
-	upg_footprint_acquire(
-		purpose == PURPOSE_APPLY
-			? upg_keys_for(script, options, def->name)
-			: upg_footprint_add(NIL, psprintf("migration:%s", def->name), ExclusiveLock),
-		false, def->name);
-
-	/* Under the lock, what the books say cannot change any more. */
-	before = upg_ledger_find(def->name);
-	if (settled_already(def, before, result))
-		return;
+	if (purpose == PURPOSE_APPLY)
+		upg_footprint_acquire(upg_keys_for(script, options, def->name), false, def->name);
 
 	foreach (lc, script->notes)
 		upg_result_warn(result, lfirst(lc));
@@ -542,22 +549,15 @@ settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result)
 
 /*
  * worker_has_it
- *		Is a living worker at it?  Then there is nothing to do but wait.
+ *		The migration is locked: by a worker that runs it?  Then there is nothing
+ *		to do but wait.
  */
 static bool
 worker_has_it(UpgMigration *before, UpgResult *result)
 {
-	List *key;
-	UpgKey *refused;
-	List *holders;
-
 	if (before == NULL ||
 		(before->state != UPG_STATE_QUEUED && before->state != UPG_STATE_RUNNING))
 		return false;
-
-	key = upg_footprint_add(NIL, psprintf("migration:%s", before->name), ExclusiveLock);
-	if (upg_footprint_try(key, false, &refused, &holders))
-		return false; /* we keep it; the footprint is taken next */
 
 	result->state = "queued";
 	result->statements = before->statements;

@@ -26,13 +26,15 @@
 int upg_guc_conflict_timeout = 500;
 
 /* How often a statement that met its lock_timeout is tried again. */
-int upg_guc_lock_retries = 10;
+int upg_guc_lock_retries = 20;
 
 /*
  * lock_timeout of one try.  Short, because everybody who comes after us in the
- * lock queue waits as long as we do.
+ * lock queue waits as long as we do; and below the server's deadlock_timeout of
+ * one second, so that of two that wait for each other we give way, and not a
+ * session of the application.
  */
-int upg_guc_lock_timeout = 2000;
+int upg_guc_lock_timeout = 500;
 
 /* What to do with a migration that sorts before one that is already applied. */
 int upg_guc_out_of_order = UPG_ORDER_WARN;
@@ -60,7 +62,7 @@ upg_guc_init(void)
 	DefineCustomIntVariable(
 		"upg.lock_retries",
 		"Sets how often a statement is tried again after its lock timeout.", NULL,
-		&upg_guc_lock_retries, 10, 0, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
+		&upg_guc_lock_retries, 20, 0, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"upg.lock_timeout",
