@@ -679,7 +679,8 @@ upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode)
 {
 	static UpgQuery query = {
 		"SELECT a.usename::pg_catalog.text, a.application_name,"
-		" coalesce(a.xact_start, a.backend_start)::pg_catalog.text, a.state,"
+		" pg_catalog.to_char(coalesce(a.xact_start, a.backend_start),"
+		" 'YYYY-MM-DD HH24:MI:SS.MSTZH:TZM'), a.state,"
 		" pg_catalog.left(a.query, 500)"
 		" FROM pg_catalog.pg_stat_activity a WHERE a.pid = $1",
 		SPI_OK_SELECT,

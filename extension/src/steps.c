@@ -984,6 +984,13 @@ run_autocommit_step(Job *job, UpgStep *step)
 static bool
 cut_again(Job *job, ErrorData *edata)
 {
+	static UpgQuery count = {
+		"UPDATE upg.migrations SET steps = $2 WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		2,
+		{INT8OID, INT4OID}};
+	Datum		values[2] = {Int64GetDatum(job->migration->id)};
+	UpgBooks	books;
 	UpgStatement *stmt = job->run->current;
 	UpgCut cut = job->cut;
 	UpgScript *script;
@@ -1007,12 +1014,16 @@ cut_again(Job *job, ErrorData *edata)
 		job->run->script = script;
 		job->run->current = NULL;
 		upg_steps_write(job->migration->id, job->down ? "down" : "up", script);
+		values[1] = Int32GetDatum(script->nsteps);
 		/* Whoever goes on after a crash must cut it the same way. */
 		initStringInfo(&run);
 		appendStringInfoChar(&run, '{');
 		append_cut(&run, &job->cut);
 		appendStringInfoChar(&run, '}');
 		upg_ledger_move(job->migration, UPG_STATE_RUNNING, NULL, run.data);
+		upg_books_open(&books);
+		upg_query(&count, values, NULL);
+		upg_books_close(&books);
 		read_steps(job);
 	}
 	MemoryContextSwitchTo(old);

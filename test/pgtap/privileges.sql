@@ -5,7 +5,8 @@ CREATE EXTENSION pgtap;
 CREATE EXTENSION upg;
 SELECT * FROM no_plan();
 
--- v viewer, o operator, p approver, a admin, u auditor; "-": nobody but superusers.
+-- v viewer, o operator, p approver, a admin, u auditor, n everybody, whom that includes;
+-- "-": nobody but superusers.
 CREATE TABLE matrix (function text PRIMARY KEY, roles text NOT NULL);
 INSERT INTO matrix VALUES
     ('upg_adopt', 'oa'),
@@ -15,6 +16,24 @@ INSERT INTO matrix VALUES
     ('upg_audit_note', 'au'),
     ('upg_audit_verify', 'au'),
     ('upg_begin', 'oa'),
+    ('upg_checksum', 'vopau'),
+    ('upg_checksum_accum', '-'),
+    ('upg_checksum_accum_as', '-'),
+    ('upg_checksum_accum_columns', '-'),
+    ('upg_checksum_accum_columns_as', '-'),
+    ('upg_checksum_add', 'vopaun'),
+    ('upg_checksum_agg', 'vopau'),
+    ('upg_checksum_agg_as', 'vopau'),
+    ('upg_checksum_eq', 'vopaun'),
+    ('upg_checksum_info', 'vopaun'),
+    ('upg_checksum_merge', 'vopaun'),
+    ('upg_checksum_ne', 'vopaun'),
+    ('upg_checksum_subtract', 'vopaun'),
+    ('upg_checksum_value_in', 'vopaun'),
+    ('upg_checksum_value_out', 'vopaun'),
+    ('upg_checksum_value_recv', 'vopaun'),
+    ('upg_checksum_value_send', 'vopaun'),
+    ('upg_compare', 'vopau'),
     ('upg_digest', 'vopau'),
     ('upg_down', 'opau'),
     ('upg_finish', 'oa'),
@@ -31,7 +50,13 @@ INSERT INTO matrix VALUES
     ('upg_rollback', 'oa'),
     ('upg_script_info', 'vopau'),
     ('upg_script_statements', 'vopau'),
+    ('upg_sketch_diff', 'vopau'),
+    ('upg_sketch_estimate', 'vopau'),
+    ('upg_sketch_info', 'vopau'),
     ('upg_status', 'vopau'),
+    ('upg_table_checksum', 'vopau'),
+    ('upg_table_rows', 'vopau'),
+    ('upg_table_sketch', 'vopau'),
     ('upg_upgrade_finish', 'oa'),
     ('upg_upgrade_start', 'oa'),
     ('upg_wait', 'vopau');
@@ -42,7 +67,9 @@ INSERT INTO roles VALUES ('v', 'upg_viewer'), ('o', 'upg_operator'), ('p', 'upg_
 CREATE ROLE regress_pgtap_nobody;
 
 CREATE VIEW functions AS
-    SELECT p.oid, p.proname::text AS function, p.prokind, p.prosecdef, p.proconfig, n.nspname, l.lanname
+    SELECT p.oid, p.proname::text AS function, p.prokind, p.prosecdef, p.proconfig, n.nspname, l.lanname,
+           NOT EXISTS (SELECT FROM unnest(p.proargtypes) a JOIN pg_type t ON t.oid = a
+                        WHERE t.typtype = 'p') AS plain
       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
       JOIN pg_language l ON l.oid = p.prolang
       JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
@@ -69,7 +96,7 @@ CREATE FUNCTION call_as(target oid, who text) RETURNS text LANGUAGE plpgsql AS $
 DECLARE
     arguments text := (SELECT coalesce(string_agg(
                                   format('%L::%s', CASE WHEN NOT p.proisstrict THEN NULL
-                                                        WHEN t = 'jsonb'::regtype THEN '{}'
+                                                        WHEN t = 'jsonb'::regtype OR format_type(t, NULL) ~ '\[\]$' THEN '{}'
                                                         WHEN t = 'text'::regtype THEN 'nothing of this name'
                                                         ELSE '0' END, format_type(t, NULL)),
                                   ', ' ORDER BY n), '')
@@ -96,13 +123,15 @@ END $$;
 SELECT is(call_as(f.oid, r.role), CASE WHEN m.roles ~ r.letter THEN 'allowed' ELSE 'denied' END,
           format('%s calls %s', r.role, f.function))
   FROM functions f JOIN matrix m USING (function) CROSS JOIN roles r
- WHERE f.prokind <> 'a'
+ WHERE f.prokind <> 'a' AND f.plain
  ORDER BY f.function, f.oid, r.role;
 
--- Nothing is left to PUBLIC, in no schema.
+-- Nothing else is left to PUBLIC, in no schema.
 SELECT is_empty($$SELECT f.oid::regprocedure FROM functions f JOIN pg_proc p USING (oid),
                          aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-                   WHERE a.grantee = 0$$, 'no function is granted to PUBLIC');
+                   WHERE a.grantee = 0
+                     AND f.function NOT IN (SELECT m.function FROM matrix m WHERE m.roles ~ 'n')$$,
+                'no other function is granted to PUBLIC');
 
 -- Definer functions, and all in SQL or PL/pgSQL, pin their search_path.
 SELECT ok(f.proconfig::text ~ 'search_path=pg_catalog, pg_temp', format('%s pins its search_path', f.oid::regprocedure))

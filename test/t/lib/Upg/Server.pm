@@ -15,6 +15,7 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IPC::Run qw(run);
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $top = abs_path(dirname(__FILE__) . '/../../../..');
@@ -76,24 +77,34 @@ sub error { my ($self, @args) = @_; return ($self->psql(@args))[2] }
 sub background
 {
     my ($self, $query, $application) = @_;
-    my $file = "$self->{dir}/background." . ++$self->{backgrounds};
-    open my $fh, '>', "$file.sql" or die "$file.sql: $!";
+    my $file = "$self->{dir}/background." . ++$self->{queries} . '.sql';
+    open my $fh, '>', $file or die "$file: $!";
     print $fh $query;
     close $fh;
-    my $pid = fork;
+    return $self->background_program($application || 'background', $self->bin('psql'), '-XAtq',
+        '-f', $file);
+}
+
+# The same for any program.
+sub background_program
+{
+    my ($self, $application, @command) = @_;
+    my $file = "$self->{dir}/background." . ++$self->{backgrounds};
+    my $pid  = fork;
     die "fork: $!" unless defined $pid;
     if (!$pid)
     {
-        $ENV{PGAPPNAME} = $application || 'background';
+        $ENV{PGAPPNAME} = $application;
+        open STDIN,  '<', '/dev/null';
         open STDOUT, '>', "$file.out";
         open STDERR, '>', "$file.err";
-        exec $self->bin('psql'), '-XAtq', '-f', "$file.sql" or exit 127;
+        exec @command or POSIX::_exit(127);
     }
     $self->{background_files}{$pid} = $file;
     return $pid;
 }
 
-# Wait for the end of a background psql: (status, stdout, stderr).
+# Wait for the end of a background program: (status, stdout, stderr).
 sub reap
 {
     my ($self, $pid) = @_;
