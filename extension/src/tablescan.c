@@ -434,13 +434,23 @@ names_size(const UpgScanJob *job)
 	return add_size(size, mul_size(sizeof(int), job->nkeys));
 }
 
+/* Copy a string with its end; returns where the next one goes. */
+static char *
+put_name(char *out, const char *name)
+{
+	size_t		size = strlen(name) + 1;
+
+	memcpy(out, name, size);
+	return out + size;
+}
+
 static void
 write_names(const UpgScanJob *job, char *out)
 {
 	for (int i = 0; i < job->ncolumns; i++)
 	{
-		out = stpcpy(out, job->columns[i].attname) + 1;
-		out = stpcpy(out, job->columns[i].name) + 1;
+		out = put_name(out, job->columns[i].attname);
+		out = put_name(out, job->columns[i].name);
 	}
 	for (int i = 0; i < job->nkeys; i++)
 	{

@@ -7,24 +7,30 @@ CREATE FUNCTION @extschema@.upg_checksum_value_in(cstring)
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'upg_checksum_value_in';
 COMMENT ON FUNCTION @extschema@.upg_checksum_value_in(cstring) IS 'I/O';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_value_in(cstring) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_value_out(@extschema@.upg_checksum_value)
     RETURNS cstring
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'upg_checksum_value_out';
 COMMENT ON FUNCTION @extschema@.upg_checksum_value_out(@extschema@.upg_checksum_value) IS 'I/O';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_value_out(@extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_value_recv(internal)
     RETURNS @extschema@.upg_checksum_value
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'upg_checksum_value_recv';
 COMMENT ON FUNCTION @extschema@.upg_checksum_value_recv(internal) IS 'I/O';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_value_recv(internal) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_value_send(@extschema@.upg_checksum_value)
     RETURNS bytea
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'upg_checksum_value_send';
 COMMENT ON FUNCTION @extschema@.upg_checksum_value_send(@extschema@.upg_checksum_value) IS 'I/O';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_value_send(@extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE TYPE @extschema@.upg_checksum_value (
     INPUT = @extschema@.upg_checksum_value_in,
@@ -37,9 +43,6 @@ CREATE TYPE @extschema@.upg_checksum_value (
 COMMENT ON TYPE @extschema@.upg_checksum_value IS
     'checksum of a set of rows: header, number of rows, sum of their hashes modulo 2^128';
 
--- The I/O functions and the arithmetic stay executable by everybody, as those
--- of any type are: values of it may be stored in anybody's tables.
-
 CREATE FUNCTION @extschema@.upg_checksum_add(
         a @extschema@.upg_checksum_value, b @extschema@.upg_checksum_value)
     RETURNS @extschema@.upg_checksum_value
@@ -48,6 +51,8 @@ CREATE FUNCTION @extschema@.upg_checksum_add(
 COMMENT ON FUNCTION @extschema@.upg_checksum_add(
     @extschema@.upg_checksum_value, @extschema@.upg_checksum_value) IS
     'checksum of the union of two sets of rows, duplicates kept';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_add(@extschema@.upg_checksum_value, @extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_subtract(
         a @extschema@.upg_checksum_value, b @extschema@.upg_checksum_value)
@@ -57,6 +62,8 @@ CREATE FUNCTION @extschema@.upg_checksum_subtract(
 COMMENT ON FUNCTION @extschema@.upg_checksum_subtract(
     @extschema@.upg_checksum_value, @extschema@.upg_checksum_value) IS
     'checksum of a set of rows without those of another';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_subtract(@extschema@.upg_checksum_value, @extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_eq(
         a @extschema@.upg_checksum_value, b @extschema@.upg_checksum_value)
@@ -66,6 +73,8 @@ CREATE FUNCTION @extschema@.upg_checksum_eq(
 COMMENT ON FUNCTION @extschema@.upg_checksum_eq(
     @extschema@.upg_checksum_value, @extschema@.upg_checksum_value) IS
     'whether two sets of rows have the same checksum; an error if they cannot be compared';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_eq(@extschema@.upg_checksum_value, @extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_checksum_ne(
         a @extschema@.upg_checksum_value, b @extschema@.upg_checksum_value)
@@ -75,6 +84,8 @@ CREATE FUNCTION @extschema@.upg_checksum_ne(
 COMMENT ON FUNCTION @extschema@.upg_checksum_ne(
     @extschema@.upg_checksum_value, @extschema@.upg_checksum_value) IS
     'whether two sets of rows have different checksums; an error if they cannot be compared';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_ne(@extschema@.upg_checksum_value, @extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 CREATE OPERATOR @extschema@.+ (
     LEFTARG = @extschema@.upg_checksum_value,
@@ -126,6 +137,8 @@ CREATE FUNCTION @extschema@.upg_checksum_info(
     AS 'MODULE_PATHNAME', 'upg_checksum_info';
 COMMENT ON FUNCTION @extschema@.upg_checksum_info(@extschema@.upg_checksum_value) IS
     'parts of a checksum: algorithm, version, mode, columns, rows, sum';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_info(@extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 -- One row.
 
@@ -239,6 +252,8 @@ CREATE AGGREGATE @extschema@.upg_checksum_merge(part @extschema@.upg_checksum_va
 );
 COMMENT ON AGGREGATE @extschema@.upg_checksum_merge(@extschema@.upg_checksum_value) IS
     'checksum of the union of sets of rows, from their checksums';
+REVOKE ALL ON FUNCTION @extschema@.upg_checksum_merge(@extschema@.upg_checksum_value)
+    FROM PUBLIC;
 
 -- Whole relations.  Parallel unsafe, because the function starts workers itself.
 

@@ -56,23 +56,34 @@ GRANT EXECUTE ON FUNCTION
     TO upg_auditor, upg_admin;
 GRANT EXECUTE ON FUNCTION @extschema@.upg_audit_export(text, bigint) TO upg_auditor;
 
--- Checksums and comparisons: they give nothing that SELECT would not give, so whoever
--- has to do with upgrades may call them.  What a value of their type needs, its input
--- and output, operators and sum, is everybody's.
+-- Checksums and compare read with the rights of their caller and show nothing that
+-- the caller could not select, so whoever has to do with upgrades may call them.
 GRANT EXECUTE ON FUNCTION
     @extschema@.upg_checksum(record, text, bigint),
     @extschema@.upg_checksum_agg(record),
     @extschema@.upg_checksum_agg(text[], VARIADIC "any"),
     @extschema@.upg_checksum_agg_as(text, bigint, record),
     @extschema@.upg_checksum_agg_as(text, bigint, text[], VARIADIC "any"),
-    @extschema@.upg_table_checksum(regclass, text[], text, text[], text, bigint, integer, boolean),
-    @extschema@.upg_table_sketch(regclass, text[], text[], text, text[], jsonb, text, bigint,
-        boolean, integer, integer, integer, integer),
-    @extschema@.upg_table_rows(regclass, bytea[], text[], text[], text, text[], jsonb, text,
-        bigint, boolean),
+    @extschema@.upg_checksum_merge(@extschema@.upg_checksum_value),
+    @extschema@.upg_checksum_add(
+        @extschema@.upg_checksum_value, @extschema@.upg_checksum_value),
+    @extschema@.upg_checksum_subtract(
+        @extschema@.upg_checksum_value, @extschema@.upg_checksum_value),
+    @extschema@.upg_checksum_eq(
+        @extschema@.upg_checksum_value, @extschema@.upg_checksum_value),
+    @extschema@.upg_checksum_ne(
+        @extschema@.upg_checksum_value, @extschema@.upg_checksum_value),
+    @extschema@.upg_checksum_info(@extschema@.upg_checksum_value),
+    @extschema@.upg_table_checksum(
+        regclass, text[], text, text[], text, bigint, integer, boolean),
+    @extschema@.upg_table_sketch(
+        regclass, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, integer,
+        integer, integer),
+    @extschema@.upg_table_rows(
+        regclass, bytea[], text[], text[], text, text[], jsonb, text, bigint, boolean),
     @extschema@.upg_sketch_info(bytea),
     @extschema@.upg_sketch_estimate(bytea, bytea),
     @extschema@.upg_sketch_diff(bytea, bytea),
-    @extschema@.upg_compare(regclass, regclass, text[], text[], text[], jsonb, text, text,
-        integer, text[])
+    @extschema@.upg_compare(
+        regclass, regclass, text[], text[], text[], jsonb, text, text, integer, text[])
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
