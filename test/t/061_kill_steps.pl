@@ -114,6 +114,28 @@ while ($tried < $kills)
       or diag($server->sql("SELECT state, statement_no, message, detail FROM upg_history('$name')"));
 }
 
+# The command line is killed while a worker runs such a script for it: the worker
+# goes on, and the command line, run again, finds it at work or done.
+my $upg = $ENV{UPG_PROGRAM} || $server->top . '/cli/upg';
+my $cli_landed = 0;
+for (1 .. $kills)
+{
+    $n++;
+    my $files = $server->dir . "/s$n";
+    mkdir $files;
+    open my $fh, '>', "$files/s$n.up.sql" or die;
+    print $fh script($n);
+    close $fh;
+    my $run = $server->background_program('the run', $upg, 'up', $files);
+    for (1 .. 400) { last if -e "$marks/s$n.begun"; sleep 0.05 }
+    sleep rand 0.7 * $takes;
+    $cli_landed++ if -e "$marks/s$n.begun" && !-e "$marks/s$n.ended" && kill('KILL', $run);
+    $server->reap($run);
+    my ($status, $out, $err) = $server->reap($server->background_program('the run', $upg, 'up', $files));
+    is($status, 0, "s$n: the command line, run again after its kill, succeeds") or diag($out, $err);
+    is($server->sql("SELECT state FROM upg_migration_state('s$n')"), 'applied', "s$n: and it is applied");
+}
+
 # The server is stopped at once in the middle of a script
 {
     $n++;
@@ -164,8 +186,10 @@ while ($cic < $kills)
 is($server->sql('SELECT ok, reason FROM upg_audit_verify()'), 't|', 'the audit chain is whole');
 
 diag("kills that landed inside a script of several steps: $landed of $kills");
+diag("kills of the command line that landed inside one: $cli_landed of $kills");
 diag("kills that landed inside CREATE INDEX CONCURRENTLY: $inside of $kills");
 cmp_ok($landed, '>=', 0.6 * $kills, 'at least 60 % landed inside a script of several steps');
+cmp_ok($cli_landed, '>=', 0.6 * $kills, 'at least 60 % of those of the command line did');
 cmp_ok($inside, '>=', 0.6 * $kills, 'at least 60 % landed inside CREATE INDEX CONCURRENTLY');
 
 done_testing();
