@@ -160,7 +160,9 @@ check_effects($server, 2 * $expected, 'after runs with nothing to do');
 for my $kind (sort keys %landed)
 {
     diag("kills of the $kind that landed inside a migration: $landed{$kind} of $kills");
-    cmp_ok($landed{$kind}, '>=', 0.6 * $kills, "$kind: at least 60 % landed inside a migration");
+    # Of a handful, chance may let most miss; the full check kills often enough to tell.
+    cmp_ok($landed{$kind}, '>=', $kills < 10 ? 1 : 0.6 * $kills,
+        "$kind: enough landed inside a migration");
 }
 
 done_testing();

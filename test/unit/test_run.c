@@ -416,7 +416,7 @@ main(void)
 	int failed;
 	char path[128];
 
-	strcpy(dir, "/tmp/upgrun.XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/upgrun.XXXXXX");
 	if (mkdtemp(dir) == NULL)
 		return 1;
 	/* what is printed is not looked at here */

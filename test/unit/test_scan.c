@@ -36,7 +36,7 @@ scan_text(const char *text, size_t len, const UpgVars *vars)
 
 	if (path[0] == '\0')
 	{
-		strcpy(path, "/tmp/upgscan.XXXXXX");
+		snprintf(path, sizeof(path), "/tmp/upgscan.XXXXXX");
 		fd = mkstemp(path);
 		assert_true(fd >= 0);
 		close(fd);
