@@ -5,4 +5,5 @@ UPG_SQL_PARTS = \
 	20_tables.sql \
 	30_ledger.sql \
 	40_audit.sql \
+	60_undo.sql \
 	90_privileges.sql
