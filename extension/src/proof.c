@@ -293,7 +293,7 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, char **coverage)
 		upg_undo_perform(log, &options, &result);
 		CommandCounterIncrement();
 		compare_catalogs(log, own, cxt, differences, &n);
-		compared = n;
+		compared = result.catalog_rows;
 		foreach(lc, log->relations)
 		{
 			if (compare_rows(log, lfirst(lc), own, cxt, differences))

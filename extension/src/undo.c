@@ -82,7 +82,7 @@ typedef struct UndoRun
 	List	   *reindex;		/* indexes to build */
 	List	   *versions;		/* of AttributeAddress whose type changes back */
 	List	   *statistics;		/* of AttributeAddress without statistics */
-	List	   *fresh;			/* OIDs of indexes that need an empty file */
+	List	   *toasts;			/* TOAST tables that lose their table */
 } UndoRun;
 
 typedef struct AttributeAddress
@@ -366,6 +366,23 @@ restore_file(UndoRun *run, Form_pg_class form, Form_pg_class current)
 }
 
 /*
+ * leave_toast
+ *		A table goes away, or gets back the TOAST table of before: the one of
+ *		now goes with it, also if it was made after the migration.
+ */
+static void
+leave_toast(UndoRun *run, Oid toast)
+{
+	UpgChange  *change;
+
+	if (!OidIsValid(toast))
+		return;
+	change = upg_class_change(run->log, toast);
+	if (change == NULL)
+		run->toasts = list_append_unique_oid(run->toasts, toast);
+}
+
+/*
  * merge_class
  *		Repair the counters and pointers of a merged pg_class row.
  */
@@ -396,6 +413,8 @@ merge_class(UndoRun *run, UpgChange *change, HeapTuple merged)
 	if (file && upg_class_switched(change))
 	{
 		form->relfilenode = before->relfilenode;
+		if (current->reltoastrelid != before->reltoastrelid)
+			leave_toast(run, current->reltoastrelid);
 		form->reltoastrelid = before->reltoastrelid;
 		form->relnatts = before->relnatts;
 		form->relpages = before->relpages;
@@ -548,6 +567,7 @@ take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 			Form_pg_class after = (Form_pg_class) GETSTRUCT(change->after);
 
 			run->gone = lappend_oid(run->gone, form->oid);
+			leave_toast(run, form->reltoastrelid);
 			if (RELKIND_HAS_STORAGE(form->relkind) && OidIsValid(form->relfilenode) &&
 				!file_wanted(run->log, after->relfilenode, after->reltablespace))
 				drop_file(form->oid);
@@ -761,6 +781,15 @@ sweep_removed(UndoRun *run)
 {
 	ListCell   *lc;
 
+	foreach(lc, run->toasts)
+	{
+		ObjectAddress toast;
+
+		ObjectAddressSet(toast, RelationRelationId, lfirst_oid(lc));
+		deleteDependencyRecordsFor(RelationRelationId, lfirst_oid(lc), false);
+		CommandCounterIncrement();
+		performDeletion(&toast, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+	}
 	foreach(lc, run->removed)
 	{
 		ObjectAddress *address = lfirst(lc);

@@ -138,6 +138,25 @@ class_column_computed(AttrNumber attnum)
 		attnum == Anum_pg_class_reltoastrelid || attnum == Anum_pg_class_relchecks;
 }
 
+/* Has a relation a column, not a dropped one, after its Nth? */
+static bool
+has_column_beyond(Oid relation, int natts, int now)
+{
+	for (int i = natts + 1; i <= now; i++)
+	{
+		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(i));
+		bool		live;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		live = !((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+		ReleaseSysCache(tuple);
+		if (live)
+			return true;
+	}
+	return false;
+}
+
 /* Did others change a row of ours in a way that matters? */
 static char *
 row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard)
@@ -161,6 +180,10 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 		{
 			if (change->before == NULL && attnum == Anum_pg_class_relnatts)
 			{
+				if (!has_column_beyond(((Form_pg_class) GETSTRUCT(change->after))->oid,
+									   ((Form_pg_class) GETSTRUCT(change->after))->relnatts,
+									   ((Form_pg_class) GETSTRUCT(change->current))->relnatts))
+					continue;
 				appendStringInfo(&columns, "%scolumns were added", columns.len ? ", " : "");
 				continue;
 			}
@@ -277,6 +300,10 @@ check_references_to(Relation depend, Oid classid, Oid objid, int subid, List **c
 		ObjectAddress reference;
 
 		if (is_claimed(claimed_depends, &tuple->t_self))
+			continue;
+		/* the TOAST table that a table has got since goes with it */
+		if (form->classid == RelationRelationId && form->deptype == DEPENDENCY_INTERNAL &&
+			get_rel_relkind(form->objid) == RELKIND_TOASTVALUE)
 			continue;
 		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
 		ObjectAddressSubSet(reference, form->refclassid, form->refobjid, form->refobjsubid);

@@ -111,11 +111,16 @@ upg_sequences_remember(void)
 	Relation	rel = table_open(SequenceRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
+	Oid			own = get_namespace_oid("upg", true);
 	List	   *result = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		UpgSequenceState *state = palloc0(sizeof(UpgSequenceState));
+		UpgSequenceState *state;
+
+		if (get_rel_namespace(((Form_pg_sequence) GETSTRUCT(tuple))->seqrelid) == own)
+			continue;
+		state = palloc0(sizeof(UpgSequenceState));
 
 		state->sequence = ((Form_pg_sequence) GETSTRUCT(tuple))->seqrelid;
 		if (upg_sequence_read(state->sequence, &state->before_value, &state->before_called))

@@ -22,7 +22,7 @@ BEGIN
         LOOP
             EXECUTE format('SELECT count(*) FROM (SELECT 1 FROM ONLY %s LIMIT 4) x', t.name) INTO n;
             CONTINUE WHEN n >= 3;
-            n := n + 1 + round * 10 + (t.oid % 97)::int;
+            n := n + 1 + round * 10 + (t.oid::bigint % 97)::int;
             cols := '';
             vals := '';
             FOR c IN
