@@ -232,6 +232,7 @@ extern void upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result);
 extern bool upg_sequence_read(Oid sequence, int64 *value, bool *called);
 
 /* in proof.c */
-extern List *upg_prove(UpgUndoLog *log, const UpgOwnRows *own, char **coverage);
+extern List *upg_prove(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
+					   char **coverage);
 
 #endif							/* UPG_UNDO_H */

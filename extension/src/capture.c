@@ -492,7 +492,7 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureR
 	INSTR_TIME_SET_CURRENT(start);
 	foreach(lc, capture->irreversible)
 		differences = lappend(differences, lfirst(lc));
-	differences = list_concat(differences, upg_prove(log, &capture->own, &coverage));
+	differences = list_concat(differences, upg_prove(log, &capture->own, capture->touched, &coverage));
 	result->proof_ms = elapsed_ms(start);
 
 	result->verdict = differences == NIL ? "exact" : "inexact";

@@ -262,6 +262,8 @@ open_kept(UpgKeptFile *file)
 	rel->rd_rel->relpersistence = XLogIsNeeded() ? file->persistence
 		: RELPERSISTENCE_UNLOGGED;
 	rel->rd_id = file->relation;
+	/* a kind with a file but no access method: its size is asked of the file */
+	rel->rd_rel->relkind = RELKIND_SEQUENCE;
 	return rel;
 }
 

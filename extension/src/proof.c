@@ -29,6 +29,7 @@
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_largeobject.h"
@@ -217,7 +218,7 @@ sum_row(HeapTuple row, bool deleted, void *arg)
 
 /* Compare the rows of one table; false if the table was too large for it. */
 static bool
-compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own,
+compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool written,
 			 MemoryContext cxt, List **differences)
 {
 	Relation	rel;
@@ -234,7 +235,7 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own,
 	sums.desc = RelationGetDescr(rel);
 	sums.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row sums",
 									 ALLOCSET_DEFAULT_SIZES);
-	if (rows->inserted > 0 || rows->deleted > 0)
+	if (written || rows->inserted > 0 || rows->deleted > 0)
 		upg_harvest(rel, own, sum_row, &sums);
 	if (sums.nbefore != sums.nafter || sums.before != sums.after)
 		add_difference(cxt, differences,
@@ -255,13 +256,50 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own,
 }
 
 /*
+ * check_touched
+ *		Tables that were written and of which the log knows nothing must hold no
+ *		row of ours.
+ */
+static void
+check_touched(UpgUndoLog *log, List *touched, const UpgOwnRows *own, MemoryContext cxt,
+			  List **differences)
+{
+	Oid			upgnsp = get_namespace_oid("upg", true);
+	ListCell   *lc;
+
+	foreach(lc, touched)
+	{
+		Oid			relid = lfirst_oid(lc);
+		UpgRelationRows rows = {0};
+		bool		known = false;
+		char		relkind;
+		ListCell   *lc2;
+
+		if (relid < FirstNormalObjectId)
+			continue;
+		foreach(lc2, log->relations)
+			if (((UpgRelationRows *) lfirst(lc2))->relation == relid)
+				known = true;
+		relkind = get_rel_relkind(relid);
+		if (known || (relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW) ||
+			get_rel_persistence(relid) == RELPERSISTENCE_TEMP ||
+			get_rel_namespace(relid) == upgnsp)
+			continue;
+		rows.relation = relid;
+		rows.name = get_rel_name(relid);
+		(void) compare_rows(log, &rows, own, true, cxt, differences);
+	}
+}
+
+/*
  * upg_prove
  *		Run the rollback, compare, take it all back; returns the differences.
  *
- * An error inside is a difference too: what fails now would fail later.
+ * "touched" are the tables that the server counted as written.  An error
+ * inside is a difference too: what fails now would fail later.
  */
 List *
-upg_prove(UpgUndoLog *written, const UpgOwnRows *own, char **coverage)
+upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **coverage)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -294,9 +332,13 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, char **coverage)
 		CommandCounterIncrement();
 		compare_catalogs(log, own, cxt, differences, &n);
 		compared = result.catalog_rows;
+		check_touched(log, touched, own, cxt, differences);
 		foreach(lc, log->relations)
 		{
-			if (compare_rows(log, lfirst(lc), own, cxt, differences))
+			UpgRelationRows *rows = lfirst(lc);
+
+			if (compare_rows(log, rows, own, list_member_oid(touched, rows->relation), cxt,
+							 differences))
 				tables++;
 			else
 				large++;
