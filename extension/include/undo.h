@@ -223,7 +223,8 @@ extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,
 extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 							 UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result);
-extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *others);
+extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
+extern bool upg_data_unreachable(Oid relation);
 
 /* in undo_sequence.c */
 extern List *upg_sequences_remember(void);

@@ -20,9 +20,11 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/heapam.h"
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -31,11 +33,14 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "capture_internal.h"
@@ -81,6 +86,9 @@ row_desc(TupleDesc desc, HeapTuple row)
 
 	if (natts < copy->natts)
 		copy->natts = natts;
+	/* an image is no value of the table's row type */
+	copy->tdtypeid = RECORDOID;
+	copy->tdtypmod = -1;
 	return copy;
 }
 
@@ -382,12 +390,22 @@ write_outside(DataCollector *collector)
 	}
 }
 
-/* Counts rows of ours in a file. */
-static void
-count_row(HeapTuple row, bool deleted, void *arg)
+/* Rows of a table as this transaction sees them now. */
+static int64
+count_rows(Relation rel)
 {
-	if (!deleted)
-		(*(int64 *) arg)++;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	int64		count = 0;
+
+	while (heap_getnext(scan, ForwardScanDirection) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return count;
 }
 
 static char *
@@ -490,10 +508,7 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 				/* an untouched rewrite need not be counted: see undo_check.c */
 				rel = table_open(relid, AccessShareLock);
 				if (written || RelationGetNumberOfBlocks(rel) == 0)
-				{
-					entry->rows_after = 0;
-					upg_harvest(rel, own, count_row, &entry->rows_after);
-				}
+					entry->rows_after = count_rows(rel);
 				table_close(rel, NoLock);
 			}
 		}

@@ -224,14 +224,15 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool
 	Relation	rel;
 	RowSums		sums = {0};
 
-	if (rows->inserted + rows->deleted > upg_proof_row_limit)
-		return false;
-	rel = try_table_open(rows->relation, AccessShareLock);
-	if (rel == NULL)
+	if (get_rel_relkind(rows->relation) == '\0')
 	{
 		add_difference(cxt, differences, psprintf("table %s would not come back", rows->name));
 		return true;
 	}
+	if (rows->inserted + rows->deleted > upg_proof_row_limit ||
+		upg_data_unreachable(rows->relation))
+		return false;
+	rel = table_open(rows->relation, AccessShareLock);
 	sums.desc = RelationGetDescr(rel);
 	sums.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row sums",
 									 ALLOCSET_DEFAULT_SIZES);

@@ -394,18 +394,19 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 
 /*
  * upg_data_count
- *		How many of the migration's rows a table still holds untouched; others
- *		gets the number of rows written by anybody since it was made.
+ *		How many of the migration's rows a table still holds untouched; older
+ *		gets the number of rows that were there before, since that of the rows
+ *		written after the migration.
  */
 int64
-upg_data_count(Relation rel, UpgUndoLog *log, int64 *others)
+upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
 	HeapTuple	tuple;
 	int64		ours = 0;
 
-	*others = 0;
+	*older = *since = 0;
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
@@ -415,8 +416,10 @@ upg_data_count(Relation rel, UpgUndoLog *log, int64 *others)
 			xid = upg_alias_origin(xid);
 		if (upg_log_has_xid(log, xid))
 			ours++;
+		else if (upg_log_written_since(log, xid))
+			(*since)++;
 		else
-			(*others)++;
+			(*older)++;
 	}
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
@@ -624,7 +627,8 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			UpgChange  *change = lfirst(lc);
 			Form_pg_class form;
 			Relation	rel;
-			int64		others;
+			int64		older;
+			int64		since;
 			int64		ours;
 			UpgKeptFile *file;
 
@@ -637,12 +641,12 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			if (change->before && file == NULL)
 				continue;
 			rel = table_open(form->oid, NoLock);
-			ours = upg_data_count(rel, log, &others);
+			ours = upg_data_count(rel, log, &older, &since) + older;
 			table_close(rel, NoLock);
-			if (others > 0 && !options->discard)
+			if (since > 0 && !options->discard)
 				*conflicts = lappend(*conflicts,
 									 psprintf("table %s holds " INT64_FORMAT " rows written since",
-											  relation_name(form->oid), others));
+											  relation_name(form->oid), since));
 			if (change->before && !options->discard)
 			{
 				int64		expected = -1;
@@ -689,13 +693,14 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 		Relation	rel;
-		int64		others;
+		int64		older;
+		int64		since;
 		int64		ours;
 
 		if (rows->switched || get_rel_relkind(rows->relation) == '\0')
 			continue;
 		rel = table_open(rows->relation, NoLock);
-		ours = upg_data_count(rel, log, &others);
+		ours = upg_data_count(rel, log, &older, &since);
 		table_close(rel, NoLock);
 		if (ours != rows->inserted)
 			*conflicts = lappend(*conflicts,

@@ -58,7 +58,26 @@ const int64 upg_proof_row_limit = 10000;
 static bool
 skipped(UpgRelationRows *rows, UpgUndoOptions *options)
 {
-	return options->proof && rows->inserted + rows->deleted > upg_proof_row_limit;
+	return options->proof && (rows->inserted + rows->deleted > upg_proof_row_limit ||
+							  upg_data_unreachable(rows->relation));
+}
+
+/*
+ * upg_data_unreachable
+ *		Has this transaction dropped the relation after giving it a new file?
+ *
+ * The relation cache then keeps an entry that says "dropped" until the
+ * transaction ends, and no catalog row brings it back to life.
+ */
+bool
+upg_data_unreachable(Oid relation)
+{
+	Relation	rel = RelationIdGetRelation(relation);
+
+	if (!RelationIsValid(rel))
+		return true;
+	RelationClose(rel);
+	return false;
 }
 
 /*
