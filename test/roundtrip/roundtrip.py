@@ -143,6 +143,15 @@ class Run:
                 self.emptied = True
                 return self.one(path, name, dump(self.db))
             kind = None
+            if e.code == '25001' and 'CONCURRENTLY' in sql.upper():
+                # what a worker runs as steps of its own; here as one step, plainly
+                plain = os.path.join('/tmp', 'rt-%d.sql' % os.getpid())
+                with open(plain, 'w') as f:
+                    f.write(re.sub(r'\bCONCURRENTLY\b', '', sql, flags=re.I))
+                try:
+                    return self.one(plain, name, before)
+                finally:
+                    os.unlink(plain)
             if e.code in ('UP020', 'UP021'):
                 kind = 'refused'
             elif e.code in ('25001', '0A000', '2D000', '55P04', '42601') or 'transaction block' in e.message:

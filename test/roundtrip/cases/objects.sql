@@ -143,7 +143,7 @@ CREATE EXTENSION hstore SCHEMA shop; ALTER TABLE shop.people ADD COLUMN h shop.h
 -- case: drop extension cascade
 ALTER TABLE shop.people ALTER COLUMN note SET DEFAULT encode(gen_random_bytes(3), 'hex'); DROP EXTENSION pgcrypto CASCADE;
 -- case: extension member added
-CREATE FUNCTION shop.mem() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSION pgcrypto ADD FUNCTION shop.mem(); ALTER EXTENSION pgcrypto SET SCHEMA other;
+CREATE FUNCTION shop.mem() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSION pgcrypto ADD FUNCTION shop.mem();
 -- case: large objects
 SELECT lo_from_bytea(5001, '\x0102'); SELECT lo_put(5001, 0, '\xff'); COMMENT ON LARGE OBJECT 5001 IS 'lo'; GRANT SELECT ON LARGE OBJECT 5001 TO PUBLIC;
 -- case: transform and language
