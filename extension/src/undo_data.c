@@ -401,11 +401,16 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 	{
 		Datum		bin = SysCacheGetAttr(CONSTROID, row, Anum_pg_constraint_conbin, &isnull);
 		char	   *expr;
+		int			nestlevel;
 
 		if (isnull)
 			return;
+		/* names are written as they will be read: with nothing but pg_catalog */
+		nestlevel = NewGUCNestLevel();
+		RestrictSearchPath();
 		expr = TextDatumGetCString(DirectFunctionCall2(pg_get_expr, bin,
 													   ObjectIdGetDatum(con->conrelid)));
+		AtEOXact_GUC(false, nestlevel);
 		appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE NOT (%s) LIMIT 1",
 						 rel_name(con->conrelid), expr);
 		if (finds_row(query.data, rel_owner(con->conrelid)))
@@ -549,7 +554,9 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 			if (!after->attisdropped && before->atttypmod >= 0 &&
 				before->atttypmod != after->atttypmod)
 			{
-				char	   *type = format_type_with_typemod(before->atttypid, before->atttypmod);
+				char	   *type = format_type_extended(before->atttypid, before->atttypmod,
+														FORMAT_TYPE_TYPEMOD_GIVEN |
+														FORMAT_TYPE_FORCE_QUALIFY);
 
 				resetStringInfo(&query);
 				appendStringInfo(&query,
