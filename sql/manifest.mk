@@ -6,4 +6,5 @@ UPG_SQL_PARTS = \
 	30_ledger.sql \
 	40_audit.sql \
 	60_undo.sql \
+	65_fingerprint.sql \
 	90_privileges.sql
