@@ -225,6 +225,7 @@ extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 extern void upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result);
 extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
 extern bool upg_data_unreachable(Oid relation);
+extern bool upg_data_finds_row(const char *query, Oid relation);
 
 /* in undo_sequence.c */
 extern List *upg_sequences_remember(void);

@@ -416,6 +416,29 @@ qualified_name(Oid nsp, const char *relname)
 	return quote_qualified_identifier(nspname ? nspname : "?", relname);
 }
 
+/* Tables that lose a column and keep their file. */
+static List *
+tables_with_dropped_columns(UpgUndoLog *log)
+{
+	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (changes)
+		foreach(lc, changes->changes)
+		{
+			UpgChange  *change = lfirst(lc);
+			Form_pg_attribute before;
+
+			if (change->before == NULL || change->after == NULL)
+				continue;
+			before = (Form_pg_attribute) GETSTRUCT(change->before);
+			if (!before->attisdropped && ((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
+				result = list_append_unique_oid(result, before->attrelid);
+		}
+	return result;
+}
+
 /*
  * upg_capture_data
  *		Write the pre-images of all tables in "touched" and of all whose file
@@ -428,6 +451,7 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 	uint64		digest = 0;
 	List	   *tables = list_copy(touched);
 	ListCell   *lc;
+	List	   *dropped;
 	Oid			upgnsp = get_namespace_oid("upg", true);
 
 	foreach(lc, log->files)
@@ -437,6 +461,10 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 		if (file->kind == RELKIND_RELATION || file->kind == RELKIND_MATVIEW)
 			tables = list_append_unique_oid(tables, file->relation);
 	}
+
+	/* tables with dropped columns: their file holds the values */
+	dropped = tables_with_dropped_columns(log);
+	tables = list_concat_unique_oid(tables, dropped);
 
 	foreach(lc, tables)
 	{
@@ -485,7 +513,9 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 		collector.longcxt = CurrentMemoryContext;
 		collector.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row",
 											  ALLOCSET_DEFAULT_SIZES);
-		if (file == NULL)
+		if (file == NULL && !written)
+			entry->inserted = 0;
+		else if (file == NULL)
 		{
 			rel = table_open(relid, AccessShareLock);
 			collector.desc = RelationGetDescr(rel);
@@ -515,7 +545,8 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 		if (collector.writer)
 			digest += upg_chunks_end(collector.writer);
 		MemoryContextDelete(collector.cxt);
-		if (entry->inserted == 0 && entry->deleted == 0 && file == NULL)
+		if (entry->inserted == 0 && entry->deleted == 0 && file == NULL &&
+			!list_member_oid(dropped, relid))
 			continue;
 		*rows += entry->inserted + entry->deleted;
 		log->relations = lappend(log->relations, entry);

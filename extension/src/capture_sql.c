@@ -96,6 +96,31 @@ run_statement(RawStmt *raw, const char *source)
 	CommandCounterIncrement();
 }
 
+/* The statements of a step, between begin and finish of its capture. */
+static void
+run_step(int64 migration, const char *script, UpgUndoMode mode, UpgCaptureResult *result)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	UpgCapture *capture = upg_capture_begin(mode);
+	ConstraintsSetStmt *set = makeNode(ConstraintsSetStmt);
+	ListCell   *lc;
+
+	foreach(lc, pg_parse_query(script))
+	{
+		RawStmt    *raw = lfirst_node(RawStmt, lc);
+
+		run_statement(raw, script);
+		MemoryContextSwitchTo(cxt);
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+	AfterTriggerSetState(set);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	upg_capture_finish(capture, migration, 1, result);
+	PopActiveSnapshot();
+	MemoryContextSwitchTo(cxt);
+}
+
 /*
  * upg_capture_run
  *		Run a script as one captured step.
@@ -113,8 +138,6 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	Datum		values[8];
 	bool		nulls[8] = {0};
-	UpgCapture *capture;
-	ListCell   *lc;
 	int			nestlevel;
 
 	if (strcmp(modename, "required") == 0)
@@ -133,29 +156,26 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	nestlevel = NewGUCNestLevel();
 	BeginInternalSubTransaction("upg_step");
 	MemoryContextSwitchTo(cxt);
-	capture = upg_capture_begin(mode);
-	foreach(lc, pg_parse_query(script))
+	PG_TRY();
 	{
-		RawStmt    *raw = lfirst_node(RawStmt, lc);
-
-		upg_capture_before_statement(capture, raw->stmt);
-		run_statement(raw, script);
+		run_step(number_of(name), script, mode, &result);
+		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
 	}
+	PG_CATCH();
 	{
-		ConstraintsSetStmt *set = makeNode(ConstraintsSetStmt);
+		ErrorData  *edata;
 
-		set->deferred = false;
-		PushActiveSnapshot(GetTransactionSnapshot());
-		AfterTriggerSetState(set);
-		PopActiveSnapshot();
+		MemoryContextSwitchTo(cxt);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		ReThrowError(edata);
 	}
-	PushActiveSnapshot(GetTransactionSnapshot());
-	upg_capture_finish(capture, number_of(name), 1, &result);
-	PopActiveSnapshot();
-	ReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
+	PG_END_TRY();
 	AtEOXact_GUC(false, nestlevel);
 
 	values[0] = Int64GetDatum(result.log);

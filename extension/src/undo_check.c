@@ -205,6 +205,41 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 					columns.data);
 }
 
+static char *
+qualified(Form_pg_class form)
+{
+	char	   *nsp = get_namespace_name(form->relnamespace);
+
+	return quote_qualified_identifier(nsp ? nsp : "?", NameStr(form->relname));
+}
+
+/* Is the name that a relation gets back held by one that is not ours? */
+static bool
+name_is_taken(UpgUndoLog *log, Form_pg_class form)
+{
+	Oid			holder = get_relname_relid(NameStr(form->relname), form->relnamespace);
+	UpgChange  *change;
+
+	if (!OidIsValid(holder) || holder == form->oid)
+		return false;
+	change = upg_class_change(log, holder);
+	return change == NULL || change->after == NULL;
+}
+
+/*
+ * updated_in_place
+ *		Rows that the server overwrites without a new version and that no lock
+ *		on a relation of ours protects.
+ */
+static bool
+updated_in_place(Relation rel, HeapTuple row)
+{
+	if (RelationGetRelid(rel) == DatabaseRelationId)
+		return true;
+	return RelationGetRelid(rel) == RelationRelationId &&
+		((Form_pg_class) GETSTRUCT(row))->oid < FirstNormalObjectId;
+}
+
 /*
  * upg_undo_locate
  *		Find the current row of every row that the migration left, and list
@@ -230,6 +265,11 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			UpgChange  *change = lfirst(lc2);
 			char	   *conflict;
 
+			if (changes->catalog == RelationRelationId && change->before && !options->proof &&
+				name_is_taken(log, (Form_pg_class) GETSTRUCT(change->before)))
+				*conflicts = lappend(*conflicts,
+									 psprintf("the name %s is taken by another relation",
+											  qualified((Form_pg_class) GETSTRUCT(change->before))));
 			if (change->after == NULL)
 			{
 				if (!info->multiset && upg_catalog_find(rel, info, change->before, NULL))
@@ -241,6 +281,12 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 				continue;
 			}
 			change->current = upg_catalog_find(rel, info, change->after, &claimed);
+			if (change->current && !options->proof && updated_in_place(rel, change->current))
+			{
+				/* the server may overwrite this row where it lies: keep it out */
+				LockTuple(rel, &change->current->t_self, ExclusiveLock);
+				change->current = upg_catalog_find(rel, info, change->after, &claimed);
+			}
 			if (change->current == NULL)
 			{
 				*conflicts = lappend(*conflicts,
@@ -484,11 +530,18 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List *
 	}
 	if (!goes)
 	{
-		UpgChange  *class = upg_class_change(log, att->attrelid);
 		Oid			filenumber = UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
+		bool		same = false;
+		ListCell   *lc;
 
-		if (class && ((Form_pg_class) GETSTRUCT(class->after))->relfilenode != filenumber &&
-			RelationGetNumberOfBlocks(rel) > 0)
+		foreach(lc, log->relations)
+		{
+			UpgRelationRows *rows = lfirst(lc);
+
+			if (rows->relation == att->attrelid && rows->filenumber == filenumber)
+				same = true;
+		}
+		if (!same && RelationGetNumberOfBlocks(rel) > 0)
 		{
 			*conflicts = lappend(*conflicts,
 								 psprintf("table %s was rewritten since, so the values of its column \"%s\" are gone",
@@ -560,7 +613,6 @@ check_label(UpgChange *change, List **conflicts)
 	HeapTuple	tuple;
 	char	   *text = pstrdup(NameStr(label->enumlabel));
 
-	SPI_connect();
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
@@ -591,20 +643,12 @@ check_label(UpgChange *change, List **conflicts)
 							 quote_literal_cstr(text));
 		else
 			continue;
-		if (SPI_execute(query.data, true, 1) != SPI_OK_SELECT)
-			elog(ERROR, "SPI_execute failed");
-		if (SPI_processed > 0)
-		{
-			MemoryContext oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(change));
-
+		if (upg_data_finds_row(query.data, att->attrelid))
 			*conflicts = lappend(*conflicts,
 								 psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
 										  text, format_type_be(label->enumtypid),
 										  NameStr(att->attname), relation_name(att->attrelid)));
-			MemoryContextSwitchTo(oldcxt);
-		}
 	}
-	SPI_finish();
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 }
@@ -832,7 +876,7 @@ load_references(void)
 	SPI_connect();
 	ret = SPI_execute("SELECT fktable::oid, fkcols[1], pktable::oid, is_array, is_opt"
 					  " FROM pg_catalog.pg_get_catalog_foreign_keys()"
-					  " WHERE pg_catalog.cardinality(fkcols) = 1", true, 0);
+					  " WHERE pg_catalog.cardinality(fkcols) OPERATOR(pg_catalog.=) 1", true, 0);
 	if (ret != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %d", ret);
 	list = MemoryContextAlloc(TopMemoryContext, sizeof(CatalogReference) * SPI_processed);

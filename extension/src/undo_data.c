@@ -316,7 +316,7 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 	if (restorer.restored != rows->deleted)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-				 errmsg("undo log " INT64_FORMAT " is damaged", log->id),
+				 errmsg("the undo log is damaged"),
 				 errdetail("It should hold " INT64_FORMAT " rows of table %s and has " INT64_FORMAT ".",
 						   rows->deleted, rows->name, restorer.restored)));
 	result->data_rows += restorer.restored;
@@ -369,6 +369,16 @@ rel_owner(Oid relid)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+/*
+ * upg_data_finds_row
+ *		Does this query find anything?  Run as the owner of a relation.
+ */
+bool
+upg_data_finds_row(const char *query, Oid relation)
+{
+	return finds_row(query, rel_owner(relation));
 }
 
 static void

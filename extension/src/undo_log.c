@@ -278,8 +278,8 @@ damaged(int64 log, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-			 errmsg("undo log " INT64_FORMAT " is damaged", log),
-			 errdetail("%s", what),
+			 errmsg("the undo log is damaged"),
+			 errdetail("Log " INT64_FORMAT ": %s", log, what),
 			 errhint("Nothing was changed. Give up the undo with upg_finalize(), or restore a backup.")));
 }
 

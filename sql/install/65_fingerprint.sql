@@ -138,6 +138,7 @@ BEGIN
         WHEN 'pg_depend' THEN
             condition := 'x.objid >= 16384 AND (x.deptype IN (''e'', ''x'') OR (x.deptype IN (''a'', ''i'') AND x.refobjsubid <> 0'
                          ' AND EXISTS (SELECT FROM pg_class s WHERE s.oid = x.objid AND s.relkind = ''S'')))';
+            namespace := '(SELECT k.relnamespace FROM pg_class k WHERE k.oid = x.objid AND x.classid = 1259)';
         WHEN 'pg_index' THEN
             condition := 'x.indexrelid >= 16384';
             namespace := '(SELECT k.relnamespace FROM pg_class k WHERE k.oid = x.indrelid)';
@@ -184,6 +185,7 @@ CREATE FUNCTION @extschema@.upg_schema_fingerprint_parts(schemas text[] DEFAULT 
     RETURNS TABLE (part text, hash text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    SET jit = off
     AS $function$
 DECLARE
     r record;
