@@ -111,6 +111,7 @@ typedef struct UpgUndoLog
 typedef struct UpgUndoOptions
 {
 	bool		proof;			/* inside the migration, to be thrown away */
+	const UpgOwnRows *own;		/* for the proof: whose rows are ours */
 	bool		dry_run;
 	bool		discard;		/* give up values written since */
 } UpgUndoOptions;

@@ -64,6 +64,29 @@ own_xmax(const UpgOwnRows *own, HeapTupleHeader header)
 }
 
 /*
+ * all_visible_after
+ *		How many blocks after this one the pinned page of the visibility map
+ *		shows as all-visible, up to the end of its group of 32.
+ *
+ * A large table that is vacuumed is passed over 32 blocks at a time.  The map
+ * has two bits a block, the lower one of which is "all visible".
+ */
+static BlockNumber
+all_visible_after(Buffer vmbuffer, BlockNumber block)
+{
+	const int	mapsize = BLCKSZ - MAXALIGN(SizeOfPageHeaderData);
+	BlockNumber within = block % ((BlockNumber) mapsize * 4);
+	uint32		byte = within / 4;
+	uint64		bits;
+
+	if (within % 32 != 0 || byte + sizeof(bits) > (uint32) mapsize ||
+		!BufferIsValid(vmbuffer))
+		return 0;
+	memcpy(&bits, PageGetContents(BufferGetPage(vmbuffer)) + byte, sizeof(bits));
+	return (bits & UINT64CONST(0x5555555555555555)) == UINT64CONST(0x5555555555555555) ? 31 : 0;
+}
+
+/*
  * upg_harvest
  *		Call back for each row version that is a pre-image (deleted) or a row
  *		that we left.
@@ -99,7 +122,10 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 
 		CHECK_FOR_INTERRUPTS();
 		if (visibilitymap_get_status(rel, block, &vmbuffer) & VISIBILITYMAP_ALL_VISIBLE)
+		{
+			block += all_visible_after(vmbuffer, block);
 			continue;
+		}
 
 		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);

@@ -322,6 +322,7 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 
 		MemoryContextSwitchTo(work);
 		options.proof = true;
+		options.own = own;
 		upg_alias_forget();
 		log = upg_undo_log_read(written->migration, written->step, true);
 		if (log == NULL || log->id != written->id)

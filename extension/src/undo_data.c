@@ -80,6 +80,43 @@ upg_data_unreachable(Oid relation)
 	return false;
 }
 
+static void
+note_tid(HeapTuple row, bool deleted, void *arg)
+{
+	List	  **tids = arg;
+	ItemPointer tid;
+	MemoryContext oldcxt;
+
+	if (deleted)
+		return;
+	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(tids));
+	tid = palloc(sizeof(ItemPointerData));
+	*tid = row->t_self;
+	*tids = lappend(*tids, tid);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/*
+ * remove_own
+ *		The proof's way: the rows are still ours, so only pages that we touched
+ *		need to be read.
+ */
+static void
+remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
+{
+	Relation	rel = table_open(rows->relation, AccessShareLock);
+	List	  **tids = palloc0(sizeof(List *));
+	ListCell   *lc;
+
+	upg_harvest(rel, own, note_tid, tids);
+	foreach(lc, *tids)
+		simple_heap_delete(rel, lfirst(lc));
+	if (list_length(*tids) != rows->inserted)
+		elog(ERROR, "%d rows of table %s found, " INT64_FORMAT " expected",
+			 list_length(*tids), rows->name, rows->inserted);
+	table_close(rel, NoLock);
+}
+
 /*
  * upg_data_remove
  *		Delete the rows that the migration wrote and nobody touched since.
@@ -96,7 +133,12 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 
 	if (skipped(rows, options))
 		return;
-	rel = table_open(rows->relation, options->proof ? AccessShareLock : AccessExclusiveLock);
+	if (options->proof)
+	{
+		remove_own(rows, options->own);
+		return;
+	}
+	rel = table_open(rows->relation, AccessExclusiveLock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(rel, snapshot, 0, NULL);
 	while (removed < rows->inserted &&
