@@ -22,14 +22,14 @@ typedef struct UpgCapture UpgCapture;
 
 typedef struct UpgCaptureResult
 {
-	const char *verdict;		/* exact, inexact or none */
-	List	   *differences;	/* of char *, why it is not exact */
-	char	   *coverage;		/* what the proof compared */
-	int64		log;			/* row of upg.undo_log */
-	int64		catalog_rows;
-	int64		data_rows;
-	double		capture_ms;
-	double		proof_ms;
+	const char *verdict; /* exact, inexact or none */
+	List *differences;   /* of char *, why it is not exact */
+	char *coverage;      /* what the proof compared */
+	int64 log;           /* row of upg.undo_log */
+	int64 catalog_rows;
+	int64 data_rows;
+	double capture_ms;
+	double proof_ms;
 } UpgCaptureResult;
 
 extern void upg_capture_init(void);
@@ -38,4 +38,4 @@ extern void upg_capture_before_statement(UpgCapture *capture, Node *statement);
 extern void upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 							   UpgCaptureResult *result);
 
-#endif							/* UPG_CAPTURE_H */
+#endif /* UPG_CAPTURE_H */

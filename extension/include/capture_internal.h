@@ -35,4 +35,4 @@ extern void upg_filter_objects(List **catalogs, List *seeds, bool temporary);
 extern uint64 upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
 							   int64 *rows, List **differences);
 
-#endif							/* UPG_CAPTURE_INTERNAL_H */
+#endif /* UPG_CAPTURE_INTERNAL_H */

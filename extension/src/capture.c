@@ -61,13 +61,13 @@
 struct UpgCapture
 {
 	UpgUndoMode mode;
-	UpgOwnRows	own;
+	UpgOwnRows own;
 	SubTransactionId subid;
-	int			nest_level;
-	List	   *touched;		/* OIDs of tables that were written */
-	List	   *sequences;		/* of UpgSequenceState, or NIL */
-	bool		sequences_known;
-	List	   *irreversible;	/* of char *, flagged statements (best effort) */
+	int nest_level;
+	List *touched;   /* OIDs of tables that were written */
+	List *sequences; /* of UpgSequenceState, or NIL */
+	bool sequences_known;
+	List *irreversible; /* of char *, flagged statements (best effort) */
 	MemoryContext cxt;
 };
 
@@ -89,14 +89,14 @@ note_touched(UpgCapture *capture)
 	MemoryContext oldcxt = MemoryContextSwitchTo(capture->cxt);
 
 	for (level = pgstat_get_xact_stack_level(GetCurrentTransactionNestLevel());
-		 level != NULL && level->nest_level >= capture->nest_level;
-		 level = level->prev)
+		 level != NULL && level->nest_level >= capture->nest_level; level = level->prev)
 	{
 		for (PgStat_TableXactStatus *trans = level->first; trans; trans = trans->next)
 		{
 			if (trans->tuples_inserted + trans->tuples_updated + trans->tuples_deleted +
-				trans->inserted_pre_truncdrop + trans->updated_pre_truncdrop +
-				trans->deleted_pre_truncdrop > 0)
+					trans->inserted_pre_truncdrop + trans->updated_pre_truncdrop +
+					trans->deleted_pre_truncdrop >
+				0)
 				capture->touched =
 					list_append_unique_oid(capture->touched, trans->parent->t_id);
 		}
@@ -109,20 +109,19 @@ note_touched(UpgCapture *capture)
  *		A statement cannot be taken back: refuse it, or write it down.
  */
 void
-upg_capture_flag(UpgCapture *capture, const char *what, const char *why, const char *instead)
+upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
+				 const char *instead)
 {
 	if (capture->mode == UPG_UNDO_REQUIRED)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_IRREVERSIBLE),
-				 errmsg("%s cannot be taken back", what),
-				 errdetail("%s", why),
-				 errhint("%s", instead)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_IRREVERSIBLE),
+						errmsg("%s cannot be taken back", what), errdetail("%s", why),
+						errhint("%s", instead)));
 	if (capture->mode == UPG_UNDO_BEST_EFFORT)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(capture->cxt);
 
-		capture->irreversible =
-			lappend(capture->irreversible, psprintf("%s cannot be taken back: %s", what, why));
+		capture->irreversible = lappend(
+			capture->irreversible, psprintf("%s cannot be taken back: %s", what, why));
 		MemoryContextSwitchTo(oldcxt);
 	}
 }
@@ -173,9 +172,11 @@ capture_ExecutorStart(QueryDesc *desc, int eflags)
 }
 
 static void
-capture_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+capture_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId parent,
+				void *arg)
 {
-	if (active && (event == SUBXACT_EVENT_ABORT_SUB || event == SUBXACT_EVENT_COMMIT_SUB) &&
+	if (active &&
+		(event == SUBXACT_EVENT_ABORT_SUB || event == SUBXACT_EVENT_COMMIT_SUB) &&
 		subid == active->subid)
 	{
 		active = NULL;
@@ -224,9 +225,8 @@ upg_capture_begin(UpgUndoMode mode)
 	UpgCapture *capture = MemoryContextAllocZero(cxt, sizeof(UpgCapture));
 
 	if (active)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("a migration cannot run inside another one")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("a migration cannot run inside another one")));
 	if (GetCurrentTransactionNestLevel() < 2)
 		elog(ERROR, "capture needs a subtransaction");
 	capture->mode = mode;
@@ -251,43 +251,43 @@ upg_capture_begin(UpgUndoMode mode)
  */
 typedef struct Collector
 {
-	Relation	rel;
+	Relation rel;
 	UpgCatalogInfo *info;
-	HTAB	   *keys;
-	List	   *changes;
+	HTAB *keys;
+	List *changes;
 	MemoryContext cxt;
 } Collector;
 
 typedef struct KeyEntry
 {
-	uint32		hash;
-	List	   *changes;		/* of UpgChange with this hash */
+	uint32 hash;
+	List *changes; /* of UpgChange with this hash */
 } KeyEntry;
 
 static void
 collect_row(HeapTuple tuple, bool deleted, void *arg)
 {
-	Collector  *collector = arg;
-	TupleDesc	desc = RelationGetDescr(collector->rel);
+	Collector *collector = arg;
+	TupleDesc desc = RelationGetDescr(collector->rel);
 	MemoryContext oldcxt = MemoryContextSwitchTo(collector->cxt);
-	HeapTuple	flat = upg_tuple_flatten(tuple, desc);
-	int			len;
-	char	   *key = upg_catalog_key(collector->info, flat, desc, &len);
-	uint32		hash = hash_bytes((unsigned char *) key, len);
-	KeyEntry   *entry;
-	UpgChange  *mate = NULL;
-	bool		found;
-	ListCell   *lc;
+	HeapTuple flat = upg_tuple_flatten(tuple, desc);
+	int len;
+	char *key = upg_catalog_key(collector->info, flat, desc, &len);
+	uint32 hash = hash_bytes((unsigned char *) key, len);
+	KeyEntry *entry;
+	UpgChange *mate = NULL;
+	bool found;
+	ListCell *lc;
 
 	entry = hash_search(collector->keys, &hash, HASH_ENTER, &found);
 	if (!found)
 		entry->changes = NIL;
-	foreach(lc, entry->changes)
+	foreach (lc, entry->changes)
 	{
-		UpgChange  *change = lfirst(lc);
-		HeapTuple	other = deleted ? change->after : change->before;
-		int			otherlen;
-		char	   *otherkey;
+		UpgChange *change = lfirst(lc);
+		HeapTuple other = deleted ? change->after : change->before;
+		int otherlen;
+		char *otherkey;
 
 		if (other == NULL || (deleted ? change->before : change->after) != NULL)
 			continue;
@@ -320,16 +320,16 @@ collect_row(HeapTuple tuple, bool deleted, void *arg)
 List *
 upg_collect_catalogs(const UpgOwnRows *own, bool large_objects)
 {
-	List	   *result = NIL;
-	int			n;
-	const Oid  *catalogs = upg_catalogs(&n);
+	List *result = NIL;
+	int n;
+	const Oid *catalogs = upg_catalogs(&n);
 
 	for (int i = 0; i < n; i++)
 	{
-		Collector	collector = {0};
-		HASHCTL		ctl = {0};
-		List	   *kept = NIL;
-		ListCell   *lc;
+		Collector collector = {0};
+		HASHCTL ctl = {0};
+		List *kept = NIL;
+		ListCell *lc;
 
 		if (catalogs[i] == LargeObjectRelationId && !large_objects)
 			continue;
@@ -339,16 +339,18 @@ upg_collect_catalogs(const UpgOwnRows *own, bool large_objects)
 		ctl.keysize = sizeof(uint32);
 		ctl.entrysize = sizeof(KeyEntry);
 		ctl.hcxt = CurrentMemoryContext;
-		collector.keys = hash_create("upg rows", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		collector.keys =
+			hash_create("upg rows", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		upg_harvest(collector.rel, own, collect_row, &collector);
 		hash_destroy(collector.keys);
-		foreach(lc, collector.changes)
+		foreach (lc, collector.changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 
 			if (change->before && change->after &&
-				bms_is_subset(upg_catalog_diff(collector.rel, change->before, change->after),
-							  collector.info->moving))
+				bms_is_subset(
+					upg_catalog_diff(collector.rel, change->before, change->after),
+					collector.info->moving))
 				continue;
 			kept = lappend(kept, change);
 		}
@@ -370,19 +372,19 @@ static uint64
 write_catalogs(UpgUndoLog *log, int64 *rows)
 {
 	UpgChunkWriter *writer;
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (log->catalogs == NIL)
 		return 0;
 	writer = upg_chunks_begin(log->id, InvalidOid);
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		ListCell   *lc2;
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
+			UpgChange *change = lfirst(lc2);
 
 			if (change->before)
 				upg_chunks_add(writer, changes->catalog, change->after ? 'B' : 'D',
@@ -408,7 +410,7 @@ compare_xids(const void *a, const void *b)
 static double
 elapsed_ms(instr_time start)
 {
-	instr_time	now;
+	instr_time now;
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, start);
@@ -425,18 +427,19 @@ elapsed_ms(instr_time start)
  * an error (UP020), so the subtransaction goes back and nothing has happened.
  */
 void
-upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureResult *result)
+upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
+				   UpgCaptureResult *result)
 {
 	UpgUndoLog *log;
 	MemoryContext cxt;
 	MemoryContext oldcxt;
-	uint64		digest;
-	instr_time	start;
+	uint64 digest;
+	instr_time start;
 	TransactionId *children;
-	int			nchildren;
-	List	   *differences = NIL;
-	char	   *coverage = NULL;
-	ListCell   *lc;
+	int nchildren;
+	List *differences = NIL;
+	char *coverage = NULL;
+	ListCell *lc;
 
 	if (capture != active || capture->subid != GetCurrentSubTransactionId())
 		elog(ERROR, "capture is not open in this subtransaction");
@@ -451,15 +454,17 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureR
 	INSTR_TIME_SET_CURRENT(start);
 	finishing = true;
 	oldcxt = CurrentMemoryContext;
-	cxt = AllocSetContextCreate(capture->cxt, "upg capture finish", ALLOCSET_DEFAULT_SIZES);
+	cxt =
+		AllocSetContextCreate(capture->cxt, "upg capture finish", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
 	CommandCounterIncrement();
 	note_touched(capture);
 	if (!pgstat_track_counts)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_IRREVERSIBLE),
-				 errmsg("the migration switched off \"track_counts\""),
-				 errhint("Leave that setting alone, or use the option \"undo\": \"none\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_IRREVERSIBLE),
+			 errmsg("the migration switched off \"track_counts\""),
+			 errhint("Leave that setting alone, or use the option \"undo\": \"none\".")));
 
 	log = palloc0(sizeof(UpgUndoLog));
 	log->id = upg_undo_log_new_id();
@@ -474,8 +479,8 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureR
 	qsort(log->xids, log->nxids, sizeof(TransactionId), compare_xids);
 	log->finish = GetLatestSnapshot();
 
-	log->catalogs = upg_collect_catalogs(&capture->own,
-										 list_member_oid(capture->touched, LargeObjectRelationId));
+	log->catalogs = upg_collect_catalogs(
+		&capture->own, list_member_oid(capture->touched, LargeObjectRelationId));
 	log->exempt = upg_exempt_objects(&log->catalogs);
 	log->files = upg_keep_files(log->catalogs);
 	upg_keep_adopt(log->files);
@@ -484,25 +489,27 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureR
 	digest = write_catalogs(log, &result->catalog_rows);
 	digest += upg_capture_data(log, &capture->own, capture->touched, &result->data_rows,
 							   &differences);
-	upg_undo_log_write(log, capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
+	upg_undo_log_write(log,
+					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
 					   digest, result->catalog_rows, result->data_rows);
 	result->log = log->id;
 	result->capture_ms = elapsed_ms(start);
 
 	INSTR_TIME_SET_CURRENT(start);
-	foreach(lc, capture->irreversible)
+	foreach (lc, capture->irreversible)
 		differences = lappend(differences, lfirst(lc));
-	differences = list_concat(differences, upg_prove(log, &capture->own, capture->touched, &coverage));
+	differences = list_concat(differences,
+							  upg_prove(log, &capture->own, capture->touched, &coverage));
 	result->proof_ms = elapsed_ms(start);
 
 	result->verdict = differences == NIL ? "exact" : "inexact";
 	if (differences != NIL && capture->mode == UPG_UNDO_REQUIRED)
 	{
 		StringInfoData detail;
-		int			n = 0;
+		int n = 0;
 
 		initStringInfo(&detail);
-		foreach(lc, differences)
+		foreach (lc, differences)
 		{
 			if (++n > 20)
 			{
@@ -511,18 +518,18 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step, UpgCaptureR
 			}
 			appendStringInfo(&detail, "%s%s", n > 1 ? "\n" : "", (char *) lfirst(lc));
 		}
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_NOT_EXACT),
-				 errmsg("the migration cannot be taken back exactly"),
-				 errdetail("%s", detail.data),
-				 errhint("Nothing was changed. Apply it with the option \"undo\": \"best_effort\" to accept this.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_NOT_EXACT),
+						errmsg("the migration cannot be taken back exactly"),
+						errdetail("%s", detail.data),
+						errhint("Nothing was changed. Apply it with the option \"undo\": "
+								"\"best_effort\" to accept this.")));
 	}
 	upg_undo_log_verdict(log->id, result->verdict, differences, coverage ? coverage : "",
 						 result->capture_ms, result->proof_ms);
 
 	/* the caller's memory gets copies */
 	MemoryContextSwitchTo(oldcxt);
-	foreach(lc, differences)
+	foreach (lc, differences)
 		result->differences = lappend(result->differences, pstrdup(lfirst(lc)));
 	result->coverage = pstrdup(coverage ? coverage : "");
 	MemoryContextDelete(cxt);

@@ -50,9 +50,9 @@ typedef struct DataCollector
 	UpgUndoLog *log;
 	UpgChunkWriter *writer;
 	UpgRelationRows *rows;
-	TupleDesc	desc;
-	List	   *outside;		/* pre-images with values outside, kept files only */
-	bool		kept;
+	TupleDesc desc;
+	List *outside; /* pre-images with values outside, kept files only */
+	bool kept;
 	MemoryContext cxt;
 	MemoryContext longcxt;
 } DataCollector;
@@ -60,16 +60,16 @@ typedef struct DataCollector
 /* One chunk of a value that was stored outside of its row. */
 typedef struct ToastPiece
 {
-	Oid			valueid;
-	int32		seq;
+	Oid valueid;
+	int32 seq;
 	struct varlena *data;
 } ToastPiece;
 
 typedef struct ToastCollector
 {
-	List	   *wanted;			/* OIDs of values */
-	List	   *pieces;			/* of ToastPiece */
-	TupleDesc	desc;
+	List *wanted; /* OIDs of values */
+	List *pieces; /* of ToastPiece */
+	TupleDesc desc;
 	MemoryContext cxt;
 } ToastCollector;
 
@@ -81,8 +81,8 @@ typedef struct ToastCollector
 static TupleDesc
 row_desc(TupleDesc desc, HeapTuple row)
 {
-	int			natts = HeapTupleHeaderGetNatts(row->t_data);
-	TupleDesc	copy = CreateTupleDescCopy(desc);
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	TupleDesc copy = CreateTupleDescCopy(desc);
 
 	if (natts < copy->natts)
 		copy->natts = natts;
@@ -97,13 +97,13 @@ row_desc(TupleDesc desc, HeapTuple row)
  *		Form the row again with all values inside; "fetch" gives them.
  */
 static HeapTuple
-rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch) (struct varlena *, void *),
+rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *, void *),
 		void *arg)
 {
-	TupleDesc	own = row_desc(desc, row);
-	Datum	   *values = palloc(sizeof(Datum) * Max(own->natts, 1));
-	bool	   *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
-	HeapTuple	result;
+	TupleDesc own = row_desc(desc, row);
+	Datum *values = palloc(sizeof(Datum) * Max(own->natts, 1));
+	bool *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
+	HeapTuple result;
 
 	heap_deform_tuple(row, own, values, nulls);
 	for (int i = 0; i < own->natts; i++)
@@ -111,7 +111,8 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch) (struct varlena 
 		if (nulls[i] || TupleDescAttr(own, i)->attlen != -1 ||
 			!VARATT_IS_EXTERNAL(DatumGetPointer(values[i])))
 			continue;
-		values[i] = PointerGetDatum(fetch((struct varlena *) DatumGetPointer(values[i]), arg));
+		values[i] =
+			PointerGetDatum(fetch((struct varlena *) DatumGetPointer(values[i]), arg));
 	}
 	result = heap_form_tuple(own, values, nulls);
 	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
@@ -142,9 +143,9 @@ fetch_kept(struct varlena *pointer, void *arg)
 	ToastCollector *toast = arg;
 	struct varatt_external external;
 	struct varlena *result;
-	Size		size;
-	Size		have = 0;
-	ListCell   *lc;
+	Size size;
+	Size have = 0;
+	ListCell *lc;
 
 	if (!VARATT_IS_EXTERNAL_ONDISK(pointer))
 		return detoast_external_attr(pointer);
@@ -155,10 +156,10 @@ fetch_kept(struct varlena *pointer, void *arg)
 		SET_VARSIZE_COMPRESSED(result, size + VARHDRSZ);
 	else
 		SET_VARSIZE(result, size + VARHDRSZ);
-	foreach(lc, toast->pieces)
+	foreach (lc, toast->pieces)
 	{
 		ToastPiece *piece = lfirst(lc);
-		Size		length;
+		Size length;
 
 		if (piece->valueid != external.va_valueid)
 			continue;
@@ -188,7 +189,8 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 	if (collector->writer == NULL)
 	{
 		oldcxt = MemoryContextSwitchTo(collector->longcxt);
-		collector->writer = upg_chunks_begin(collector->log->id, collector->rows->relation);
+		collector->writer =
+			upg_chunks_begin(collector->log->id, collector->rows->relation);
 		MemoryContextSwitchTo(oldcxt);
 	}
 	if (HeapTupleHasExternal(row))
@@ -217,15 +219,15 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 static TupleDesc
 old_desc(UpgUndoLog *log, Form_pg_class form)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(form->relnatts);
+	TupleDesc desc = CreateTemplateTupleDesc(form->relnatts);
 	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
-	bool	   *done = palloc0(sizeof(bool) * (form->relnatts + 1));
-	ListCell   *lc;
+	bool *done = palloc0(sizeof(bool) * (form->relnatts + 1));
+	ListCell *lc;
 
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_attribute att;
 
 			if (change->before == NULL)
@@ -238,7 +240,7 @@ old_desc(UpgUndoLog *log, Form_pg_class form)
 		}
 	for (int i = 1; i <= form->relnatts; i++)
 	{
-		HeapTuple	tuple;
+		HeapTuple tuple;
 
 		if (done[i])
 			continue;
@@ -264,11 +266,11 @@ old_desc(UpgUndoLog *log, Form_pg_class form)
 static Relation
 open_kept(UpgKeptFile *file)
 {
-	Relation	rel = CreateFakeRelcacheEntry(file->locator);
+	Relation rel = CreateFakeRelcacheEntry(file->locator);
 
 	/* page LSNs say nothing in an unlogged file, or at the lowest WAL level */
-	rel->rd_rel->relpersistence = XLogIsNeeded() ? file->persistence
-		: RELPERSISTENCE_UNLOGGED;
+	rel->rd_rel->relpersistence =
+		XLogIsNeeded() ? file->persistence : RELPERSISTENCE_UNLOGGED;
 	rel->rd_id = file->relation;
 	/* a kind with a file but no access method: its size is asked of the file */
 	rel->rd_rel->relkind = RELKIND_SEQUENCE;
@@ -278,8 +280,8 @@ open_kept(UpgKeptFile *file)
 static void
 collect_toast(HeapTuple row, ToastCollector *toast)
 {
-	bool		isnull;
-	Oid			valueid = DatumGetObjectId(heap_getattr(row, 1, toast->desc, &isnull));
+	bool isnull;
+	Oid valueid = DatumGetObjectId(heap_getattr(row, 1, toast->desc, &isnull));
 	ToastPiece *piece;
 	MemoryContext oldcxt;
 
@@ -289,10 +291,10 @@ collect_toast(HeapTuple row, ToastCollector *toast)
 	piece = palloc(sizeof(ToastPiece));
 	piece->valueid = valueid;
 	piece->seq = DatumGetInt32(heap_getattr(row, 2, toast->desc, &isnull));
-	piece->data = (struct varlena *)
-		DatumGetPointer(heap_getattr(row, 3, toast->desc, &isnull));
+	piece->data =
+		(struct varlena *) DatumGetPointer(heap_getattr(row, 3, toast->desc, &isnull));
 	{
-		Size		size = VARSIZE_ANY(piece->data);
+		Size size = VARSIZE_ANY(piece->data);
 		struct varlena *copy = palloc(size);
 
 		memcpy(copy, piece->data, size);
@@ -306,13 +308,13 @@ collect_toast(HeapTuple row, ToastCollector *toast)
 static void
 scan_kept_toast(UpgKeptFile *file, ToastCollector *toast)
 {
-	Relation	rel = open_kept(file);
+	Relation rel = open_kept(file);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 
 	for (BlockNumber block = 0; block < nblocks; block++)
 	{
-		Buffer		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
-		Page		page;
+		Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
+		Page page;
 		OffsetNumber max;
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -320,7 +322,7 @@ scan_kept_toast(UpgKeptFile *file, ToastCollector *toast)
 		max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
 		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
 		{
-			ItemId		item = PageGetItemId(page, off);
+			ItemId item = PageGetItemId(page, off);
 			HeapTupleData row;
 
 			if (!ItemIdIsNormal(item))
@@ -344,8 +346,8 @@ static void
 write_outside(DataCollector *collector)
 {
 	ToastCollector toast = {0};
-	List	   *toastrels = NIL;
-	ListCell   *lc;
+	List *toastrels = NIL;
+	ListCell *lc;
 
 	toast.cxt = collector->longcxt;
 	toast.desc = CreateTemplateTupleDesc(3);
@@ -353,12 +355,12 @@ write_outside(DataCollector *collector)
 	TupleDescInitEntry(toast.desc, 2, "chunk_seq", INT4OID, -1, 0);
 	TupleDescInitEntry(toast.desc, 3, "chunk_data", BYTEAOID, -1, 0);
 
-	foreach(lc, collector->outside)
+	foreach (lc, collector->outside)
 	{
-		HeapTuple	row = lfirst(lc);
-		TupleDesc	own = row_desc(collector->desc, row);
-		Datum	   *values = palloc(sizeof(Datum) * own->natts);
-		bool	   *nulls = palloc(sizeof(bool) * own->natts);
+		HeapTuple row = lfirst(lc);
+		TupleDesc own = row_desc(collector->desc, row);
+		Datum *values = palloc(sizeof(Datum) * own->natts);
+		bool *nulls = palloc(sizeof(bool) * own->natts);
 
 		heap_deform_tuple(row, own, values, nulls);
 		for (int i = 0; i < own->natts; i++)
@@ -373,7 +375,7 @@ write_outside(DataCollector *collector)
 			toastrels = list_append_unique_oid(toastrels, external.va_toastrelid);
 		}
 	}
-	foreach(lc, toastrels)
+	foreach (lc, toastrels)
 	{
 		UpgKeptFile *file = upg_keep_find(collector->log->files, lfirst_oid(lc));
 
@@ -382,9 +384,9 @@ write_outside(DataCollector *collector)
 				 collector->rows->relation);
 		scan_kept_toast(file, &toast);
 	}
-	foreach(lc, collector->outside)
+	foreach (lc, collector->outside)
 	{
-		HeapTuple	row = rebuild(lfirst(lc), collector->desc, fetch_kept, &toast);
+		HeapTuple row = rebuild(lfirst(lc), collector->desc, fetch_kept, &toast);
 
 		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
 	}
@@ -394,9 +396,9 @@ write_outside(DataCollector *collector)
 static int64
 count_rows(Relation rel)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	int64		count = 0;
+	int64 count = 0;
 
 	while (heap_getnext(scan, ForwardScanDirection) != NULL)
 	{
@@ -411,7 +413,7 @@ count_rows(Relation rel)
 static char *
 qualified_name(Oid nsp, const char *relname)
 {
-	char	   *nspname = get_namespace_name(nsp);
+	char *nspname = get_namespace_name(nsp);
 
 	return quote_qualified_identifier(nspname ? nspname : "?", relname);
 }
@@ -421,19 +423,20 @@ static List *
 tables_with_dropped_columns(UpgUndoLog *log)
 {
 	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
-	List	   *result = NIL;
-	ListCell   *lc;
+	List *result = NIL;
+	ListCell *lc;
 
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_attribute before;
 
 			if (change->before == NULL || change->after == NULL)
 				continue;
 			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (!before->attisdropped && ((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
+			if (!before->attisdropped &&
+				((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
 				result = list_append_unique_oid(result, before->attrelid);
 		}
 	return result;
@@ -448,13 +451,13 @@ uint64
 upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *rows,
 				 List **differences)
 {
-	uint64		digest = 0;
-	List	   *tables = list_copy(touched);
-	ListCell   *lc;
-	List	   *dropped;
-	Oid			upgnsp = get_namespace_oid("upg", true);
+	uint64 digest = 0;
+	List *tables = list_copy(touched);
+	ListCell *lc;
+	List *dropped;
+	Oid upgnsp = get_namespace_oid("upg", true);
 
-	foreach(lc, log->files)
+	foreach (lc, log->files)
 	{
 		UpgKeptFile *file = lfirst(lc);
 
@@ -466,38 +469,39 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 	dropped = tables_with_dropped_columns(log);
 	tables = list_concat_unique_oid(tables, dropped);
 
-	foreach(lc, tables)
+	foreach (lc, tables)
 	{
-		Oid			relid = lfirst_oid(lc);
-		UpgChange  *change = upg_class_change(log, relid);
+		Oid relid = lfirst_oid(lc);
+		UpgChange *change = upg_class_change(log, relid);
 		UpgKeptFile *file = upg_keep_find(log->files, relid);
-		bool		written = list_member_oid(touched, relid);
+		bool written = list_member_oid(touched, relid);
 		DataCollector collector = {0};
 		UpgRelationRows *entry;
 		Form_pg_class form;
-		HeapTuple	current = NULL;
-		Relation	rel = NULL;
+		HeapTuple current = NULL;
+		Relation rel = NULL;
 
 		if (relid < FirstNormalObjectId)
 			continue;
 		if (change && change->before == NULL)
-			continue;			/* created: goes away as a whole */
+			continue; /* created: goes away as a whole */
 		current = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
 		if (change)
 			form = (Form_pg_class) GETSTRUCT(change->before);
 		else if (HeapTupleIsValid(current))
 			form = (Form_pg_class) GETSTRUCT(current);
 		else
-			continue;			/* came and went */
+			continue; /* came and went */
 		if ((form->relkind != RELKIND_RELATION && form->relkind != RELKIND_MATVIEW) ||
 			form->relpersistence == RELPERSISTENCE_TEMP || form->relnamespace == upgnsp)
 			continue;
 		if (form->relam != HEAP_TABLE_AM_OID)
 		{
-			*differences =
-				lappend(*differences,
-						psprintf("rows of table %s cannot be captured: it does not use the access method \"heap\"",
-								 qualified_name(form->relnamespace, NameStr(form->relname))));
+			*differences = lappend(
+				*differences,
+				psprintf("rows of table %s cannot be captured: it does not use the "
+						 "access method \"heap\"",
+						 qualified_name(form->relnamespace, NameStr(form->relname))));
 			continue;
 		}
 

@@ -46,7 +46,7 @@ any_row(UpgChange *change)
 static bool
 belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, Oid *own)
 {
-	bool		result = false;
+	bool result = false;
 
 	*own = InvalidOid;
 	if (catalog == RelationRelationId)
@@ -55,7 +55,7 @@ belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, 
 
 		*own = form->oid;
 		return list_member_oid(oids, form->oid) ||
-			(temporary && form->relpersistence == RELPERSISTENCE_TEMP);
+			   (temporary && form->relpersistence == RELPERSISTENCE_TEMP);
 	}
 	if (catalog == NamespaceRelationId)
 	{
@@ -68,8 +68,8 @@ belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, 
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		bool		isnull;
-		Oid			value;
+		bool isnull;
+		Oid value;
 
 		if (att->atttypid != OIDOID && att->atttypid != REGPROCOID)
 			continue;
@@ -97,29 +97,29 @@ belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, 
 void
 upg_filter_objects(List **catalogs, List *seeds, bool temporary)
 {
-	List	   *oids = list_copy(seeds);
-	bool		grew = true;
+	List *oids = list_copy(seeds);
+	bool grew = true;
 
 	while (grew)
 	{
-		List	   *remaining = NIL;
-		ListCell   *lc;
+		List *remaining = NIL;
+		ListCell *lc;
 
 		grew = false;
-		foreach(lc, *catalogs)
+		foreach (lc, *catalogs)
 		{
 			UpgCatalogChanges *changes = lfirst(lc);
-			Relation	rel = table_open(changes->catalog, AccessShareLock);
-			List	   *kept = NIL;
-			ListCell   *lc2;
+			Relation rel = table_open(changes->catalog, AccessShareLock);
+			List *kept = NIL;
+			ListCell *lc2;
 
-			foreach(lc2, changes->changes)
+			foreach (lc2, changes->changes)
 			{
-				UpgChange  *change = lfirst(lc2);
-				Oid			own;
+				UpgChange *change = lfirst(lc2);
+				Oid own;
 
-				if (belongs(changes->catalog, any_row(change), RelationGetDescr(rel), oids,
-							temporary, &own))
+				if (belongs(changes->catalog, any_row(change), RelationGetDescr(rel),
+							oids, temporary, &own))
 				{
 					if (OidIsValid(own))
 						oids = list_append_unique_oid(oids, own);
@@ -146,13 +146,13 @@ List *
 upg_exempt_objects(List **catalogs)
 {
 	UpgCatalogChanges *classes = upg_changes_of(*catalogs, RelationRelationId);
-	List	   *toasts = NIL;
-	ListCell   *lc;
+	List *toasts = NIL;
+	ListCell *lc;
 
 	if (classes)
-		foreach(lc, classes->changes)
+		foreach (lc, classes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_class before;
 			Form_pg_class after;
 

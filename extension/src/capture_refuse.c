@@ -29,11 +29,11 @@
 static bool
 has_true_option(List *options, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, options)
+	foreach (lc, options)
 	{
-		DefElem    *option = lfirst(lc);
+		DefElem *option = lfirst(lc);
 
 		if (strcmp(option->defname, name) == 0)
 			return defGetBoolean(option);
@@ -45,17 +45,17 @@ has_true_option(List *options, const char *name)
 static void
 refuse_foreign_rows(UpgCapture *capture, PlannedStmt *plan)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, plan->resultRelations)
+	foreach (lc, plan->resultRelations)
 	{
 		RangeTblEntry *rte = list_nth(plan->rtable, lfirst_int(lc) - 1);
 
 		if (rte->relkind == RELKIND_FOREIGN_TABLE)
-			upg_capture_flag(capture,
-							 psprintf("writing to foreign table \"%s\"", get_rel_name(rte->relid)),
-							 "The rows live on another server.",
-							 "Change them where they live.");
+			upg_capture_flag(
+				capture,
+				psprintf("writing to foreign table \"%s\"", get_rel_name(rte->relid)),
+				"The rows live on another server.", "Change them where they live.");
 	}
 }
 
@@ -63,12 +63,13 @@ refuse_foreign_rows(UpgCapture *capture, PlannedStmt *plan)
 static bool
 is_own_extension(Node *statement)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (IsA(statement, AlterExtensionStmt))
 		return strcmp(((AlterExtensionStmt *) statement)->extname, "upg") == 0;
-	if (IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_EXTENSION)
-		foreach(lc, ((DropStmt *) statement)->objects)
+	if (IsA(statement, DropStmt) &&
+		((DropStmt *) statement)->removeType == OBJECT_EXTENSION)
+		foreach (lc, ((DropStmt *) statement)->objects)
 			if (strcmp(strVal(lfirst(lc)), "upg") == 0)
 				return true;
 	return false;
@@ -131,35 +132,36 @@ upg_capture_refuse(UpgCapture *capture, Node *statement)
 		case T_TransactionStmt:
 			if (((TransactionStmt *) statement)->kind == TRANS_STMT_PREPARE)
 				upg_capture_flag(capture, "PREPARE TRANSACTION",
-								 "The migration would end in another session.", elsewhere);
+								 "The migration would end in another session.",
+								 elsewhere);
 			break;
 		case T_CopyStmt:
-			{
-				CopyStmt   *copy = (CopyStmt *) statement;
+		{
+			CopyStmt *copy = (CopyStmt *) statement;
 
-				if (copy->is_program)
-					upg_capture_flag(capture, "COPY ... PROGRAM",
-									 "The program's effect is outside of the database.",
-									 elsewhere);
-				else if (!copy->is_from && copy->filename)
-					upg_capture_flag(capture, "COPY ... TO a file",
-									 "It writes a file on the server.", elsewhere);
-				if (copy->is_from && has_true_option(copy->options, "freeze"))
-					upg_capture_flag(capture, "COPY ... FREEZE",
-									 "Frozen rows cannot be told from older ones.",
-									 "Leave out FREEZE.");
-				break;
-			}
+			if (copy->is_program)
+				upg_capture_flag(capture, "COPY ... PROGRAM",
+								 "The program's effect is outside of the database.",
+								 elsewhere);
+			else if (!copy->is_from && copy->filename)
+				upg_capture_flag(capture, "COPY ... TO a file",
+								 "It writes a file on the server.", elsewhere);
+			if (copy->is_from && has_true_option(copy->options, "freeze"))
+				upg_capture_flag(capture, "COPY ... FREEZE",
+								 "Frozen rows cannot be told from older ones.",
+								 "Leave out FREEZE.");
+			break;
+		}
 		case T_VariableSetStmt:
-			{
-				VariableSetStmt *set = (VariableSetStmt *) statement;
+		{
+			VariableSetStmt *set = (VariableSetStmt *) statement;
 
-				if (set->name && strcmp(set->name, "track_counts") == 0)
-					upg_capture_flag(capture, "SET track_counts",
-									 "Capture needs the counters to find changed tables.",
-									 "Leave that setting alone.");
-				break;
-			}
+			if (set->name && strcmp(set->name, "track_counts") == 0)
+				upg_capture_flag(capture, "SET track_counts",
+								 "Capture needs the counters to find changed tables.",
+								 "Leave that setting alone.");
+			break;
+		}
 		case T_DropStmt:
 		case T_AlterExtensionStmt:
 			if (is_own_extension(statement))
@@ -221,27 +223,27 @@ upg_statement_may_use_sequences(Node *statement)
 		case T_IndexStmt:
 			return ((IndexStmt *) statement)->whereClause != NULL;
 		case T_AlterTableStmt:
+		{
+			ListCell *lc;
+
+			foreach (lc, ((AlterTableStmt *) statement)->cmds)
 			{
-				ListCell   *lc;
+				AlterTableCmd *cmd = lfirst(lc);
 
-				foreach(lc, ((AlterTableStmt *) statement)->cmds)
+				switch (cmd->subtype)
 				{
-					AlterTableCmd *cmd = lfirst(lc);
-
-					switch (cmd->subtype)
-					{
-						case AT_AddColumn:
-						case AT_AlterColumnType:
-						case AT_AddConstraint:
-						case AT_ValidateConstraint:
-						case AT_AddIdentity:
-							return true;
-						default:
-							break;
-					}
+					case AT_AddColumn:
+					case AT_AlterColumnType:
+					case AT_AddConstraint:
+					case AT_ValidateConstraint:
+					case AT_AddIdentity:
+						return true;
+					default:
+						break;
 				}
-				return false;
 			}
+			return false;
+		}
 		default:
 			return true;
 	}

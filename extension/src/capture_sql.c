@@ -46,17 +46,18 @@ static int64
 number_of(text *name)
 {
 	return (int64) (hash_bytes_extended((unsigned char *) VARDATA_ANY(name),
-										VARSIZE_ANY_EXHDR(name), 0) >> 1);
+										VARSIZE_ANY_EXHDR(name), 0) >>
+					1);
 }
 
 static Datum
 text_array(List *list)
 {
-	Datum	   *elems = palloc(sizeof(Datum) * (list_length(list) + 1));
-	int			n = 0;
-	ListCell   *lc;
+	Datum *elems = palloc(sizeof(Datum) * (list_length(list) + 1));
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, list)
+	foreach (lc, list)
 		elems[n++] = CStringGetTextDatum(lfirst(lc));
 	return PointerGetDatum(construct_array(elems, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
@@ -65,18 +66,17 @@ text_array(List *list)
 static void
 run_statement(RawStmt *raw, const char *source)
 {
-	List	   *queries;
-	List	   *plans;
-	Portal		portal;
+	List *queries;
+	List *plans;
+	Portal portal;
 	QueryCompletion qc;
-	CommandTag	tag = CreateCommandTag(raw->stmt);
-	bool		snapshot = false;
+	CommandTag tag = CreateCommandTag(raw->stmt);
+	bool snapshot = false;
 	DestReceiver *dest = CreateDestReceiver(DestNone);
 
 	if (IsA(raw->stmt, TransactionStmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("transaction control is not possible here")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("transaction control is not possible here")));
 	if (analyze_requires_snapshot(raw))
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -103,11 +103,11 @@ run_step(int64 migration, const char *script, UpgUndoMode mode, UpgCaptureResult
 	MemoryContext cxt = CurrentMemoryContext;
 	UpgCapture *capture = upg_capture_begin(mode);
 	ConstraintsSetStmt *set = makeNode(ConstraintsSetStmt);
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, pg_parse_query(script))
+	foreach (lc, pg_parse_query(script))
 	{
-		RawStmt    *raw = lfirst_node(RawStmt, lc);
+		RawStmt *raw = lfirst_node(RawStmt, lc);
 
 		run_statement(raw, script);
 		MemoryContextSwitchTo(cxt);
@@ -128,17 +128,17 @@ run_step(int64 migration, const char *script, UpgUndoMode mode, UpgCaptureResult
 Datum
 upg_capture_run(PG_FUNCTION_ARGS)
 {
-	text	   *name = PG_GETARG_TEXT_PP(0);
-	char	   *script = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char	   *modename = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	text *name = PG_GETARG_TEXT_PP(0);
+	char *script = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *modename = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	UpgUndoMode mode;
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	UpgCaptureResult result;
-	TupleDesc	desc;
-	Datum		values[8];
-	bool		nulls[8] = {0};
-	int			nestlevel;
+	TupleDesc desc;
+	Datum values[8];
+	bool nulls[8] = {0};
+	int nestlevel;
 
 	if (strcmp(modename, "required") == 0)
 		mode = UPG_UNDO_REQUIRED;
@@ -147,9 +147,8 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	else if (strcmp(modename, "none") == 0)
 		mode = UPG_UNDO_NONE;
 	else
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_INVALID_OPTION),
-				 errmsg("unrecognized mode \"%s\"", modename)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_OPTION),
+						errmsg("unrecognized mode \"%s\"", modename)));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
@@ -165,7 +164,7 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData *edata;
 
 		MemoryContextSwitchTo(cxt);
 		edata = CopyErrorData();
@@ -186,7 +185,8 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	values[5] = Int64GetDatum(result.data_rows);
 	values[6] = Float8GetDatum(result.capture_ms);
 	values[7] = Float8GetDatum(result.proof_ms);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /*
@@ -198,9 +198,9 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 {
 	UpgUndoOptions options = {0};
 	UpgUndoResult result;
-	TupleDesc	desc;
-	Datum		values[5];
-	bool		nulls[5] = {0};
+	TupleDesc desc;
+	Datum values[5];
+	bool nulls[5] = {0};
 
 	options.dry_run = PG_GETARG_BOOL(1);
 	options.discard = PG_GETARG_BOOL(2);
@@ -212,7 +212,8 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(result.catalog_rows);
 	values[3] = Int64GetDatum(result.data_rows);
 	values[4] = Int64GetDatum(result.indexes_rebuilt);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /*

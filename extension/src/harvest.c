@@ -43,7 +43,7 @@ bool
 upg_own_xid(const UpgOwnRows *own, TransactionId xid)
 {
 	return TransactionIdIsNormal(xid) && TransactionIdFollowsOrEquals(xid, own->first) &&
-		TransactionIdIsCurrentTransactionId(xid);
+		   TransactionIdIsCurrentTransactionId(xid);
 }
 
 static bool
@@ -74,16 +74,18 @@ own_xmax(const UpgOwnRows *own, HeapTupleHeader header)
 static BlockNumber
 all_visible_after(Buffer vmbuffer, BlockNumber block)
 {
-	const int	mapsize = BLCKSZ - MAXALIGN(SizeOfPageHeaderData);
+	const int mapsize = BLCKSZ - MAXALIGN(SizeOfPageHeaderData);
 	BlockNumber within = block % ((BlockNumber) mapsize * 4);
-	uint32		byte = within / 4;
-	uint64		bits;
+	uint32 byte = within / 4;
+	uint64 bits;
 
 	if (within % 32 != 0 || byte + sizeof(bits) > (uint32) mapsize ||
 		!BufferIsValid(vmbuffer))
 		return 0;
 	memcpy(&bits, PageGetContents(BufferGetPage(vmbuffer)) + byte, sizeof(bits));
-	return (bits & UINT64CONST(0x5555555555555555)) == UINT64CONST(0x5555555555555555) ? 31 : 0;
+	return (bits & UINT64CONST(0x5555555555555555)) == UINT64CONST(0x5555555555555555)
+			   ? 31
+			   : 0;
 }
 
 /*
@@ -100,8 +102,8 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 	BufferAccessStrategy strategy = NULL;
-	Buffer		vmbuffer = InvalidBuffer;
-	bool		logged = RelationNeedsWAL(rel);
+	Buffer vmbuffer = InvalidBuffer;
+	bool logged = RelationNeedsWAL(rel);
 	MemoryContext pagecxt;
 	MemoryContext oldcxt;
 
@@ -114,11 +116,11 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 
 	for (BlockNumber block = 0; block < nblocks; block++)
 	{
-		Buffer		buffer;
-		Page		page;
+		Buffer buffer;
+		Page page;
 		OffsetNumber max;
-		List	   *found = NIL;
-		ListCell   *lc;
+		List *found = NIL;
+		ListCell *lc;
 
 		CHECK_FOR_INTERRUPTS();
 		if (visibilitymap_get_status(rel, block, &vmbuffer) & VISIBILITYMAP_ALL_VISIBLE)
@@ -140,7 +142,7 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 		max = PageGetMaxOffsetNumber(page);
 		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
 		{
-			ItemId		item = PageGetItemId(page, off);
+			ItemId item = PageGetItemId(page, off);
 			HeapTupleData tuple;
 
 			if (!ItemIdIsNormal(item))
@@ -155,9 +157,9 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 		MemoryContextSwitchTo(oldcxt);
 		UnlockReleaseBuffer(buffer);
 
-		foreach(lc, found)
+		foreach (lc, found)
 		{
-			HeapTuple	tuple = lfirst(lc);
+			HeapTuple tuple = lfirst(lc);
 
 			callback(tuple, !own_xmin(own, tuple->t_data), arg);
 		}

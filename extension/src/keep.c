@@ -68,8 +68,8 @@ class_locator(Form_pg_class form)
 {
 	UpgRelFileLocator locator;
 
-	UPG_LOCATOR_SPC(locator) = OidIsValid(form->reltablespace) ? form->reltablespace
-		: MyDatabaseTableSpace;
+	UPG_LOCATOR_SPC(locator) =
+		OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace;
 	UPG_LOCATOR_DB(locator) = MyDatabaseId;
 	UPG_LOCATOR_NUMBER(locator) = form->relfilenode;
 	return locator;
@@ -84,11 +84,11 @@ class_locator(Form_pg_class form)
 static bool
 file_has_owner(UpgCatalogChanges *classes, Form_pg_class form)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, classes->changes)
+	foreach (lc, classes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
+		UpgChange *change = lfirst(lc);
 		Form_pg_class after;
 
 		if (change->after == NULL)
@@ -106,14 +106,14 @@ static Oid
 index_table(List *catalogs, Oid index)
 {
 	UpgCatalogChanges *indexes = upg_changes_of(catalogs, IndexRelationId);
-	HeapTuple	tuple;
-	Oid			result = InvalidOid;
-	ListCell   *lc;
+	HeapTuple tuple;
+	Oid result = InvalidOid;
+	ListCell *lc;
 
 	if (indexes)
-		foreach(lc, indexes->changes)
+		foreach (lc, indexes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 
 			if (change->before &&
 				((Form_pg_index) GETSTRUCT(change->before))->indexrelid == index)
@@ -135,9 +135,9 @@ index_table(List *catalogs, Oid index)
 UpgKeptFile *
 upg_keep_find(List *files, Oid relation)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, files)
+	foreach (lc, files)
 	{
 		UpgKeptFile *file = lfirst(lc);
 
@@ -158,17 +158,17 @@ List *
 upg_keep_files(List *catalogs)
 {
 	UpgCatalogChanges *classes = upg_changes_of(catalogs, RelationRelationId);
-	List	   *files = NIL;
+	List *files = NIL;
 
 	if (classes == NULL)
 		return NIL;
 	for (int pass = 0; pass < 2; pass++)
 	{
-		ListCell   *lc;
+		ListCell *lc;
 
-		foreach(lc, classes->changes)
+		foreach (lc, classes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_class form;
 			UpgKeptFile *file;
 
@@ -207,11 +207,11 @@ upg_keep_files(List *catalogs)
 void
 upg_keep_adopt(List *files)
 {
-	Relation	pgclass;
-	TupleDesc	desc;
+	Relation pgclass;
+	TupleDesc desc;
 	CatalogIndexState indexes;
 	ObjectAddress extension;
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (files == NIL)
 		return;
@@ -219,17 +219,17 @@ upg_keep_adopt(List *files)
 	desc = RelationGetDescr(pgclass);
 	indexes = CatalogOpenIndexes(pgclass);
 	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("upg", false));
-	foreach(lc, files)
+	foreach (lc, files)
 	{
 		UpgKeptFile *file = lfirst(lc);
-		Datum		values[Natts_pg_class] = {0};
-		bool		nulls[Natts_pg_class] = {0};
-		NameData	name;
-		Datum		option = CStringGetTextDatum("autovacuum_enabled=false");
+		Datum values[Natts_pg_class] = {0};
+		bool nulls[Natts_pg_class] = {0};
+		NameData name;
+		Datum option = CStringGetTextDatum("autovacuum_enabled=false");
 		ObjectAddress myself;
-		bool		heap = file->kind != RELKIND_INDEX && file->kind != RELKIND_SEQUENCE;
-		HeapTuple	tuple;
-		Oid			tablespace = UPG_LOCATOR_SPC(file->locator);
+		bool heap = file->kind != RELKIND_INDEX && file->kind != RELKIND_SEQUENCE;
+		HeapTuple tuple;
+		Oid tablespace = UPG_LOCATOR_SPC(file->locator);
 
 		file->caretaker = GetNewOidWithIndex(pgclass, ClassOidIndexId, Anum_pg_class_oid);
 		snprintf(NameStr(name), NAMEDATALEN, "upg_kept_%u", file->caretaker);
@@ -243,24 +243,26 @@ upg_keep_adopt(List *files)
 		values[Anum_pg_class_relam - 1] = ObjectIdGetDatum(HEAP_TABLE_AM_OID);
 		values[Anum_pg_class_relfilenode - 1] =
 			ObjectIdGetDatum(UPG_LOCATOR_NUMBER(file->locator));
-		values[Anum_pg_class_reltablespace - 1] =
-			ObjectIdGetDatum(tablespace == MyDatabaseTableSpace ? InvalidOid : tablespace);
+		values[Anum_pg_class_reltablespace - 1] = ObjectIdGetDatum(
+			tablespace == MyDatabaseTableSpace ? InvalidOid : tablespace);
 		values[Anum_pg_class_reltuples - 1] = Float4GetDatum(-1);
 		values[Anum_pg_class_relpersistence - 1] = CharGetDatum(file->persistence);
 		values[Anum_pg_class_relkind - 1] = CharGetDatum(RELKIND_TOASTVALUE);
 		values[Anum_pg_class_relispopulated - 1] = BoolGetDatum(true);
 		values[Anum_pg_class_relreplident - 1] = CharGetDatum(REPLICA_IDENTITY_NOTHING);
-		values[Anum_pg_class_relfrozenxid - 1] = TransactionIdGetDatum(InvalidTransactionId);
+		values[Anum_pg_class_relfrozenxid - 1] =
+			TransactionIdGetDatum(InvalidTransactionId);
 		values[Anum_pg_class_relminmxid - 1] = MultiXactIdGetDatum(InvalidMultiXactId);
 		if (heap)
 		{
-			values[Anum_pg_class_relfrozenxid - 1] = TransactionIdGetDatum(file->frozenxid);
+			values[Anum_pg_class_relfrozenxid - 1] =
+				TransactionIdGetDatum(file->frozenxid);
 			values[Anum_pg_class_relminmxid - 1] = MultiXactIdGetDatum(file->minmxid);
 		}
 		nulls[Anum_pg_class_relacl - 1] = true;
 		nulls[Anum_pg_class_relpartbound - 1] = true;
-		values[Anum_pg_class_reloptions - 1] =
-			PointerGetDatum(construct_array(&option, 1, TEXTOID, -1, false, TYPALIGN_INT));
+		values[Anum_pg_class_reloptions - 1] = PointerGetDatum(
+			construct_array(&option, 1, TEXTOID, -1, false, TYPALIGN_INT));
 
 		tuple = heap_form_tuple(desc, values, nulls);
 		CatalogTupleInsertWithInfo(pgclass, tuple, indexes);
@@ -282,8 +284,9 @@ upg_keep_adopt(List *files)
 HeapTuple
 upg_keep_caretaker(UpgKeptFile *file)
 {
-	HeapTuple	tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(file->caretaker));
-	Form_pg_class form = HeapTupleIsValid(tuple) ? (Form_pg_class) GETSTRUCT(tuple) : NULL;
+	HeapTuple tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(file->caretaker));
+	Form_pg_class form =
+		HeapTupleIsValid(tuple) ? (Form_pg_class) GETSTRUCT(tuple) : NULL;
 
 	if (form == NULL || form->relkind != RELKIND_TOASTVALUE ||
 		form->relfilenode != UPG_LOCATOR_NUMBER(file->locator) ||
@@ -308,8 +311,8 @@ upg_keep_caretaker(UpgKeptFile *file)
 void
 upg_keep_release(UpgKeptFile *file)
 {
-	HeapTuple	tuple;
-	Relation	pgclass;
+	HeapTuple tuple;
+	Relation pgclass;
 
 	LockRelationOid(file->caretaker, AccessExclusiveLock);
 	tuple = upg_keep_caretaker(file);
@@ -327,7 +330,7 @@ upg_keep_release(UpgKeptFile *file)
 void
 upg_keep_destroy(UpgKeptFile *file)
 {
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	LockRelationOid(file->caretaker, AccessExclusiveLock);
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(file->caretaker));

@@ -66,13 +66,15 @@ class_difference_allowed(UpgUndoLog *log, HeapTuple before, HeapTuple after, int
 	{
 		case Anum_pg_class_relnatts:
 			/* columns left as dropped */
-			return upg_keep_find(log->files, old->oid) == NULL && new->relnatts > old->relnatts;
+			return upg_keep_find(log->files, old->oid) == NULL &&
+				   new->relnatts > old->relnatts;
 		case Anum_pg_class_reltoastrelid:
 			return !OidIsValid(old->reltoastrelid) &&
-				list_member_oid(log->exempt, new->reltoastrelid);
+				   list_member_oid(log->exempt, new->reltoastrelid);
 		case Anum_pg_class_relfilenode:
 			/* an index over a table that stays may have another file */
-			return old->relkind == RELKIND_INDEX && upg_keep_find(log->files, old->oid) == NULL;
+			return old->relkind == RELKIND_INDEX &&
+				   upg_keep_find(log->files, old->oid) == NULL;
 		case Anum_pg_class_reltablespace:
 		case Anum_pg_class_relpersistence:
 			return false;
@@ -86,33 +88,33 @@ static void
 compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 				 List **differences, int64 *compared)
 {
-	List	   *catalogs = upg_collect_catalogs(own, upg_changes_of(log->catalogs,
-																	LargeObjectRelationId) != NULL);
-	ListCell   *lc;
+	List *catalogs = upg_collect_catalogs(
+		own, upg_changes_of(log->catalogs, LargeObjectRelationId) != NULL);
+	ListCell *lc;
 
 	upg_filter_objects(&catalogs, log->exempt, true);
-	foreach(lc, catalogs)
+	foreach (lc, catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
-		TupleDesc	desc = RelationGetDescr(rel);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
 		UpgCatalogInfo *info = upg_catalog_info(rel);
-		ListCell   *lc2;
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			Bitmapset  *diff;
+			UpgChange *change = lfirst(lc2);
+			Bitmapset *diff;
 			StringInfoData columns;
-			int			attnum = -1;
+			int attnum = -1;
 
 			(*compared)++;
 			if (change->after == NULL)
 			{
 				add_difference(cxt, differences,
 							   psprintf("%s would not come back",
-										upg_catalog_describe(changes->catalog, change->before,
-															 desc)));
+										upg_catalog_describe(changes->catalog,
+															 change->before, desc)));
 				continue;
 			}
 			if (change->before == NULL)
@@ -122,8 +124,8 @@ compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 					continue;
 				add_difference(cxt, differences,
 							   psprintf("%s would be left behind",
-										upg_catalog_describe(changes->catalog, change->after,
-															 desc)));
+										upg_catalog_describe(changes->catalog,
+															 change->after, desc)));
 				continue;
 			}
 			diff = bms_difference(upg_catalog_diff(rel, change->before, change->after),
@@ -138,11 +140,11 @@ compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 								 NameStr(TupleDescAttr(desc, attnum - 1)->attname));
 			}
 			if (columns.len > 0)
-				add_difference(cxt, differences,
-							   psprintf("%s would differ in %s",
-										upg_catalog_describe(changes->catalog, change->before,
-															 desc),
-										columns.data));
+				add_difference(
+					cxt, differences,
+					psprintf("%s would differ in %s",
+							 upg_catalog_describe(changes->catalog, change->before, desc),
+							 columns.data));
 		}
 		table_close(rel, AccessShareLock);
 	}
@@ -151,11 +153,11 @@ compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 /* Order-free sums over row versions: those deleted, those that came back. */
 typedef struct RowSums
 {
-	TupleDesc	desc;
-	uint64		before;
-	uint64		after;
-	int64		nbefore;
-	int64		nafter;
+	TupleDesc desc;
+	uint64 before;
+	uint64 after;
+	int64 nbefore;
+	int64 nafter;
 	MemoryContext cxt;
 } RowSums;
 
@@ -163,14 +165,14 @@ typedef struct RowSums
 static uint64
 row_hash(HeapTuple row, TupleDesc desc)
 {
-	uint64		hash = 0;
+	uint64 hash = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		bool		isnull;
-		Datum		value;
-		uint64		h;
+		bool isnull;
+		Datum value;
+		uint64 h;
 
 		if (att->attisdropped)
 			continue;
@@ -183,13 +185,15 @@ row_hash(HeapTuple row, TupleDesc desc)
 		{
 			struct varlena *v = PG_DETOAST_DATUM(value);
 
-			h = hash_bytes_extended((unsigned char *) VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v), i);
+			h = hash_bytes_extended((unsigned char *) VARDATA_ANY(v),
+									VARSIZE_ANY_EXHDR(v), i);
 		}
 		else if (att->attlen == -2)
 			h = hash_bytes_extended((unsigned char *) DatumGetCString(value),
 									strlen(DatumGetCString(value)), i);
 		else
-			h = hash_bytes_extended((unsigned char *) DatumGetPointer(value), att->attlen, i);
+			h = hash_bytes_extended((unsigned char *) DatumGetPointer(value), att->attlen,
+									i);
 		hash = hash_combine64(hash, h);
 	}
 	return hash;
@@ -198,9 +202,9 @@ row_hash(HeapTuple row, TupleDesc desc)
 static void
 sum_row(HeapTuple row, bool deleted, void *arg)
 {
-	RowSums    *sums = arg;
+	RowSums *sums = arg;
 	MemoryContext oldcxt = MemoryContextSwitchTo(sums->cxt);
-	uint64		hash = row_hash(row, sums->desc);
+	uint64 hash = row_hash(row, sums->desc);
 
 	if (deleted)
 	{
@@ -221,12 +225,13 @@ static bool
 compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool written,
 			 MemoryContext cxt, List **differences)
 {
-	Relation	rel;
-	RowSums		sums = {0};
+	Relation rel;
+	RowSums sums = {0};
 
 	if (get_rel_relkind(rows->relation) == '\0')
 	{
-		add_difference(cxt, differences, psprintf("table %s would not come back", rows->name));
+		add_difference(cxt, differences,
+					   psprintf("table %s would not come back", rows->name));
 		return true;
 	}
 	if (rows->inserted + rows->deleted > upg_proof_row_limit ||
@@ -240,7 +245,8 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool
 		upg_harvest(rel, own, sum_row, &sums);
 	if (sums.nbefore != sums.nafter || sums.before != sums.after)
 		add_difference(cxt, differences,
-					   psprintf("rows of table %s would differ: " INT64_FORMAT " of " INT64_FORMAT " come back",
+					   psprintf("rows of table %s would differ: " INT64_FORMAT
+								" of " INT64_FORMAT " come back",
 								rows->name, sums.nafter, sums.nbefore));
 	if (rows->switched)
 	{
@@ -265,20 +271,20 @@ static void
 check_touched(UpgUndoLog *log, List *touched, const UpgOwnRows *own, MemoryContext cxt,
 			  List **differences)
 {
-	Oid			upgnsp = get_namespace_oid("upg", true);
-	ListCell   *lc;
+	Oid upgnsp = get_namespace_oid("upg", true);
+	ListCell *lc;
 
-	foreach(lc, touched)
+	foreach (lc, touched)
 	{
-		Oid			relid = lfirst_oid(lc);
+		Oid relid = lfirst_oid(lc);
 		UpgRelationRows rows = {0};
-		bool		known = false;
-		char		relkind;
-		ListCell   *lc2;
+		bool known = false;
+		char relkind;
+		ListCell *lc2;
 
 		if (relid < FirstNormalObjectId)
 			continue;
-		foreach(lc2, log->relations)
+		foreach (lc2, log->relations)
 			if (((UpgRelationRows *) lfirst(lc2))->relation == relid)
 				known = true;
 		relkind = get_rel_relkind(relid);
@@ -304,7 +310,7 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	List	  **differences = palloc0(sizeof(List *));
+	List **differences = palloc0(sizeof(List *));
 	volatile int64 compared = 0;
 	volatile int tables = 0;
 	volatile int large = 0;
@@ -315,10 +321,11 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 		UpgUndoOptions options = {0};
 		UpgUndoResult result = {0};
 		UpgUndoLog *log;
-		List	   *conflicts = NIL;
-		ListCell   *lc;
-		int64		n = 0;
-		MemoryContext work = AllocSetContextCreate(cxt, "upg proof", ALLOCSET_DEFAULT_SIZES);
+		List *conflicts = NIL;
+		ListCell *lc;
+		int64 n = 0;
+		MemoryContext work =
+			AllocSetContextCreate(cxt, "upg proof", ALLOCSET_DEFAULT_SIZES);
 
 		MemoryContextSwitchTo(work);
 		options.proof = true;
@@ -328,19 +335,19 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 		if (log == NULL || log->id != written->id)
 			elog(ERROR, "the undo log cannot be read back");
 		upg_undo_locate(log, &options, &conflicts);
-		foreach(lc, conflicts)
+		foreach (lc, conflicts)
 			add_difference(cxt, differences, lfirst(lc));
 		upg_undo_perform(log, &options, &result);
 		CommandCounterIncrement();
 		compare_catalogs(log, own, cxt, differences, &n);
 		compared = result.catalog_rows;
 		check_touched(log, touched, own, cxt, differences);
-		foreach(lc, log->relations)
+		foreach (lc, log->relations)
 		{
 			UpgRelationRows *rows = lfirst(lc);
 
-			if (compare_rows(log, rows, own, list_member_oid(touched, rows->relation), cxt,
-							 differences))
+			if (compare_rows(log, rows, own, list_member_oid(touched, rows->relation),
+							 cxt, differences))
 				tables++;
 			else
 				large++;
@@ -351,7 +358,7 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData *edata;
 
 		MemoryContextSwitchTo(cxt);
 		edata = CopyErrorData();
@@ -365,7 +372,8 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 			ReThrowError(edata);
 		add_difference(cxt, differences,
 					   psprintf("the rollback fails: %s%s%s (%s)", edata->message,
-								edata->detail ? ": " : "", edata->detail ? edata->detail : "",
+								edata->detail ? ": " : "",
+								edata->detail ? edata->detail : "",
 								unpack_sql_state(edata->sqlerrcode)));
 		FreeErrorData(edata);
 	}
@@ -376,6 +384,7 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 	if (large > 0)
 		*coverage = psprintf("%d tables row by row, %d by count only", tables, large);
 	else
-		*coverage = psprintf("complete: " INT64_FORMAT " catalog rows, %d tables", (int64) compared, tables);
+		*coverage = psprintf("complete: " INT64_FORMAT " catalog rows, %d tables",
+							 (int64) compared, tables);
 	return *differences;
 }

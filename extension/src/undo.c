@@ -76,19 +76,19 @@ typedef struct UndoRun
 	UpgUndoLog *log;
 	UpgUndoOptions *options;
 	UpgUndoResult *result;
-	List	   *removed;		/* of ObjectAddress */
-	List	   *gone;			/* relations that go away */
-	List	   *trimmed;		/* relations whose old file comes back */
-	List	   *reindex;		/* indexes to build */
-	List	   *versions;		/* of AttributeAddress whose type changes back */
-	List	   *statistics;		/* of AttributeAddress without statistics */
-	List	   *toasts;			/* TOAST tables that lose their table */
+	List *removed;    /* of ObjectAddress */
+	List *gone;       /* relations that go away */
+	List *trimmed;    /* relations whose old file comes back */
+	List *reindex;    /* indexes to build */
+	List *versions;   /* of AttributeAddress whose type changes back */
+	List *statistics; /* of AttributeAddress without statistics */
+	List *toasts;     /* TOAST tables that lose their table */
 } UndoRun;
 
 typedef struct AttributeAddress
 {
-	Oid			relation;
-	AttrNumber	attnum;
+	Oid relation;
+	AttrNumber attnum;
 } AttributeAddress;
 
 /*
@@ -99,13 +99,13 @@ UpgChange *
 upg_class_change(UpgUndoLog *log, Oid relation)
 {
 	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (classes)
-		foreach(lc, classes->changes)
+		foreach (lc, classes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
-			HeapTuple	row = change->after ? change->after : change->before;
+			UpgChange *change = lfirst(lc);
+			HeapTuple row = change->after ? change->after : change->before;
 
 			if (((Form_pg_class) GETSTRUCT(row))->oid == relation)
 				return change;
@@ -121,8 +121,8 @@ bool
 upg_class_switched(UpgChange *change)
 {
 	return change && change->before && change->after &&
-		((Form_pg_class) GETSTRUCT(change->before))->relfilenode !=
-		((Form_pg_class) GETSTRUCT(change->after))->relfilenode;
+		   ((Form_pg_class) GETSTRUCT(change->before))->relfilenode !=
+			   ((Form_pg_class) GETSTRUCT(change->after))->relfilenode;
 }
 
 static bool
@@ -158,8 +158,8 @@ note_attribute(List **list, Oid relation, AttrNumber attnum)
 static bool
 becomes_tombstone(UndoRun *run, Form_pg_attribute att)
 {
-	UpgChange  *change = upg_class_change(run->log, att->attrelid);
-	char		relkind;
+	UpgChange *change = upg_class_change(run->log, att->attrelid);
+	char relkind;
 
 	if (att->attnum <= 0)
 		return false;
@@ -168,7 +168,7 @@ becomes_tombstone(UndoRun *run, Form_pg_attribute att)
 	if (upg_class_switched(change) && upg_keep_find(run->log->files, att->attrelid))
 		return false;
 	relkind = change ? ((Form_pg_class) GETSTRUCT(change->after))->relkind
-		: get_rel_relkind(att->attrelid);
+					 : get_rel_relkind(att->attrelid);
 	return relkind_keeps_columns(relkind);
 }
 
@@ -177,10 +177,10 @@ static HeapTuple
 tombstone(HeapTuple row, TupleDesc desc)
 {
 	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(row);
-	Datum		values[Natts_pg_attribute];
-	bool		nulls[Natts_pg_attribute];
-	NameData	name;
-	HeapTuple	result;
+	Datum values[Natts_pg_attribute];
+	bool nulls[Natts_pg_attribute];
+	NameData name;
+	HeapTuple result;
 
 	heap_deform_tuple(row, desc, values, nulls);
 	memset(&name, 0, sizeof(name));
@@ -207,11 +207,11 @@ static bool
 file_wanted(UpgUndoLog *log, Oid filenumber, Oid tablespace)
 {
 	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, classes->changes)
+	foreach (lc, classes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
+		UpgChange *change = lfirst(lc);
 		Form_pg_class form;
 
 		if (change->before == NULL)
@@ -227,7 +227,7 @@ file_wanted(UpgUndoLog *log, Oid filenumber, Oid tablespace)
 static void
 drop_file(Oid relation)
 {
-	Relation	rel = relation_open(relation, AccessExclusiveLock);
+	Relation rel = relation_open(relation, AccessExclusiveLock);
 
 	RelationDropStorage(rel);
 	relation_close(rel, NoLock);
@@ -241,11 +241,11 @@ static UpgChange *
 successor(UpgUndoLog *log, Form_pg_class before)
 {
 	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, classes->changes)
+	foreach (lc, classes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
+		UpgChange *change = lfirst(lc);
 		Form_pg_class after;
 
 		if (change->after == NULL)
@@ -264,8 +264,8 @@ fresh_file(Form_pg_class form)
 {
 	UpgRelFileLocator locator;
 
-	UPG_LOCATOR_SPC(locator) = OidIsValid(form->reltablespace) ? form->reltablespace
-		: MyDatabaseTableSpace;
+	UPG_LOCATOR_SPC(locator) =
+		OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace;
 	UPG_LOCATOR_DB(locator) = MyDatabaseId;
 	UPG_LOCATOR_NUMBER(locator) =
 		upg_new_filenumber(form->reltablespace, NULL, form->relpersistence);
@@ -302,14 +302,14 @@ static Oid
 table_of_index(UpgUndoLog *log, Oid index)
 {
 	UpgCatalogChanges *indexes = upg_changes_of(log->catalogs, IndexRelationId);
-	HeapTuple	tuple;
-	Oid			result = InvalidOid;
-	ListCell   *lc;
+	HeapTuple tuple;
+	Oid result = InvalidOid;
+	ListCell *lc;
 
 	if (indexes)
-		foreach(lc, indexes->changes)
+		foreach (lc, indexes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 
 			if (change->before &&
 				((Form_pg_index) GETSTRUCT(change->before))->indexrelid == index)
@@ -333,7 +333,7 @@ static void
 restore_file(UndoRun *run, Form_pg_class form, Form_pg_class current)
 {
 	UpgKeptFile *file = upg_keep_find(run->log->files, form->oid);
-	UpgChange  *heir;
+	UpgChange *heir;
 
 	if (!RELKIND_HAS_STORAGE(form->relkind) || form->oid < FirstNormalObjectId)
 		return;
@@ -358,9 +358,9 @@ restore_file(UndoRun *run, Form_pg_class form, Form_pg_class current)
 		return;
 	}
 	if (current)
-		return;					/* the file of now is good: its table lives on */
+		return; /* the file of now is good: its table lives on */
 	if (run->options->proof)
-		return;					/* the file of before is still there and good */
+		return; /* the file of before is still there and good */
 	form->relfilenode = fresh_file(form);
 	run->reindex = lappend_oid(run->reindex, form->oid);
 }
@@ -373,7 +373,7 @@ restore_file(UndoRun *run, Form_pg_class form, Form_pg_class current)
 static void
 leave_toast(UndoRun *run, Oid toast)
 {
-	UpgChange  *change;
+	UpgChange *change;
 
 	if (!OidIsValid(toast))
 		return;
@@ -407,8 +407,8 @@ merge_class(UndoRun *run, UpgChange *change, HeapTuple merged)
 	form->relchecks = current->relchecks - after->relchecks + before->relchecks;
 	form->relfilenode = current->relfilenode;
 	form->reltoastrelid = current->reltoastrelid;
-	form->relnatts = relkind_keeps_columns(form->relkind) ? current->relnatts
-		: before->relnatts;
+	form->relnatts =
+		relkind_keeps_columns(form->relkind) ? current->relnatts : before->relnatts;
 
 	if (file && upg_class_switched(change))
 	{
@@ -444,30 +444,32 @@ merge_class(UndoRun *run, UpgChange *change, HeapTuple merged)
 static HeapTuple
 merge(UndoRun *run, Relation rel, UpgCatalogInfo *info, UpgChange *change)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	Bitmapset  *changed = upg_catalog_diff(rel, change->before, change->after);
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	HeapTuple	merged;
-	int			attnum = -1;
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *changed = upg_catalog_diff(rel, change->before, change->after);
+	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	HeapTuple merged;
+	int attnum = -1;
 
 	heap_deform_tuple(change->current, desc, values, nulls);
 	while ((attnum = bms_next_member(changed, attnum)) >= 0)
 	{
 		if (bms_is_member(attnum, info->moving))
 			continue;
-		values[attnum - 1] = heap_getattr(change->before, attnum, desc, &nulls[attnum - 1]);
+		values[attnum - 1] =
+			heap_getattr(change->before, attnum, desc, &nulls[attnum - 1]);
 	}
 	if (RelationGetRelid(rel) == AttributeRelationId)
 	{
-		int			i = Anum_pg_attribute_attoptions;
-		bool		bnull;
-		bool		cnull;
-		Datum		before = heap_getattr(change->before, i, desc, &bnull);
-		Datum		current = heap_getattr(change->current, i, desc, &cnull);
+		int i = Anum_pg_attribute_attoptions;
+		bool bnull;
+		bool cnull;
+		Datum before = heap_getattr(change->before, i, desc, &bnull);
+		Datum current = heap_getattr(change->current, i, desc, &cnull);
 
 		if (bms_is_member(i, changed))
-			values[i - 1] = upg_attoptions_merge(before, bnull, current, cnull, &nulls[i - 1]);
+			values[i - 1] =
+				upg_attoptions_merge(before, bnull, current, cnull, &nulls[i - 1]);
 	}
 	merged = heap_form_tuple(desc, values, nulls);
 	merged->t_self = change->current->t_self;
@@ -486,7 +488,7 @@ merge(UndoRun *run, Relation rel, UpgCatalogInfo *info, UpgChange *change)
 static bool
 must_reinsert(Relation rel, UpgCatalogInfo *info, UpgChange *change)
 {
-	Bitmapset  *changed = upg_catalog_diff(rel, change->before, change->after);
+	Bitmapset *changed = upg_catalog_diff(rel, change->before, change->after);
 
 	return bms_overlap(changed, info->uniques);
 }
@@ -495,8 +497,8 @@ static void
 note_attribute_change(UndoRun *run, UpgChange *change)
 {
 	Form_pg_attribute after = (Form_pg_attribute) GETSTRUCT(change->after);
-	Form_pg_attribute before = change->before ? (Form_pg_attribute) GETSTRUCT(change->before)
-		: NULL;
+	Form_pg_attribute before =
+		change->before ? (Form_pg_attribute) GETSTRUCT(change->before) : NULL;
 
 	if (after->attnum <= 0 || after->attrelid < FirstNormalObjectId)
 		return;
@@ -512,14 +514,14 @@ note_attribute_change(UndoRun *run, UpgChange *change)
 static void
 take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 {
-	Relation	rel = table_open(changes->catalog, RowExclusiveLock);
+	Relation rel = table_open(changes->catalog, RowExclusiveLock);
 	UpgCatalogInfo *info = upg_catalog_info(rel);
 	CatalogIndexState indexes = CatalogOpenIndexes(rel);
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, changes->changes)
+	foreach (lc, changes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
+		UpgChange *change = lfirst(lc);
 
 		if (change->after == NULL || change->current == NULL)
 			continue;
@@ -529,13 +531,14 @@ take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 
 		if (change->before)
 		{
-			HeapTuple	merged;
+			HeapTuple merged;
 
 			if (changes->catalog == RelationRelationId)
 			{
 				Form_pg_class current = (Form_pg_class) GETSTRUCT(change->current);
 
-				if (upg_class_switched(change) && upg_keep_find(run->log->files, current->oid))
+				if (upg_class_switched(change) &&
+					upg_keep_find(run->log->files, current->oid))
 				{
 					drop_file(current->oid);
 					run->trimmed = lappend_oid(run->trimmed, current->oid);
@@ -556,7 +559,7 @@ take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 		if (changes->catalog == AttributeRelationId &&
 			becomes_tombstone(run, (Form_pg_attribute) GETSTRUCT(change->current)))
 		{
-			HeapTuple	row = tombstone(change->current, RelationGetDescr(rel));
+			HeapTuple row = tombstone(change->current, RelationGetDescr(rel));
 
 			CatalogTupleUpdateWithInfo(rel, &row->t_self, row, indexes);
 			continue;
@@ -575,11 +578,12 @@ take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 		if (info->oidcol)
 		{
 			ObjectAddress *address = palloc(sizeof(ObjectAddress));
-			bool		isnull;
+			bool isnull;
 
-			ObjectAddressSet(*address, changes->catalog,
-							 DatumGetObjectId(heap_getattr(change->current, info->oidcol,
-														   RelationGetDescr(rel), &isnull)));
+			ObjectAddressSet(
+				*address, changes->catalog,
+				DatumGetObjectId(heap_getattr(change->current, info->oidcol,
+											  RelationGetDescr(rel), &isnull)));
 			run->removed = lappend(run->removed, address);
 		}
 		CatalogTupleDelete(rel, &change->current->t_self);
@@ -598,27 +602,29 @@ take_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 static void
 trim_columns(UndoRun *run)
 {
-	Relation	rel;
-	ListCell   *lc;
+	Relation rel;
+	ListCell *lc;
 
 	if (run->gone == NIL && run->trimmed == NIL)
 		return;
 	rel = table_open(AttributeRelationId, RowExclusiveLock);
 	for (int pass = 0; pass < 2; pass++)
 	{
-		foreach(lc, pass == 0 ? run->gone : run->trimmed)
+		foreach (lc, pass == 0 ? run->gone : run->trimmed)
 		{
 			ScanKeyData key;
 			SysScanDesc scan;
-			HeapTuple	tuple;
-			int			keep = 0;
+			HeapTuple tuple;
+			int keep = 0;
 
 			if (pass == 1)
-				keep = ((Form_pg_class)
-						GETSTRUCT(upg_class_change(run->log, lfirst_oid(lc))->before))->relnatts;
+				keep = ((Form_pg_class) GETSTRUCT(
+							upg_class_change(run->log, lfirst_oid(lc))->before))
+						   ->relnatts;
 			ScanKeyInit(&key, Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
 						ObjectIdGetDatum(lfirst_oid(lc)));
-			scan = systable_beginscan(rel, AttributeRelidNumIndexId, true, SnapshotSelf, 1, &key);
+			scan = systable_beginscan(rel, AttributeRelidNumIndexId, true, SnapshotSelf,
+									  1, &key);
 			while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 				if (pass == 0 || ((Form_pg_attribute) GETSTRUCT(tuple))->attnum > keep)
 					CatalogTupleDelete(rel, &tuple->t_self);
@@ -632,15 +638,15 @@ trim_columns(UndoRun *run)
 static void
 bring_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 {
-	Relation	rel = table_open(changes->catalog, RowExclusiveLock);
+	Relation rel = table_open(changes->catalog, RowExclusiveLock);
 	CatalogIndexState indexes = CatalogOpenIndexes(rel);
 	UpgCatalogInfo *info = upg_catalog_info(rel);
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, changes->changes)
+	foreach (lc, changes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
-		HeapTuple	row;
+		UpgChange *change = lfirst(lc);
+		HeapTuple row;
 
 		if (change->after == NULL)
 		{
@@ -670,33 +676,32 @@ bring_back_rows(UndoRun *run, UpgCatalogChanges *changes)
 static void
 set_hint_flags(UndoRun *run)
 {
-	static const Oid catalogs[] = {
-		TriggerRelationId, RewriteRelationId, IndexRelationId, InheritsRelationId
-	};
-	Relation	pgclass = NULL;
+	static const Oid catalogs[] = {TriggerRelationId, RewriteRelationId, IndexRelationId,
+								   InheritsRelationId};
+	Relation pgclass = NULL;
 
 	for (int i = 0; i < lengthof(catalogs); i++)
 	{
 		UpgCatalogChanges *changes = upg_changes_of(run->log->catalogs, catalogs[i]);
-		Relation	rel;
-		ListCell   *lc;
+		Relation rel;
+		ListCell *lc;
 
 		if (changes == NULL)
 			continue;
 		rel = table_open(catalogs[i], AccessShareLock);
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
-			Oid			second;
-			Oid			relation;
-			HeapTuple	tuple;
+			UpgChange *change = lfirst(lc);
+			Oid second;
+			Oid relation;
+			HeapTuple tuple;
 			Form_pg_class form;
-			bool	   *flag = NULL;
+			bool *flag = NULL;
 
 			if (change->before == NULL)
 				continue;
-			relation = upg_row_relation(catalogs[i], change->before, RelationGetDescr(rel),
-										&second);
+			relation = upg_row_relation(catalogs[i], change->before,
+										RelationGetDescr(rel), &second);
 			tuple = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relation));
 			if (!HeapTupleIsValid(tuple))
 				continue;
@@ -735,28 +740,28 @@ set_hint_flags(UndoRun *run)
 static void
 invalidate(UndoRun *run)
 {
-	List	   *relations = NIL;
-	ListCell   *lc;
+	List *relations = NIL;
+	ListCell *lc;
 
-	foreach(lc, run->log->catalogs)
+	foreach (lc, run->log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel;
-		ListCell   *lc2;
+		Relation rel;
+		ListCell *lc2;
 
 		if (changes->catalog == PublicationRelationId ||
 			changes->catalog == PublicationNamespaceRelationId)
 			CacheInvalidateRelcacheAll();
 		rel = table_open(changes->catalog, AccessShareLock);
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			HeapTuple	rows[2] = {change->before, change->after};
+			UpgChange *change = lfirst(lc2);
+			HeapTuple rows[2] = {change->before, change->after};
 
 			for (int i = 0; i < 2; i++)
 			{
-				Oid			second;
-				Oid			first;
+				Oid second;
+				Oid first;
 
 				if (rows[i] == NULL)
 					continue;
@@ -770,7 +775,7 @@ invalidate(UndoRun *run)
 		}
 		table_close(rel, AccessShareLock);
 	}
-	foreach(lc, relations)
+	foreach (lc, relations)
 		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(lfirst_oid(lc))))
 			CacheInvalidateRelcacheByRelid(lfirst_oid(lc));
 }
@@ -779,9 +784,9 @@ invalidate(UndoRun *run)
 static void
 sweep_removed(UndoRun *run)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, run->toasts)
+	foreach (lc, run->toasts)
 	{
 		ObjectAddress toast;
 
@@ -790,7 +795,7 @@ sweep_removed(UndoRun *run)
 		CommandCounterIncrement();
 		performDeletion(&toast, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 	}
-	foreach(lc, run->removed)
+	foreach (lc, run->removed)
 	{
 		ObjectAddress *address = lfirst(lc);
 
@@ -801,7 +806,7 @@ sweep_removed(UndoRun *run)
 		if (address->classId == RelationRelationId)
 			RemoveStatistics(address->objectId, 0);
 	}
-	foreach(lc, run->statistics)
+	foreach (lc, run->statistics)
 	{
 		AttributeAddress *address = lfirst(lc);
 
@@ -819,15 +824,16 @@ static void
 renew_versions(UndoRun *run)
 {
 #ifdef UPG_HAVE_ATTRIBUTE_VERSIONS
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, run->versions)
+	foreach (lc, run->versions)
 	{
 		AttributeAddress *address = lfirst(lc);
-		char		relkind = get_rel_relkind(address->relation);
-		Relation	rel;
+		char relkind = get_rel_relkind(address->relation);
+		Relation rel;
 
-		if (relkind == '\0' || (!relkind_keeps_columns(relkind) && relkind != RELKIND_VIEW))
+		if (relkind == '\0' ||
+			(!relkind_keeps_columns(relkind) && relkind != RELKIND_VIEW))
 			continue;
 		rel = relation_open(address->relation, AccessExclusiveLock);
 		if (address->attnum <= RelationGetNumberOfAttributes(rel))
@@ -847,21 +853,21 @@ static void
 enum_indexes(UndoRun *run)
 {
 	UpgCatalogChanges *changes = upg_changes_of(run->log->catalogs, EnumRelationId);
-	List	   *types = NIL;
-	Relation	rel;
+	List *types = NIL;
+	Relation rel;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	ListCell   *lc;
+	HeapTuple tuple;
+	ListCell *lc;
 
 	if (changes == NULL || run->options->proof)
 		return;
-	foreach(lc, changes->changes)
+	foreach (lc, changes->changes)
 	{
-		UpgChange  *change = lfirst(lc);
+		UpgChange *change = lfirst(lc);
 
 		if (change->before == NULL && change->after)
 		{
-			Oid			type = ((Form_pg_enum) GETSTRUCT(change->after))->enumtypid;
+			Oid type = ((Form_pg_enum) GETSTRUCT(change->after))->enumtypid;
 
 			if (get_typtype(type) == TYPTYPE_ENUM)
 				types = list_append_unique_oid(types, type);
@@ -874,14 +880,15 @@ enum_indexes(UndoRun *run)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
-		Oid			type = att->atttypid;
+		Oid type = att->atttypid;
 
 		if (!OidIsValid(type) || att->attnum <= 0)
 			continue;
 		if (OidIsValid(get_element_type(type)))
 			type = get_element_type(type);
 		type = getBaseType(type);
-		if (list_member_oid(types, type) && get_rel_relkind(att->attrelid) == RELKIND_INDEX)
+		if (list_member_oid(types, type) &&
+			get_rel_relkind(att->attrelid) == RELKIND_INDEX)
 			run->reindex = list_append_unique_oid(run->reindex, att->attrelid);
 	}
 	systable_endscan(scan);
@@ -892,14 +899,14 @@ enum_indexes(UndoRun *run)
 static void
 rebuild_indexes(UndoRun *run)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, run->reindex)
+	foreach (lc, run->reindex)
 	{
-		Oid			index = lfirst_oid(lc);
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+		Oid index = lfirst_oid(lc);
+		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 		ReindexParams params = {0};
-		bool		valid;
+		bool valid;
 
 		if (!HeapTupleIsValid(tuple))
 			continue;
@@ -908,7 +915,7 @@ rebuild_indexes(UndoRun *run)
 		/* an invalid one was left by a failed build, which would fail again */
 		if (!valid)
 		{
-			Relation	rel = index_open(index, AccessExclusiveLock);
+			Relation rel = index_open(index, AccessExclusiveLock);
 
 			index_close(rel, NoLock);
 			continue;
@@ -916,8 +923,9 @@ rebuild_indexes(UndoRun *run)
 		upg_reindex_index(index, get_rel_persistence(index), &params);
 		CommandCounterIncrement();
 		run->result->indexes_rebuilt++;
-		run->result->actions = lappend(run->result->actions,
-									   psprintf("index \"%s\" is rebuilt", get_rel_name(index)));
+		run->result->actions =
+			lappend(run->result->actions,
+					psprintf("index \"%s\" is rebuilt", get_rel_name(index)));
 	}
 }
 
@@ -930,15 +938,15 @@ rebuild_indexes(UndoRun *run)
 void
 upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result)
 {
-	UndoRun		run = {0};
-	ListCell   *lc;
+	UndoRun run = {0};
+	ListCell *lc;
 
 	run.log = log;
 	run.options = options;
 	run.result = result;
 
 	/* rows that the migration wrote into files that stay */
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
@@ -948,12 +956,12 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	CommandCounterIncrement();
 
 	/* catalogs, in one go */
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 		take_back_rows(&run, lfirst(lc));
 	trim_columns(&run);
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 		bring_back_rows(&run, lfirst(lc));
-	foreach(lc, log->files)
+	foreach (lc, log->files)
 		upg_keep_release(lfirst(lc));
 	CommandCounterIncrement();
 	invalidate(&run);
@@ -963,7 +971,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	CommandCounterIncrement();
 
 	/* rows that the migration removed, in the files that they belong to */
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
@@ -974,7 +982,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	enum_indexes(&run);
 	if (!options->proof)
 		rebuild_indexes(&run);
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
@@ -995,10 +1003,10 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 static void
 append_list(StringInfo buf, List *list, int max)
 {
-	int			n = 0;
-	ListCell   *lc;
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, list)
+	foreach (lc, list)
 	{
 		if (++n > max)
 		{
@@ -1013,49 +1021,52 @@ append_list(StringInfo buf, List *list, int max)
 static void
 describe_actions(UpgUndoLog *log, UpgUndoResult *result)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel;
-		ListCell   *lc2;
+		Relation rel;
+		ListCell *lc2;
 
-		if (changes->catalog == DependRelationId || changes->catalog == SharedDependRelationId)
+		if (changes->catalog == DependRelationId ||
+			changes->catalog == SharedDependRelationId)
 			continue;
 		rel = table_open(changes->catalog, AccessShareLock);
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			const char *what = change->before == NULL ? "removed"
-				: change->after == NULL ? "restored" : "changed back";
+			UpgChange *change = lfirst(lc2);
+			const char *what = change->before == NULL  ? "removed"
+							   : change->after == NULL ? "restored"
+													   : "changed back";
 
 			result->actions =
 				lappend(result->actions,
 						psprintf("%s is %s",
 								 upg_catalog_describe(changes->catalog,
-													  change->before ? change->before : change->after,
+													  change->before ? change->before
+																	 : change->after,
 													  RelationGetDescr(rel)),
 								 what));
 			result->catalog_rows++;
 		}
 		table_close(rel, AccessShareLock);
 	}
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
 		if (rows->switched)
-			result->actions = lappend(result->actions,
-									  psprintf("table %s gets back its file", rows->name));
+			result->actions = lappend(
+				result->actions, psprintf("table %s gets back its file", rows->name));
 		if (rows->inserted > 0)
-			result->actions = lappend(result->actions,
-									  psprintf(INT64_FORMAT " rows of table %s are taken out",
-											   rows->inserted, rows->name));
+			result->actions = lappend(
+				result->actions, psprintf(INT64_FORMAT " rows of table %s are taken out",
+										  rows->inserted, rows->name));
 		if (rows->deleted > 0)
-			result->actions = lappend(result->actions,
-									  psprintf(INT64_FORMAT " rows of table %s are put back",
-											   rows->deleted, rows->name));
+			result->actions = lappend(
+				result->actions, psprintf(INT64_FORMAT " rows of table %s are put back",
+										  rows->deleted, rows->name));
 		result->data_rows += rows->inserted + rows->deleted;
 	}
 }
@@ -1068,24 +1079,23 @@ describe_actions(UpgUndoLog *log, UpgUndoResult *result)
  * the way.  Afterwards the log is erased but for its head.
  */
 void
-upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options, UpgUndoResult *result)
+upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options,
+				  UpgUndoResult *result)
 {
 	UpgUndoLog *log;
-	List	   *conflicts = NIL;
+	List *conflicts = NIL;
 	MemoryContext oldcxt = CurrentMemoryContext;
 
 	memset(result, 0, sizeof(*result));
 	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot roll back on a standby")));
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+						errmsg("cannot roll back on a standby")));
 	upg_alias_load();
 	log = upg_undo_log_read(migration, step, false);
 	if (log == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_NO_UNDO),
-				 errmsg("no undo is kept of migration " INT64_FORMAT ", step %d", migration,
-						step)));
+		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
+						errmsg("no undo is kept of migration " INT64_FORMAT ", step %d",
+							   migration, step)));
 
 	upg_undo_lock(log);
 	upg_undo_locate(log, options, &conflicts);
@@ -1099,11 +1109,10 @@ upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options, UpgUndoR
 
 		initStringInfo(&detail);
 		append_list(&detail, conflicts, 50);
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LATER_CHANGES),
-				 errmsg("later changes stand in the way of the rollback"),
-				 errdetail("%s", detail.data),
-				 errhint("Take these back first. Nothing was changed.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
+						errmsg("later changes stand in the way of the rollback"),
+						errdetail("%s", detail.data),
+						errhint("Take these back first. Nothing was changed.")));
 	}
 	if (options->dry_run)
 	{
@@ -1117,7 +1126,7 @@ upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options, UpgUndoR
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData *edata;
 
 		MemoryContextSwitchTo(oldcxt);
 		edata = CopyErrorData();
@@ -1126,12 +1135,14 @@ upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options, UpgUndoR
 			edata->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 			PG_RE_THROW();
 		FlushErrorState();
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LATER_CHANGES),
-				 errmsg("later changes stand in the way of the rollback"),
-				 errdetail("%s%s%s", edata->message, edata->detail ? "\n" : "",
-						   edata->detail ? edata->detail : ""),
-				 errhint("A name or key that comes back is taken by now. Nothing was changed.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_LATER_CHANGES),
+			 errmsg("later changes stand in the way of the rollback"),
+			 errdetail("%s%s%s", edata->message, edata->detail ? "\n" : "",
+					   edata->detail ? edata->detail : ""),
+			 errhint(
+				 "A name or key that comes back is taken by now. Nothing was changed.")));
 	}
 	PG_END_TRY();
 
@@ -1146,15 +1157,15 @@ upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options, UpgUndoR
 void
 upg_undo_finalize(int64 migration)
 {
-	List	   *logs = upg_undo_log_kept(migration);
-	ListCell   *lc;
+	List *logs = upg_undo_log_kept(migration);
+	ListCell *lc;
 
-	foreach(lc, logs)
+	foreach (lc, logs)
 	{
 		UpgUndoLog *log = lfirst(lc);
-		ListCell   *lc2;
+		ListCell *lc2;
 
-		foreach(lc2, log->files)
+		foreach (lc2, log->files)
 			upg_keep_destroy(lfirst(lc2));
 		upg_undo_log_erase(log->id);
 		upg_undo_log_state(log->id, "finalized");

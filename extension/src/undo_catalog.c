@@ -97,22 +97,23 @@ const Oid *
 upg_catalogs(int *n)
 {
 	static Oid *catalogs = NULL;
-	static int	ncatalogs = 0;
+	static int ncatalogs = 0;
 
 	if (catalogs == NULL)
 	{
-		Relation	pgclass = table_open(RelationRelationId, AccessShareLock);
-		Oid		   *list = MemoryContextAlloc(TopMemoryContext, 256 * sizeof(Oid));
-		int			count = 0;
+		Relation pgclass = table_open(RelationRelationId, AccessShareLock);
+		Oid *list = MemoryContextAlloc(TopMemoryContext, 256 * sizeof(Oid));
+		int count = 0;
 		SysScanDesc scan = systable_beginscan(pgclass, InvalidOid, false, NULL, 0, NULL);
-		HeapTuple	tuple;
+		HeapTuple tuple;
 
 		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		{
 			Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-			if (form->relnamespace == PG_CATALOG_NAMESPACE && form->relkind == RELKIND_RELATION &&
-				form->oid < FirstUnpinnedObjectId && !is_derived(form->oid))
+			if (form->relnamespace == PG_CATALOG_NAMESPACE &&
+				form->relkind == RELKIND_RELATION && form->oid < FirstUnpinnedObjectId &&
+				!is_derived(form->oid))
 			{
 				if (count == 256)
 					elog(ERROR, "too many catalogs");
@@ -134,7 +135,7 @@ mark_moving(UpgCatalogInfo *info, Relation rel, const char *const *names)
 {
 	for (; *names; names++)
 	{
-		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), *names);
+		AttrNumber attnum = get_attnum(RelationGetRelid(rel), *names);
 
 		if (attnum != InvalidAttrNumber)
 			info->moving = bms_add_member(info->moving, attnum);
@@ -149,26 +150,25 @@ UpgCatalogInfo *
 upg_catalog_info(Relation rel)
 {
 	static const char *const class_moving[] = {
-		"relpages", "reltuples", "relallvisible", "relallfrozen", "relfrozenxid",
-		"relminmxid", "relhasindex", "relhasrules", "relhastriggers", "relhassubclass",
-		NULL
-	};
+		"relpages",   "reltuples",   "relallvisible", "relallfrozen",   "relfrozenxid",
+		"relminmxid", "relhasindex", "relhasrules",   "relhastriggers", "relhassubclass",
+		NULL};
 	static const char *const database_moving[] = {"datfrozenxid", "datminmxid", NULL};
 	static const char *const index_moving[] = {"indcheckxmin", NULL};
-	Oid			catalog = RelationGetRelid(rel);
+	Oid catalog = RelationGetRelid(rel);
 	UpgCatalogInfo *info;
 	MemoryContext oldcxt;
-	bool		found;
+	bool found;
 
 	if (catalog_infos == NULL)
 	{
-		HASHCTL		ctl = {0};
+		HASHCTL ctl = {0};
 
 		ctl.keysize = sizeof(Oid);
 		ctl.entrysize = sizeof(UpgCatalogInfo);
 		ctl.hcxt = TopMemoryContext;
-		catalog_infos = hash_create("upg catalogs", 128, &ctl,
-									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		catalog_infos =
+			hash_create("upg catalogs", 128, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
 	info = hash_search(catalog_infos, &catalog, HASH_FIND, NULL);
 	if (info)
@@ -176,8 +176,8 @@ upg_catalog_info(Relation rel)
 
 	{
 		UpgCatalogInfo build = {0};
-		List	   *indexes;
-		ListCell   *lc;
+		List *indexes;
+		ListCell *lc;
 
 		oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 		build.catalog = catalog;
@@ -186,22 +186,23 @@ upg_catalog_info(Relation rel)
 		{
 			build.multiset = true;
 			build.index = catalog == DependRelationId ? DependDependerIndexId
-				: SharedDependDependerIndexId;
+													  : SharedDependDependerIndexId;
 		}
 		else
 			build.index = RelationGetPrimaryKeyIndex(rel);
 		if (!OidIsValid(build.index))
-			elog(ERROR, "catalog \"%s\" has no primary key", RelationGetRelationName(rel));
+			elog(ERROR, "catalog \"%s\" has no primary key",
+				 RelationGetRelationName(rel));
 
 		indexes = RelationGetIndexList(rel);
-		foreach(lc, indexes)
+		foreach (lc, indexes)
 		{
-			Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+			Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 			Form_pg_index form = index->rd_index;
 
 			for (int i = 0; i < form->indnkeyatts; i++)
 			{
-				AttrNumber	attnum = form->indkey.values[i];
+				AttrNumber attnum = form->indkey.values[i];
 
 				if (lfirst_oid(lc) == build.index)
 				{
@@ -210,8 +211,10 @@ upg_catalog_info(Relation rel)
 							 RelationGetRelationName(rel));
 					build.keys[build.nkeys] = attnum;
 					build.keyeq[build.nkeys] =
-						lookup_type_cache(TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid,
-										  TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid;
+						lookup_type_cache(
+							TupleDescAttr(RelationGetDescr(rel), attnum - 1)->atttypid,
+							TYPECACHE_EQ_OPR_FINFO)
+							->eq_opr_finfo.fn_oid;
 					build.nkeys++;
 				}
 				else if (form->indisunique)
@@ -254,15 +257,15 @@ char *
 upg_catalog_key(UpgCatalogInfo *info, HeapTuple tuple, TupleDesc desc, int *len)
 {
 	StringInfoData buf;
-	int			n = info->multiset ? desc->natts : info->nkeys;
+	int n = info->multiset ? desc->natts : info->nkeys;
 
 	initStringInfo(&buf);
 	for (int i = 0; i < n; i++)
 	{
-		AttrNumber	attnum = info->multiset ? i + 1 : info->keys[i];
+		AttrNumber attnum = info->multiset ? i + 1 : info->keys[i];
 		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
-		bool		isnull;
-		Datum		value = heap_getattr(tuple, attnum, desc, &isnull);
+		bool isnull;
+		Datum value = heap_getattr(tuple, attnum, desc, &isnull);
 
 		appendStringInfoChar(&buf, isnull ? 0 : 1);
 		if (isnull)
@@ -272,7 +275,7 @@ upg_catalog_key(UpgCatalogInfo *info, HeapTuple tuple, TupleDesc desc, int *len)
 		else if (att->attlen == -1)
 		{
 			struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
-			int32		size = VARSIZE_ANY_EXHDR(v);
+			int32 size = VARSIZE_ANY_EXHDR(v);
 
 			appendBinaryStringInfo(&buf, (char *) &size, sizeof(size));
 			appendBinaryStringInfo(&buf, VARDATA_ANY(v), size);
@@ -292,16 +295,16 @@ upg_catalog_key(UpgCatalogInfo *info, HeapTuple tuple, TupleDesc desc, int *len)
 Bitmapset *
 upg_catalog_diff(Relation rel, HeapTuple a, HeapTuple b)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	Bitmapset  *result = NULL;
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *result = NULL;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		bool		anull;
-		bool		bnull;
-		Datum		avalue = heap_getattr(a, i + 1, desc, &anull);
-		Datum		bvalue = heap_getattr(b, i + 1, desc, &bnull);
+		bool anull;
+		bool bnull;
+		Datum avalue = heap_getattr(a, i + 1, desc, &anull);
+		Datum bvalue = heap_getattr(b, i + 1, desc, &bnull);
 
 		if (RelationGetRelid(rel) == AttributeRelationId &&
 			i + 1 == Anum_pg_attribute_attoptions)
@@ -328,33 +331,35 @@ upg_catalog_diff(Relation rel, HeapTuple a, HeapTuple b)
 HeapTuple
 upg_catalog_find(Relation rel, UpgCatalogInfo *info, HeapTuple like, List **claimed)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc desc = RelationGetDescr(rel);
 	ScanKeyData keys[8];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	HeapTuple	result = NULL;
+	HeapTuple tuple;
+	HeapTuple result = NULL;
 
 	for (int i = 0; i < info->nkeys; i++)
 	{
-		bool		isnull;
-		Datum		value = heap_getattr(like, info->keys[i], desc, &isnull);
+		bool isnull;
+		Datum value = heap_getattr(like, info->keys[i], desc, &isnull);
 
 		if (isnull)
-			elog(ERROR, "null in the key of catalog \"%s\"", RelationGetRelationName(rel));
-		ScanKeyInit(&keys[i], info->keys[i], BTEqualStrategyNumber, info->keyeq[i], value);
+			elog(ERROR, "null in the key of catalog \"%s\"",
+				 RelationGetRelationName(rel));
+		ScanKeyInit(&keys[i], info->keys[i], BTEqualStrategyNumber, info->keyeq[i],
+					value);
 	}
 	scan = systable_beginscan(rel, info->index, true, NULL, info->nkeys, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		if (info->multiset)
 		{
-			bool		taken = false;
-			ListCell   *lc;
+			bool taken = false;
+			ListCell *lc;
 
 			if (upg_catalog_diff(rel, tuple, like) != NULL)
 				continue;
 			if (claimed)
-				foreach(lc, *claimed)
+				foreach (lc, *claimed)
 					if (ItemPointerEquals(lfirst(lc), &tuple->t_self))
 						taken = true;
 			if (taken)
@@ -382,9 +387,9 @@ upg_catalog_find(Relation rel, UpgCatalogInfo *info, HeapTuple like, List **clai
 UpgCatalogChanges *
 upg_changes_of(List *catalogs, Oid catalog)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, catalogs)
+	foreach (lc, catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
 
@@ -444,10 +449,10 @@ upg_row_relation(Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *second)
 char *
 upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc)
 {
-	char	   *catname = get_rel_name(catalog);
-	Oid			second;
-	Oid			relation = upg_row_relation(catalog, tuple, desc, &second);
-	char	   *relname = OidIsValid(relation) ? get_rel_name(relation) : NULL;
+	char *catname = get_rel_name(catalog);
+	Oid second;
+	Oid relation = upg_row_relation(catalog, tuple, desc, &second);
+	char *relname = OidIsValid(relation) ? get_rel_name(relation) : NULL;
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -460,8 +465,8 @@ upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc)
 
 		if (att->atttypid == NAMEOID)
 		{
-			bool		isnull;
-			Datum		value = heap_getattr(tuple, i + 1, desc, &isnull);
+			bool isnull;
+			Datum value = heap_getattr(tuple, i + 1, desc, &isnull);
 
 			if (!isnull)
 				appendStringInfo(&buf, " \"%s\"", NameStr(*DatumGetName(value)));
@@ -483,11 +488,11 @@ upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc)
 static List *
 split_options(Datum options, bool isnull, char **version)
 {
-	List	   *result = NIL;
-	ArrayType  *array;
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
+	List *result = NIL;
+	ArrayType *array;
+	Datum *elems;
+	bool *nulls;
+	int n;
 
 	*version = NULL;
 	if (isnull)
@@ -496,7 +501,7 @@ split_options(Datum options, bool isnull, char **version)
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
-		char	   *option = TextDatumGetCString(elems[i]);
+		char *option = TextDatumGetCString(elems[i]);
 
 		if (strncmp(option, ATTVER_PREFIX, strlen(ATTVER_PREFIX)) == 0)
 			*version = option;
@@ -513,15 +518,15 @@ split_options(Datum options, bool isnull, char **version)
 bool
 upg_attoptions_equal(Datum a, bool anull, Datum b, bool bnull)
 {
-	char	   *version;
-	List	   *alist = split_options(a, anull, &version);
-	List	   *blist = split_options(b, bnull, &version);
-	ListCell   *la;
-	ListCell   *lb;
+	char *version;
+	List *alist = split_options(a, anull, &version);
+	List *blist = split_options(b, bnull, &version);
+	ListCell *la;
+	ListCell *lb;
 
 	if (list_length(alist) != list_length(blist))
 		return false;
-	forboth(la, alist, lb, blist)
+	forboth (la, alist, lb, blist)
 		if (strcmp(lfirst(la), lfirst(lb)) != 0)
 			return false;
 	return true;
@@ -537,18 +542,18 @@ Datum
 upg_attoptions_merge(Datum before, bool beforenull, Datum current, bool currentnull,
 					 bool *isnull)
 {
-	char	   *ignored;
-	char	   *version;
-	List	   *options = split_options(before, beforenull, &ignored);
-	Datum	   *elems;
-	int			n = 0;
-	ListCell   *lc;
+	char *ignored;
+	char *version;
+	List *options = split_options(before, beforenull, &ignored);
+	Datum *elems;
+	int n = 0;
+	ListCell *lc;
 
 	(void) split_options(current, currentnull, &version);
 	elems = palloc(sizeof(Datum) * (list_length(options) + 1));
 	if (version == NULL && !beforenull)
 		version = ignored;
-	foreach(lc, options)
+	foreach (lc, options)
 		elems[n++] = CStringGetTextDatum(lfirst(lc));
 	if (version)
 		elems[n++] = CStringGetTextDatum(version);
@@ -565,8 +570,8 @@ upg_attoptions_merge(Datum before, bool beforenull, Datum current, bool currentn
 bool
 upg_type_contains(Oid type, Oid part)
 {
-	Oid			element;
-	Oid			relation;
+	Oid element;
+	Oid relation;
 
 	check_stack_depth();
 	if (type == part)
@@ -588,10 +593,10 @@ upg_type_contains(Oid type, Oid part)
 			relation = get_typ_typrelid(type);
 			for (AttrNumber i = 1;; i++)
 			{
-				HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation),
-													Int16GetDatum(i));
+				HeapTuple tuple =
+					SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(i));
 				Form_pg_attribute att;
-				bool		found;
+				bool found;
 
 				if (!HeapTupleIsValid(tuple))
 					return false;
@@ -613,8 +618,8 @@ upg_type_contains(Oid type, Oid part)
 bool
 upg_rel_is_populated(Oid relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	bool		result;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool result;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;

@@ -70,29 +70,29 @@ static List *claimed_shdepends = NIL;
 void
 upg_undo_lock(UpgUndoLog *log)
 {
-	List	   *tables = NIL;
-	List	   *others = NIL;
-	ListCell   *lc;
+	List *tables = NIL;
+	List *others = NIL;
+	ListCell *lc;
 
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
-		ListCell   *lc2;
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			HeapTuple	rows[2] = {change->before, change->after};
+			UpgChange *change = lfirst(lc2);
+			HeapTuple rows[2] = {change->before, change->after};
 
 			for (int i = 0; i < 2; i++)
 			{
-				Oid			oids[2];
+				Oid oids[2];
 
 				if (rows[i] == NULL)
 					continue;
-				oids[0] = upg_row_relation(changes->catalog, rows[i], RelationGetDescr(rel),
-										   &oids[1]);
+				oids[0] = upg_row_relation(changes->catalog, rows[i],
+										   RelationGetDescr(rel), &oids[1]);
 				for (int j = 0; j < 2; j++)
 				{
 					if (!OidIsValid(oids[j]) || oids[j] < FirstNormalObjectId)
@@ -115,7 +115,7 @@ upg_undo_lock(UpgUndoLog *log)
 		}
 		table_close(rel, AccessShareLock);
 	}
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
@@ -124,9 +124,9 @@ upg_undo_lock(UpgUndoLog *log)
 	}
 	list_sort(tables, list_oid_cmp);
 	list_sort(others, list_oid_cmp);
-	foreach(lc, tables)
+	foreach (lc, tables)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-	foreach(lc, others)
+	foreach (lc, others)
 		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 }
 
@@ -135,7 +135,7 @@ static bool
 class_column_computed(AttrNumber attnum)
 {
 	return attnum == Anum_pg_class_relfilenode || attnum == Anum_pg_class_relnatts ||
-		attnum == Anum_pg_class_reltoastrelid || attnum == Anum_pg_class_relchecks;
+		   attnum == Anum_pg_class_reltoastrelid || attnum == Anum_pg_class_relchecks;
 }
 
 /* Has a relation a column, not a dropped one, after its Nth? */
@@ -144,8 +144,9 @@ has_column_beyond(Oid relation, int natts, int now)
 {
 	for (int i = natts + 1; i <= now; i++)
 	{
-		HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(i));
-		bool		live;
+		HeapTuple tuple =
+			SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(i));
+		bool live;
 
 		if (!HeapTupleIsValid(tuple))
 			continue;
@@ -161,11 +162,11 @@ has_column_beyond(Oid relation, int natts, int now)
 static char *
 row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	Bitmapset  *since = upg_catalog_diff(rel, change->after, change->current);
-	Bitmapset  *ours = NULL;
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *since = upg_catalog_diff(rel, change->after, change->current);
+	Bitmapset *ours = NULL;
 	StringInfoData columns;
-	int			attnum = -1;
+	int attnum = -1;
 
 	if (since == NULL)
 		return NULL;
@@ -180,11 +181,13 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 		{
 			if (change->before == NULL && attnum == Anum_pg_class_relnatts)
 			{
-				if (!has_column_beyond(((Form_pg_class) GETSTRUCT(change->after))->oid,
-									   ((Form_pg_class) GETSTRUCT(change->after))->relnatts,
-									   ((Form_pg_class) GETSTRUCT(change->current))->relnatts))
+				if (!has_column_beyond(
+						((Form_pg_class) GETSTRUCT(change->after))->oid,
+						((Form_pg_class) GETSTRUCT(change->after))->relnatts,
+						((Form_pg_class) GETSTRUCT(change->current))->relnatts))
 					continue;
-				appendStringInfo(&columns, "%scolumns were added", columns.len ? ", " : "");
+				appendStringInfo(&columns, "%scolumns were added",
+								 columns.len ? ", " : "");
 				continue;
 			}
 			if (class_column_computed(attnum))
@@ -208,7 +211,7 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 static char *
 qualified(Form_pg_class form)
 {
-	char	   *nsp = get_namespace_name(form->relnamespace);
+	char *nsp = get_namespace_name(form->relnamespace);
 
 	return quote_qualified_identifier(nsp ? nsp : "?", NameStr(form->relname));
 }
@@ -217,8 +220,8 @@ qualified(Form_pg_class form)
 static bool
 name_is_taken(UpgUndoLog *log, Form_pg_class form)
 {
-	Oid			holder = get_relname_relid(NameStr(form->relname), form->relnamespace);
-	UpgChange  *change;
+	Oid holder = get_relname_relid(NameStr(form->relname), form->relnamespace);
+	UpgChange *change;
 
 	if (!OidIsValid(holder) || holder == form->oid)
 		return false;
@@ -237,7 +240,7 @@ updated_in_place(Relation rel, HeapTuple row)
 	if (RelationGetRelid(rel) == DatabaseRelationId)
 		return true;
 	return RelationGetRelid(rel) == RelationRelationId &&
-		((Form_pg_class) GETSTRUCT(row))->oid < FirstNormalObjectId;
+		   ((Form_pg_class) GETSTRUCT(row))->oid < FirstNormalObjectId;
 }
 
 /*
@@ -248,40 +251,43 @@ updated_in_place(Relation rel, HeapTuple row)
 void
 upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	claimed_depends = NIL;
 	claimed_shdepends = NIL;
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
 		UpgCatalogInfo *info = upg_catalog_info(rel);
-		List	   *claimed = NIL;
-		ListCell   *lc2;
+		List *claimed = NIL;
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			char	   *conflict;
+			UpgChange *change = lfirst(lc2);
+			char *conflict;
 
-			if (changes->catalog == RelationRelationId && change->before && !options->proof &&
+			if (changes->catalog == RelationRelationId && change->before &&
+				!options->proof &&
 				name_is_taken(log, (Form_pg_class) GETSTRUCT(change->before)))
-				*conflicts = lappend(*conflicts,
-									 psprintf("the name %s is taken by another relation",
-											  qualified((Form_pg_class) GETSTRUCT(change->before))));
+				*conflicts = lappend(
+					*conflicts,
+					psprintf("the name %s is taken by another relation",
+							 qualified((Form_pg_class) GETSTRUCT(change->before))));
 			if (change->after == NULL)
 			{
 				if (!info->multiset && upg_catalog_find(rel, info, change->before, NULL))
-					*conflicts = lappend(*conflicts,
-										 psprintf("%s exists again",
-												  upg_catalog_describe(changes->catalog,
-																	   change->before,
-																	   RelationGetDescr(rel))));
+					*conflicts = lappend(
+						*conflicts,
+						psprintf("%s exists again",
+								 upg_catalog_describe(changes->catalog, change->before,
+													  RelationGetDescr(rel))));
 				continue;
 			}
 			change->current = upg_catalog_find(rel, info, change->after, &claimed);
-			if (change->current && !options->proof && updated_in_place(rel, change->current))
+			if (change->current && !options->proof &&
+				updated_in_place(rel, change->current))
 			{
 				/* the server may overwrite this row where it lies: keep it out */
 				LockTuple(rel, &change->current->t_self, ExclusiveLock);
@@ -289,11 +295,11 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			}
 			if (change->current == NULL)
 			{
-				*conflicts = lappend(*conflicts,
-									 psprintf("%s is gone or was changed since",
-											  upg_catalog_describe(changes->catalog,
-																   change->after,
-																   RelationGetDescr(rel))));
+				*conflicts =
+					lappend(*conflicts,
+							psprintf("%s is gone or was changed since",
+									 upg_catalog_describe(changes->catalog, change->after,
+														  RelationGetDescr(rel))));
 				continue;
 			}
 			conflict = row_conflict(rel, info, change, options->discard);
@@ -311,9 +317,9 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 static bool
 is_claimed(List *claimed, ItemPointer tid)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, claimed)
+	foreach (lc, claimed)
 		if (ItemPointerEquals(lfirst(lc), tid))
 			return true;
 	return false;
@@ -325,8 +331,8 @@ check_references_to(Relation depend, Oid classid, Oid objid, int subid, List **c
 {
 	ScanKeyData keys[3];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	int			nkeys = 2;
+	HeapTuple tuple;
+	int nkeys = 2;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(classid));
@@ -352,11 +358,11 @@ check_references_to(Relation depend, Oid classid, Oid objid, int subid, List **c
 			get_rel_relkind(form->objid) == RELKIND_TOASTVALUE)
 			continue;
 		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
-		ObjectAddressSubSet(reference, form->refclassid, form->refobjid, form->refobjsubid);
-		*conflicts = lappend(*conflicts,
-							 psprintf("%s depends on %s",
-									  getObjectDescription(&object, true),
-									  getObjectDescription(&reference, true)));
+		ObjectAddressSubSet(reference, form->refclassid, form->refobjid,
+							form->refobjsubid);
+		*conflicts = lappend(
+			*conflicts, psprintf("%s depends on %s", getObjectDescription(&object, true),
+								 getObjectDescription(&reference, true)));
 	}
 	systable_endscan(scan);
 }
@@ -367,13 +373,14 @@ check_role_references(Relation shdepend, Oid role, List **conflicts)
 {
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_shdepend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(AuthIdRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_shdepend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(role));
-	scan = systable_beginscan(shdepend, SharedDependReferenceIndexId, true, NULL, 2, keys);
+	scan =
+		systable_beginscan(shdepend, SharedDependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		if (is_claimed(claimed_shdepends, &tuple->t_self))
@@ -393,38 +400,37 @@ check_role_references(Relation shdepend, Oid role, List **conflicts)
 void
 upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	Relation	shdepend = table_open(SharedDependRelationId, AccessShareLock);
-	ListCell   *lc;
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	Relation shdepend = table_open(SharedDependRelationId, AccessShareLock);
+	ListCell *lc;
 
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
 		UpgCatalogInfo *info = upg_catalog_info(rel);
-		ListCell   *lc2;
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			bool		isnull;
+			UpgChange *change = lfirst(lc2);
+			bool isnull;
 
 			if (change->before || change->current == NULL)
 				continue;
 			if (changes->catalog == AttributeRelationId)
 			{
 				Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
-				UpgChange  *class = upg_class_change(log, att->attrelid);
+				UpgChange *class = upg_class_change(log, att->attrelid);
 
 				if (att->attnum > 0 && (class == NULL || class->before))
-					check_references_to(depend, RelationRelationId, att->attrelid, att->attnum,
-										conflicts);
+					check_references_to(depend, RelationRelationId, att->attrelid,
+										att->attnum, conflicts);
 			}
 			else if (info->oidcol)
 			{
-				Oid			oid = DatumGetObjectId(heap_getattr(change->current, info->oidcol,
-																RelationGetDescr(rel),
-																&isnull));
+				Oid oid = DatumGetObjectId(heap_getattr(change->current, info->oidcol,
+														RelationGetDescr(rel), &isnull));
 
 				if (changes->catalog == AuthIdRelationId)
 					check_role_references(shdepend, oid, conflicts);
@@ -447,10 +453,10 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 int64
 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	HeapTuple	tuple;
-	int64		ours = 0;
+	HeapTuple tuple;
+	int64 ours = 0;
 
 	*older = *since = 0;
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
@@ -476,10 +482,10 @@ upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since)
 static int64
 count_kept(UpgKeptFile *file)
 {
-	Relation	rel = table_open(file->caretaker, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation rel = table_open(file->caretaker, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	int64		count = 0;
+	int64 count = 0;
 
 	while (heap_getnext(scan, ForwardScanDirection) != NULL)
 	{
@@ -495,8 +501,8 @@ count_kept(UpgKeptFile *file)
 static char *
 relation_name(Oid relid)
 {
-	char	   *nsp = get_namespace_name(get_rel_namespace(relid));
-	char	   *name = get_rel_name(relid);
+	char *nsp = get_namespace_name(get_rel_namespace(relid));
+	char *name = get_rel_name(relid);
 
 	return quote_qualified_identifier(nsp ? nsp : "?", name ? name : "?");
 }
@@ -507,34 +513,37 @@ relation_name(Oid relid)
  *		that goes away, or missing in one that comes back.
  */
 static void
-check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List **conflicts)
+check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
+			 List **conflicts)
 {
 	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
-	bool		goes = change->before == NULL;
-	Form_pg_attribute before = goes ? NULL : (Form_pg_attribute) GETSTRUCT(change->before);
-	Relation	rel = table_open(att->attrelid, NoLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	Snapshot	snapshot;
+	bool goes = change->before == NULL;
+	Form_pg_attribute before =
+		goes ? NULL : (Form_pg_attribute) GETSTRUCT(change->before);
+	Relation rel = table_open(att->attrelid, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	Snapshot snapshot;
 	TableScanDesc scan;
-	HeapTuple	tuple;
-	int64		lost = 0;
-	Datum		missing = (Datum) 0;
-	bool		has_missing = false;
-	int16		attlen = att->attlen;
-	bool		attbyval = att->attbyval;
+	HeapTuple tuple;
+	int64 lost = 0;
+	Datum missing = (Datum) 0;
+	bool has_missing = false;
+	int16 attlen = att->attlen;
+	bool attbyval = att->attbyval;
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	if (rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 	{
 		table_close(rel, NoLock);
 		return;
 	}
 	if (!goes)
 	{
-		Oid			filenumber = UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
-		bool		same = false;
-		ListCell   *lc;
+		Oid filenumber = UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
+		bool same = false;
+		ListCell *lc;
 
-		foreach(lc, log->relations)
+		foreach (lc, log->relations)
 		{
 			UpgRelationRows *rows = lfirst(lc);
 
@@ -543,10 +552,11 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List *
 		}
 		if (!same && RelationGetNumberOfBlocks(rel) > 0)
 		{
-			*conflicts = lappend(*conflicts,
-								 psprintf("table %s was rewritten since, so the values of its column \"%s\" are gone",
-										  relation_name(att->attrelid),
-										  NameStr(before->attname)));
+			*conflicts =
+				lappend(*conflicts,
+						psprintf("table %s was rewritten since, so the values of its "
+								 "column \"%s\" are gone",
+								 relation_name(att->attrelid), NameStr(before->attname)));
 			table_close(rel, NoLock);
 			return;
 		}
@@ -563,8 +573,8 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List *
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
-		bool		isnull;
-		Datum		value;
+		bool isnull;
+		Datum value;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!upg_log_has_xid(log, xid))
@@ -577,7 +587,8 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List *
 			value = heap_getattr(tuple, att->attnum, desc, &isnull);
 		if (goes)
 		{
-			if (isnull || (has_missing && datum_image_eq(value, missing, attbyval, attlen)))
+			if (isnull ||
+				(has_missing && datum_image_eq(value, missing, attbyval, attlen)))
 				continue;
 		}
 		else if (!isnull)
@@ -590,12 +601,15 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, List *
 	if (lost == 0)
 		return;
 	if (goes && !options->discard)
-		*conflicts = lappend(*conflicts,
-							 psprintf(INT64_FORMAT " rows of table %s hold values written since in column \"%s\"",
-									  lost, relation_name(att->attrelid), NameStr(att->attname)));
+		*conflicts = lappend(
+			*conflicts,
+			psprintf(INT64_FORMAT
+					 " rows of table %s hold values written since in column \"%s\"",
+					 lost, relation_name(att->attrelid), NameStr(att->attname)));
 	else if (!goes && (!options->discard || before->attnotnull))
 		*conflicts = lappend(*conflicts,
-							 psprintf(INT64_FORMAT " rows of table %s were written since and have no value for column \"%s\"",
+							 psprintf(INT64_FORMAT " rows of table %s were written since "
+												   "and have no value for column \"%s\"",
 									  lost, relation_name(att->attrelid),
 									  NameStr(before->attname)));
 }
@@ -608,17 +622,17 @@ static void
 check_label(UpgChange *change, List **conflicts)
 {
 	Form_pg_enum label = (Form_pg_enum) GETSTRUCT(change->current);
-	Relation	rel = table_open(AttributeRelationId, AccessShareLock);
+	Relation rel = table_open(AttributeRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	char	   *text = pstrdup(NameStr(label->enumlabel));
+	HeapTuple tuple;
+	char *text = pstrdup(NameStr(label->enumlabel));
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
 		StringInfoData query;
-		char		relkind;
-		Oid			type = att->atttypid;
+		char relkind;
+		Oid type = att->atttypid;
 
 		if (att->attisdropped || att->attnum <= 0 || type < FirstNormalObjectId)
 			continue;
@@ -636,18 +650,19 @@ check_label(UpgChange *change, List **conflicts)
 							 quote_identifier(NameStr(att->attname)),
 							 quote_literal_cstr(text));
 		else if (upg_type_contains(type, label->enumtypid))
-			appendStringInfo(&query,
-							 "SELECT 1 FROM ONLY %s WHERE pg_catalog.strpos(%s::text, %s) > 0 LIMIT 1",
-							 relation_name(att->attrelid),
-							 quote_identifier(NameStr(att->attname)),
-							 quote_literal_cstr(text));
+			appendStringInfo(
+				&query,
+				"SELECT 1 FROM ONLY %s WHERE pg_catalog.strpos(%s::text, %s) > 0 LIMIT 1",
+				relation_name(att->attrelid), quote_identifier(NameStr(att->attname)),
+				quote_literal_cstr(text));
 		else
 			continue;
 		if (upg_data_finds_row(query.data, att->attrelid))
-			*conflicts = lappend(*conflicts,
-								 psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
-										  text, format_type_be(label->enumtypid),
-										  NameStr(att->attname), relation_name(att->attrelid)));
+			*conflicts = lappend(
+				*conflicts,
+				psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
+						 text, format_type_be(label->enumtypid), NameStr(att->attname),
+						 relation_name(att->attrelid)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -662,18 +677,18 @@ void
 upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 {
 	UpgCatalogChanges *changes;
-	ListCell   *lc;
+	ListCell *lc;
 
 	changes = upg_changes_of(log->catalogs, RelationRelationId);
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_class form;
-			Relation	rel;
-			int64		older;
-			int64		since;
-			int64		ours;
+			Relation rel;
+			int64 older;
+			int64 since;
+			int64 ours;
 			UpgKeptFile *file;
 
 			if (change->current == NULL)
@@ -688,33 +703,36 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			ours = upg_data_count(rel, log, &older, &since) + older;
 			table_close(rel, NoLock);
 			if (since > 0 && !options->discard)
-				*conflicts = lappend(*conflicts,
-									 psprintf("table %s holds " INT64_FORMAT " rows written since",
-											  relation_name(form->oid), since));
+				*conflicts =
+					lappend(*conflicts,
+							psprintf("table %s holds " INT64_FORMAT " rows written since",
+									 relation_name(form->oid), since));
 			if (change->before && !options->discard)
 			{
-				int64		expected = -1;
-				ListCell   *lc2;
+				int64 expected = -1;
+				ListCell *lc2;
 
-				foreach(lc2, log->relations)
+				foreach (lc2, log->relations)
 					if (((UpgRelationRows *) lfirst(lc2))->relation == form->oid)
 						expected = ((UpgRelationRows *) lfirst(lc2))->rows_after;
 				if (expected < 0)
 					expected = count_kept(file);
 				if (ours != expected)
-					*conflicts = lappend(*conflicts,
-										 psprintf(INT64_FORMAT " rows of table %s were changed or deleted since",
-												  expected - ours, relation_name(form->oid)));
+					*conflicts = lappend(
+						*conflicts,
+						psprintf(INT64_FORMAT
+								 " rows of table %s were changed or deleted since",
+								 expected - ours, relation_name(form->oid)));
 			}
 		}
 
 	changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_attribute att;
-			UpgChange  *class;
+			UpgChange *class;
 
 			if (change->current == NULL)
 				continue;
@@ -723,23 +741,25 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 				continue;
 			class = upg_class_change(log, att->attrelid);
 			if (class && class->before == NULL)
-				continue;		/* the whole table goes */
+				continue; /* the whole table goes */
 			if (upg_keep_find(log->files, att->attrelid))
-				continue;		/* the whole file is exchanged */
+				continue; /* the whole file is exchanged */
 			if (get_rel_relkind(att->attrelid) != RELKIND_RELATION)
 				continue;
-			if (change->before == NULL ? att->attgenerated == '\0' :
-				(att->attisdropped && !((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped))
+			if (change->before == NULL
+					? att->attgenerated == '\0'
+					: (att->attisdropped &&
+					   !((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped))
 				check_column(log, options, change, conflicts);
 		}
 
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
-		Relation	rel;
-		int64		older;
-		int64		since;
-		int64		ours;
+		Relation rel;
+		int64 older;
+		int64 since;
+		int64 ours;
 
 		if (rows->switched || get_rel_relkind(rows->relation) == '\0')
 			continue;
@@ -747,16 +767,18 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 		ours = upg_data_count(rel, log, &older, &since);
 		table_close(rel, NoLock);
 		if (ours != rows->inserted)
-			*conflicts = lappend(*conflicts,
-								 psprintf(INT64_FORMAT " rows of table %s that the migration wrote were changed or deleted since",
-										  rows->inserted - ours, relation_name(rows->relation)));
+			*conflicts =
+				lappend(*conflicts,
+						psprintf(INT64_FORMAT " rows of table %s that the migration "
+											  "wrote were changed or deleted since",
+								 rows->inserted - ours, relation_name(rows->relation)));
 	}
 
 	changes = upg_changes_of(log->catalogs, EnumRelationId);
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 
 			if (change->before == NULL && change->current &&
 				upg_changes_of(log->catalogs, TypeRelationId) == NULL)
@@ -771,22 +793,22 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 void
 upg_undo_check_privileges(UpgUndoLog *log)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (superuser())
 		return;
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
-		TupleDesc	desc = RelationGetDescr(rel);
-		AttrNumber	ownercol = InvalidAttrNumber;
-		ListCell   *lc2;
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
+		AttrNumber ownercol = InvalidAttrNumber;
+		ListCell *lc2;
 
 		for (int i = 0; i < desc->natts; i++)
 		{
 			const char *name = NameStr(TupleDescAttr(desc, i)->attname);
-			int			len = strlen(name);
+			int len = strlen(name);
 
 			if (TupleDescAttr(desc, i)->atttypid == OIDOID && len > 5 &&
 				strcmp(name + len - 5, "owner") == 0)
@@ -798,55 +820,57 @@ upg_undo_check_privileges(UpgUndoLog *log)
 					 errmsg("permission denied to take back a change of catalog \"%s\"",
 							RelationGetRelationName(rel)),
 					 errhint("Let a superuser roll this migration back.")));
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
-			HeapTuple	rows[3] = {change->before, change->after, change->current};
+			UpgChange *change = lfirst(lc2);
+			HeapTuple rows[3] = {change->before, change->after, change->current};
 
 			for (int i = 0; i < 3; i++)
 			{
-				bool		isnull;
-				Oid			second;
-				Oid			owner = InvalidOid;
-				Oid			relation;
+				bool isnull;
+				Oid second;
+				Oid owner = InvalidOid;
+				Oid relation;
 
 				if (rows[i] == NULL)
 					continue;
 				relation = upg_row_relation(changes->catalog, rows[i], desc, &second);
 				if (ownercol != InvalidAttrNumber)
-					owner = DatumGetObjectId(heap_getattr(rows[i], ownercol, desc, &isnull));
+					owner =
+						DatumGetObjectId(heap_getattr(rows[i], ownercol, desc, &isnull));
 				else if (OidIsValid(relation) && get_rel_relkind(relation) != '\0')
 				{
-					HeapTuple	class = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+					HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 
 					owner = ((Form_pg_class) GETSTRUCT(class))->relowner;
 					ReleaseSysCache(class);
 				}
 				if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner))
-					ereport(ERROR,
-							(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							 errmsg("permission denied to take back a change of %s",
-									upg_catalog_describe(changes->catalog, rows[i], desc)),
-							 errdetail("It belongs to role \"%s\".",
-									   GetUserNameFromId(owner, true))));
+					ereport(
+						ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("permission denied to take back a change of %s",
+								upg_catalog_describe(changes->catalog, rows[i], desc)),
+						 errdetail("It belongs to role \"%s\".",
+								   GetUserNameFromId(owner, true))));
 			}
 		}
 		table_close(rel, AccessShareLock);
 	}
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
-		HeapTuple	class = SearchSysCache1(RELOID, ObjectIdGetDatum(rows->relation));
-		Oid			owner;
+		HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(rows->relation));
+		Oid owner;
 
 		if (!HeapTupleIsValid(class))
 			continue;
 		owner = ((Form_pg_class) GETSTRUCT(class))->relowner;
 		ReleaseSysCache(class);
 		if (!has_privs_of_role(GetUserId(), owner))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied to take back rows of table %s", rows->name)));
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("permission denied to take back rows of table %s",
+								   rows->name)));
 	}
 }
 
@@ -856,35 +880,36 @@ upg_undo_check_privileges(UpgUndoLog *log)
  */
 typedef struct CatalogReference
 {
-	Oid			catalog;
-	AttrNumber	column;
-	Oid			target;
-	bool		array;
-	bool		optional;
+	Oid catalog;
+	AttrNumber column;
+	Oid target;
+	bool array;
+	bool optional;
 } CatalogReference;
 
 static CatalogReference *references = NULL;
-static int	nreferences = 0;
+static int nreferences = 0;
 
 /* Read what the server says about references between its catalogs. */
 static void
 load_references(void)
 {
-	int			ret;
+	int ret;
 	CatalogReference *list;
 
 	SPI_connect();
 	ret = SPI_execute("SELECT fktable::oid, fkcols[1], pktable::oid, is_array, is_opt"
 					  " FROM pg_catalog.pg_get_catalog_foreign_keys()"
-					  " WHERE pg_catalog.cardinality(fkcols) OPERATOR(pg_catalog.=) 1", true, 0);
+					  " WHERE pg_catalog.cardinality(fkcols) OPERATOR(pg_catalog.=) 1",
+					  true, 0);
 	if (ret != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %d", ret);
 	list = MemoryContextAlloc(TopMemoryContext, sizeof(CatalogReference) * SPI_processed);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
 
 		list[i].catalog = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
 		list[i].column = get_attnum(list[i].catalog, SPI_getvalue(row, desc, 2));
@@ -900,13 +925,14 @@ load_references(void)
 static bool
 object_exists(Oid catalog, Oid oid)
 {
-	Relation	rel = table_open(catalog, AccessShareLock);
+	Relation rel = table_open(catalog, AccessShareLock);
 	UpgCatalogInfo *info = upg_catalog_info(rel);
 	ScanKeyData key;
 	SysScanDesc scan;
-	bool		result;
+	bool result;
 
-	ScanKeyInit(&key, info->keys[0], BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+	ScanKeyInit(&key, info->keys[0], BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
 	scan = systable_beginscan(rel, info->index, true, NULL, 1, &key);
 	result = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
@@ -919,13 +945,15 @@ check_reference(Relation rel, HeapTuple row, CatalogReference *ref, Oid oid)
 {
 	if (!OidIsValid(oid) || oid < FirstNormalObjectId || object_exists(ref->target, oid))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_LATER_CHANGES),
-			 errmsg("%s cannot be restored",
-					upg_catalog_describe(RelationGetRelid(rel), row, RelationGetDescr(rel))),
-			 errdetail("Its column \"%s\" refers to OID %u of %s, which does not exist any more.",
-					   NameStr(TupleDescAttr(RelationGetDescr(rel), ref->column - 1)->attname),
-					   oid, get_rel_name(ref->target))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UPG_LATER_CHANGES),
+		 errmsg("%s cannot be restored",
+				upg_catalog_describe(RelationGetRelid(rel), row, RelationGetDescr(rel))),
+		 errdetail(
+			 "Its column \"%s\" refers to OID %u of %s, which does not exist any more.",
+			 NameStr(TupleDescAttr(RelationGetDescr(rel), ref->column - 1)->attname), oid,
+			 get_rel_name(ref->target))));
 }
 
 /*
@@ -935,30 +963,31 @@ check_reference(Relation rel, HeapTuple row, CatalogReference *ref, Oid oid)
 void
 upg_undo_check_references(UpgUndoLog *log)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (references == NULL)
 		load_references();
-	foreach(lc, log->catalogs)
+	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
-		Relation	rel = table_open(changes->catalog, AccessShareLock);
-		TupleDesc	desc = RelationGetDescr(rel);
-		ListCell   *lc2;
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
+		ListCell *lc2;
 
-		foreach(lc2, changes->changes)
+		foreach (lc2, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc2);
+			UpgChange *change = lfirst(lc2);
 
 			if (change->before == NULL)
 				continue;
 			for (int i = 0; i < nreferences; i++)
 			{
 				CatalogReference *ref = &references[i];
-				bool		isnull;
-				Datum		value;
+				bool isnull;
+				Datum value;
 
-				if (ref->catalog != changes->catalog || ref->target == AttributeRelationId)
+				if (ref->catalog != changes->catalog ||
+					ref->target == AttributeRelationId)
 					continue;
 				if (changes->catalog == RelationRelationId &&
 					ref->column == Anum_pg_class_reltoastrelid)
@@ -970,20 +999,21 @@ upg_undo_check_references(UpgUndoLog *log)
 					check_reference(rel, change->before, ref, DatumGetObjectId(value));
 				else if (TupleDescAttr(desc, ref->column - 1)->atttypid == OIDVECTOROID)
 				{
-					oidvector  *vector = (oidvector *) PG_DETOAST_DATUM(value);
+					oidvector *vector = (oidvector *) PG_DETOAST_DATUM(value);
 
 					for (int j = 0; j < vector->dim1; j++)
 						check_reference(rel, change->before, ref, vector->values[j]);
 				}
 				else
 				{
-					Datum	   *elems;
-					int			n;
+					Datum *elems;
+					int n;
 
-					deconstruct_array(DatumGetArrayTypeP(value), OIDOID, sizeof(Oid), true,
-									  TYPALIGN_INT, &elems, NULL, &n);
+					deconstruct_array(DatumGetArrayTypeP(value), OIDOID, sizeof(Oid),
+									  true, TYPALIGN_INT, &elems, NULL, &n);
 					for (int j = 0; j < n; j++)
-						check_reference(rel, change->before, ref, DatumGetObjectId(elems[j]));
+						check_reference(rel, change->before, ref,
+										DatumGetObjectId(elems[j]));
 				}
 			}
 		}

@@ -72,7 +72,7 @@ skipped(UpgRelationRows *rows, UpgUndoOptions *options)
 bool
 upg_data_unreachable(Oid relation)
 {
-	Relation	rel = RelationIdGetRelation(relation);
+	Relation rel = RelationIdGetRelation(relation);
 
 	if (!RelationIsValid(rel))
 		return true;
@@ -83,7 +83,7 @@ upg_data_unreachable(Oid relation)
 static void
 note_tid(HeapTuple row, bool deleted, void *arg)
 {
-	List	  **tids = arg;
+	List **tids = arg;
 	ItemPointer tid;
 	MemoryContext oldcxt;
 
@@ -104,12 +104,12 @@ note_tid(HeapTuple row, bool deleted, void *arg)
 static void
 remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
 {
-	Relation	rel = table_open(rows->relation, AccessShareLock);
-	List	  **tids = palloc0(sizeof(List *));
-	ListCell   *lc;
+	Relation rel = table_open(rows->relation, AccessShareLock);
+	List **tids = palloc0(sizeof(List *));
+	ListCell *lc;
 
 	upg_harvest(rel, own, note_tid, tids);
-	foreach(lc, *tids)
+	foreach (lc, *tids)
 		simple_heap_delete(rel, lfirst(lc));
 	if (list_length(*tids) != rows->inserted)
 		elog(ERROR, "%d rows of table %s found, " INT64_FORMAT " expected",
@@ -125,11 +125,11 @@ void
 upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 				UpgUndoResult *result)
 {
-	Relation	rel;
-	Snapshot	snapshot;
+	Relation rel;
+	Snapshot snapshot;
 	TableScanDesc scan;
-	HeapTuple	tuple;
-	int64		removed = 0;
+	HeapTuple tuple;
+	int64 removed = 0;
 
 	if (skipped(rows, options))
 		return;
@@ -165,44 +165,44 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 						   rows->inserted, removed)));
 	if (removed > 0)
 		result->actions = lappend(result->actions,
-								  psprintf(INT64_FORMAT " rows of table %s are taken out", removed,
-										   rows->name));
+								  psprintf(INT64_FORMAT " rows of table %s are taken out",
+										   removed, rows->name));
 }
 
 /* Whose row an image is, as far as the other kept logs care. */
 typedef struct RowGroup
 {
-	int			owner;			/* index of the log whose row it is, or -1 */
-	uint64		since;			/* bit n: written after log n */
-	TransactionId origin;		/* first xid seen */
+	int owner;            /* index of the log whose row it is, or -1 */
+	uint64 since;         /* bit n: written after log n */
+	TransactionId origin; /* first xid seen */
 } RowGroup;
 
 typedef struct Restorer
 {
 	UpgUndoLog *log;
-	Relation	rel;
-	List	   *others;			/* of UpgUndoLog: heads of the other kept logs */
-	List	   *groups;			/* of RowGroup */
-	RowGroup   *only;			/* put back rows of this group only */
-	EState	   *estate;
+	Relation rel;
+	List *others;   /* of UpgUndoLog: heads of the other kept logs */
+	List *groups;   /* of RowGroup */
+	RowGroup *only; /* put back rows of this group only */
+	EState *estate;
 	ResultRelInfo *info;
 	TupleTableSlot *slot;
-	CommandId	cid;
-	List	   *recheck;		/* indexes of deferrable unique constraints */
-	int64		restored;
+	CommandId cid;
+	List *recheck; /* indexes of deferrable unique constraints */
+	int64 restored;
 	MemoryContext rowcxt;
 } Restorer;
 
 static RowGroup
 classify(Restorer *restorer, TransactionId xid)
 {
-	RowGroup	group = {-1, 0, xid};
-	int			n = 0;
-	ListCell   *lc;
+	RowGroup group = {-1, 0, xid};
+	int n = 0;
+	ListCell *lc;
 
 	xid = upg_alias_origin(xid);
 	group.origin = xid;
-	foreach(lc, restorer->others)
+	foreach (lc, restorer->others)
 	{
 		UpgUndoLog *other = lfirst(lc);
 
@@ -218,14 +218,14 @@ classify(Restorer *restorer, TransactionId xid)
 static void
 find_group(Oid catalog, char op, HeapTuple row, void *arg)
 {
-	Restorer   *restorer = arg;
-	RowGroup	group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
-	RowGroup   *copy;
-	ListCell   *lc;
+	Restorer *restorer = arg;
+	RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+	RowGroup *copy;
+	ListCell *lc;
 
-	foreach(lc, restorer->groups)
+	foreach (lc, restorer->groups)
 	{
-		RowGroup   *known = lfirst(lc);
+		RowGroup *known = lfirst(lc);
 
 		if (known->owner == group.owner && known->since == group.since)
 			return;
@@ -238,13 +238,13 @@ find_group(Oid catalog, char op, HeapTuple row, void *arg)
 static void
 restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 {
-	Restorer   *restorer = arg;
+	Restorer *restorer = arg;
 	MemoryContext oldcxt;
-	HeapTuple	copy;
+	HeapTuple copy;
 
 	if (restorer->only)
 	{
-		RowGroup	group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+		RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
 
 		if (group.owner != restorer->only->owner || group.since != restorer->only->since)
 			return;
@@ -256,12 +256,13 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 	heap_insert(restorer->rel, copy, restorer->cid, 0, NULL);
 	if (restorer->info->ri_NumIndices > 0)
 	{
-		List	   *recheck;
-		HeapTuple	stored = copy;
+		List *recheck;
+		HeapTuple stored = copy;
 
 		ExecStoreHeapTuple(stored, restorer->slot, false);
 		restorer->slot->tts_tableOid = copy->t_tableOid;
-		recheck = upg_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
+		recheck =
+			upg_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
 		MemoryContextSwitchTo(oldcxt);
 		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
 		MemoryContextSwitchTo(restorer->rowcxt);
@@ -281,11 +282,11 @@ void
 upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 				 UpgUndoResult *result)
 {
-	Restorer	restorer = {0};
-	Oid			saved_user;
-	int			saved_context;
-	int			nestlevel;
-	ListCell   *lc;
+	Restorer restorer = {0};
+	Oid saved_user;
+	int saved_context;
+	int nestlevel;
+	ListCell *lc;
 
 	if (skipped(rows, options))
 		return;
@@ -305,11 +306,11 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 	nestlevel = NewGUCNestLevel();
 	RestrictSearchPath();
 
-	foreach(lc, restorer.groups)
+	foreach (lc, restorer.groups)
 	{
-		RowGroup   *group = lfirst(lc);
-		bool		alias = group && (group->owner >= 0 || group->since != UINT64CONST(0) ||
-									  restorer.others);
+		RowGroup *group = lfirst(lc);
+		bool alias = group && (group->owner >= 0 || group->since != UINT64CONST(0) ||
+							   restorer.others);
 		ResourceOwner owner = CurrentResourceOwner;
 		MemoryContext cxt = CurrentMemoryContext;
 
@@ -326,8 +327,8 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 		restorer.info = makeNode(ResultRelInfo);
 		InitResultRelInfo(restorer.info, restorer.rel, 1, NULL, 0);
 		ExecOpenIndices(restorer.info, false);
-		restorer.slot = MakeSingleTupleTableSlot(RelationGetDescr(restorer.rel),
-												 &TTSOpsHeapTuple);
+		restorer.slot =
+			MakeSingleTupleTableSlot(RelationGetDescr(restorer.rel), &TTSOpsHeapTuple);
 		restorer.cid = GetCurrentCommandId(true);
 		upg_chunks_read(log->id, rows->relation, restore_row, &restorer);
 		ExecDropSingleTupleTableSlot(restorer.slot);
@@ -348,37 +349,38 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 	table_close(restorer.rel, NoLock);
 
 	if (!options->proof)
-		foreach(lc, restorer.recheck)
+		foreach (lc, restorer.recheck)
 		{
 			ReindexParams params = {0};
 
-			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)), &params);
+			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)),
+							  &params);
 			CommandCounterIncrement();
 		}
 	if (restorer.restored != rows->deleted)
 		ereport(ERROR,
-				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-				 errmsg("the undo log is damaged"),
-				 errdetail("It should hold " INT64_FORMAT " rows of table %s and has " INT64_FORMAT ".",
+				(errcode(ERRCODE_UPG_UNDO_UNUSABLE), errmsg("the undo log is damaged"),
+				 errdetail("It should hold " INT64_FORMAT
+						   " rows of table %s and has " INT64_FORMAT ".",
 						   rows->deleted, rows->name, restorer.restored)));
 	result->data_rows += restorer.restored;
-	result->actions = lappend(result->actions,
-							  psprintf(INT64_FORMAT " rows of table %s are put back",
-									   restorer.restored, rows->name));
+	result->actions =
+		lappend(result->actions, psprintf(INT64_FORMAT " rows of table %s are put back",
+										  restorer.restored, rows->name));
 }
 
 /* Run a query that must find nothing; true if it found something. */
 static bool
 finds_row(const char *query, Oid owner)
 {
-	Oid			saved_user;
-	int			saved_context;
-	int			nestlevel;
-	bool		result;
+	Oid saved_user;
+	int saved_context;
+	int nestlevel;
+	bool result;
 
 	GetUserIdAndSecContext(&saved_user, &saved_context);
 	SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
-						   SECURITY_NOFORCE_RLS);
+									  SECURITY_NOFORCE_RLS);
 	nestlevel = NewGUCNestLevel();
 	RestrictSearchPath();
 	SPI_connect();
@@ -403,8 +405,8 @@ rel_name(Oid relid)
 static Oid
 rel_owner(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
@@ -426,11 +428,11 @@ upg_data_finds_row(const char *query, Oid relation)
 static void
 violated(const char *what, const char *name, Oid relid)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_LATER_CHANGES),
-			 errmsg("rows written since stand in the way of the rollback"),
-			 errdetail("%s \"%s\" of table %s would be violated.", what, name, rel_name(relid)),
-			 errhint("Correct these rows, then roll back again.")));
+	ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
+					errmsg("rows written since stand in the way of the rollback"),
+					errdetail("%s \"%s\" of table %s would be violated.", what, name,
+							  rel_name(relid)),
+					errhint("Correct these rows, then roll back again.")));
 }
 
 /*
@@ -441,8 +443,8 @@ static void
 check_constraint(Form_pg_constraint con, HeapTuple row)
 {
 	StringInfoData query;
-	bool		isnull;
-	char	   *name = NameStr(con->conname);
+	bool isnull;
+	char *name = NameStr(con->conname);
 
 	if (!con->convalidated || !OidIsValid(con->conrelid))
 		return;
@@ -451,17 +453,17 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 	initStringInfo(&query);
 	if (con->contype == CONSTRAINT_CHECK)
 	{
-		Datum		bin = SysCacheGetAttr(CONSTROID, row, Anum_pg_constraint_conbin, &isnull);
-		char	   *expr;
-		int			nestlevel;
+		Datum bin = SysCacheGetAttr(CONSTROID, row, Anum_pg_constraint_conbin, &isnull);
+		char *expr;
+		int nestlevel;
 
 		if (isnull)
 			return;
 		/* names are written as they will be read: with nothing but pg_catalog */
 		nestlevel = NewGUCNestLevel();
 		RestrictSearchPath();
-		expr = TextDatumGetCString(DirectFunctionCall2(pg_get_expr, bin,
-													   ObjectIdGetDatum(con->conrelid)));
+		expr = TextDatumGetCString(
+			DirectFunctionCall2(pg_get_expr, bin, ObjectIdGetDatum(con->conrelid)));
 		AtEOXact_GUC(false, nestlevel);
 		appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE NOT (%s) LIMIT 1",
 						 rel_name(con->conrelid), expr);
@@ -470,11 +472,11 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 	}
 	else if (con->contype == CONSTRAINT_FOREIGN)
 	{
-		Trigger		trigger = {0};
-		Relation	fk = table_open(con->conrelid, AccessShareLock);
-		Relation	pk = table_open(con->confrelid, AccessShareLock);
-		Oid			saved_user;
-		int			saved_context;
+		Trigger trigger = {0};
+		Relation fk = table_open(con->conrelid, AccessShareLock);
+		Relation pk = table_open(con->confrelid, AccessShareLock);
+		Oid saved_user;
+		int saved_context;
 
 		trigger.tgname = name;
 		trigger.tgenabled = TRIGGER_FIRES_ON_ORIGIN;
@@ -485,9 +487,9 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 		trigger.tgdeferrable = false;
 		trigger.tginitdeferred = false;
 		GetUserIdAndSecContext(&saved_user, &saved_context);
-		SetUserIdAndSecContext(fk->rd_rel->relowner,
-							   saved_context | SECURITY_RESTRICTED_OPERATION |
-							   SECURITY_NOFORCE_RLS);
+		SetUserIdAndSecContext(fk->rd_rel->relowner, saved_context |
+														 SECURITY_RESTRICTED_OPERATION |
+														 SECURITY_NOFORCE_RLS);
 		PushActiveSnapshot(GetLatestSnapshot());
 		if (!RI_Initial_Check(&trigger, fk, pk))
 		{
@@ -512,11 +514,11 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 static void
 check_foreign_keys(List *relations)
 {
-	Relation	rel;
+	Relation rel;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	List	   *found = NIL;
-	ListCell   *lc;
+	HeapTuple tuple;
+	List *found = NIL;
+	ListCell *lc;
 
 	if (relations == NIL)
 		return;
@@ -533,8 +535,9 @@ check_foreign_keys(List *relations)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	foreach(lc, found)
-		check_constraint((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)), lfirst(lc));
+	foreach (lc, found)
+		check_constraint((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)),
+						 lfirst(lc));
 }
 
 /*
@@ -546,19 +549,20 @@ void
 upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 {
 	UpgCatalogChanges *changes;
-	List	   *written = NIL;
-	ListCell   *lc;
+	List *written = NIL;
+	ListCell *lc;
 
-	foreach(lc, relations)
-		if (get_rel_relkind(((UpgRelationRows *) lfirst(lc))->relation) == RELKIND_RELATION)
+	foreach (lc, relations)
+		if (get_rel_relkind(((UpgRelationRows *) lfirst(lc))->relation) ==
+			RELKIND_RELATION)
 			written = lappend_oid(written, ((UpgRelationRows *) lfirst(lc))->relation);
 	check_foreign_keys(written);
 
 	changes = upg_changes_of(log->catalogs, ConstraintRelationId);
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_constraint con;
 
 			if (change->before == NULL)
@@ -569,7 +573,8 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 				con->contype == CONSTRAINT_CHECK)
 				continue;
 			if (change->after &&
-				((Form_pg_constraint) GETSTRUCT(change->after))->convalidated == con->convalidated &&
+				((Form_pg_constraint) GETSTRUCT(change->after))->convalidated ==
+					con->convalidated &&
 				con->contype != CONSTRAINT_CHECK)
 				continue;
 			check_constraint(con, change->before);
@@ -577,13 +582,13 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 
 	changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	if (changes)
-		foreach(lc, changes->changes)
+		foreach (lc, changes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_attribute before;
 			Form_pg_attribute after;
 			StringInfoData query;
-			char	   *column;
+			char *column;
 
 			if (change->before == NULL || change->after == NULL)
 				continue;
@@ -601,23 +606,25 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 				appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s IS NULL LIMIT 1",
 								 rel_name(before->attrelid), column);
 				if (finds_row(query.data, rel_owner(before->attrelid)))
-					violated("NOT NULL of column", NameStr(before->attname), before->attrelid);
+					violated("NOT NULL of column", NameStr(before->attname),
+							 before->attrelid);
 			}
 			if (!after->attisdropped && before->atttypmod >= 0 &&
 				before->atttypmod != after->atttypmod)
 			{
-				char	   *type = format_type_extended(before->atttypid, before->atttypmod,
-														FORMAT_TYPE_TYPEMOD_GIVEN |
-														FORMAT_TYPE_FORCE_QUALIFY);
+				char *type = format_type_extended(before->atttypid, before->atttypmod,
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY);
 
 				resetStringInfo(&query);
-				appendStringInfo(&query,
-								 "SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
-								 " (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
-								 rel_name(before->attrelid), column, column, type);
+				appendStringInfo(
+					&query,
+					"SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
+					" (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
+					rel_name(before->attrelid), column, column, type);
 				if (finds_row(query.data, rel_owner(before->attrelid)))
-					violated(psprintf("Type %s of column", type), NameStr(before->attname),
-							 before->attrelid);
+					violated(psprintf("Type %s of column", type),
+							 NameStr(before->attname), before->attrelid);
 			}
 		}
 }

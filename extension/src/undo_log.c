@@ -76,25 +76,25 @@ enum
 /* Entries start on a MAXALIGN boundary of the chunk's data. */
 typedef struct ChunkEntry
 {
-	uint32		length;			/* of the tuple that follows */
-	Oid			catalog;
-	char		op;
-	char		pad[7];
+	uint32 length; /* of the tuple that follows */
+	Oid catalog;
+	char op;
+	char pad[7];
 } ChunkEntry;
 
 #define CHUNK_SIZE (BLCKSZ - 512)
 
 struct UpgChunkWriter
 {
-	int64		log;
-	Oid			relation;
-	int32		chunk;
-	Relation	rel;
+	int64 log;
+	Oid relation;
+	int32 chunk;
+	Relation rel;
 	CatalogIndexState indexes;
-	char	   *buffer;
-	uint32		used;
-	uint32		size;
-	uint64		digest;
+	char *buffer;
+	uint32 used;
+	uint32 size;
+	uint64 digest;
 	MemoryContext cxt;
 };
 
@@ -106,7 +106,7 @@ typedef struct AliasEntry
 } AliasEntry;
 
 static AliasEntry *aliases = NULL;
-static int	naliases = 0;
+static int naliases = 0;
 
 /*
  * upg_undo_table
@@ -115,14 +115,13 @@ static int	naliases = 0;
 Relation
 upg_undo_table(const char *name, LOCKMODE lockmode)
 {
-	Oid			nsp = get_namespace_oid("upg", false);
-	Oid			relid = get_relname_relid(name, nsp);
+	Oid nsp = get_namespace_oid("upg", false);
+	Oid relid = get_relname_relid(name, nsp);
 
 	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-				 errmsg("table \"upg.%s\" does not exist", name),
-				 errhint("Drop and re-create the extension.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_UNDO_UNUSABLE),
+						errmsg("table \"upg.%s\" does not exist", name),
+						errhint("Drop and re-create the extension.")));
 	return table_open(relid, lockmode);
 }
 
@@ -133,7 +132,7 @@ upg_undo_table(const char *name, LOCKMODE lockmode)
 void
 upg_undo_insert(const char *table, Datum *values, bool *nulls)
 {
-	Relation	rel = upg_undo_table(table, RowExclusiveLock);
+	Relation rel = upg_undo_table(table, RowExclusiveLock);
 
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, RowExclusiveLock);
@@ -143,13 +142,12 @@ upg_undo_insert(const char *table, Datum *values, bool *nulls)
 static Oid
 log_index(Relation rel)
 {
-	Oid			index = RelationGetPrimaryKeyIndex(rel);
+	Oid index = RelationGetPrimaryKeyIndex(rel);
 
 	if (!OidIsValid(index))
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-				 errmsg("table \"upg.%s\" has lost its primary key",
-						RelationGetRelationName(rel))));
+		ereport(ERROR, (errcode(ERRCODE_UPG_UNDO_UNUSABLE),
+						errmsg("table \"upg.%s\" has lost its primary key",
+							   RelationGetRelationName(rel))));
 	return index;
 }
 
@@ -183,16 +181,16 @@ upg_chunks_begin(int64 log, Oid relation)
 	writer->indexes = CatalogOpenIndexes(writer->rel);
 	writer->size = CHUNK_SIZE;
 	writer->buffer = palloc(VARHDRSZ + MAXIMUM_ALIGNOF + writer->size);
-	writer->cxt = AllocSetContextCreate(CurrentMemoryContext, "upg chunk",
-										ALLOCSET_SMALL_SIZES);
+	writer->cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "upg chunk", ALLOCSET_SMALL_SIZES);
 	return writer;
 }
 
 static void
 flush_chunk(UpgChunkWriter *writer)
 {
-	Datum		values[4];
-	bool		nulls[4] = {0};
+	Datum values[4];
+	bool nulls[4] = {0};
 	MemoryContext oldcxt;
 
 	if (writer->used == 0)
@@ -203,9 +201,9 @@ flush_chunk(UpgChunkWriter *writer)
 	values[1] = ObjectIdGetDatum(writer->relation);
 	values[2] = Int32GetDatum(writer->chunk);
 	values[3] = PointerGetDatum(writer->buffer);
-	CatalogTupleInsertWithInfo(writer->rel,
-							   heap_form_tuple(RelationGetDescr(writer->rel), values, nulls),
-							   writer->indexes);
+	CatalogTupleInsertWithInfo(
+		writer->rel, heap_form_tuple(RelationGetDescr(writer->rel), values, nulls),
+		writer->indexes);
 	writer->digest = mix(writer->digest, VARDATA(writer->buffer), writer->used);
 	writer->chunk++;
 	writer->used = 0;
@@ -221,17 +219,17 @@ void
 upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op, HeapTupleHeader data,
 			   uint32 len)
 {
-	uint32		need = MAXALIGN(sizeof(ChunkEntry)) + MAXALIGN(len);
+	uint32 need = MAXALIGN(sizeof(ChunkEntry)) + MAXALIGN(len);
 	ChunkEntry *entry;
-	char	   *at;
+	char *at;
 
 	if (writer->used > 0 && writer->used + need > CHUNK_SIZE)
 		flush_chunk(writer);
 	if (need > writer->size)
 	{
 		writer->size = need;
-		writer->buffer = repalloc_huge(writer->buffer,
-									   VARHDRSZ + MAXIMUM_ALIGNOF + (Size) need);
+		writer->buffer =
+			repalloc_huge(writer->buffer, VARHDRSZ + MAXIMUM_ALIGNOF + (Size) need);
 	}
 	at = writer->buffer + VARHDRSZ + writer->used;
 	memset(at, 0, need);
@@ -245,7 +243,7 @@ upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op, HeapTupleHeader dat
 	memcpy(at, data, len);
 	/* the copy is not aligned here: clear the bits through a local */
 	{
-		uint16		mask;
+		uint16 mask;
 
 		memcpy(&mask, at + offsetof(HeapTupleHeaderData, t_infomask), sizeof(mask));
 		mask &= ~HEAP_XACT_MASK;
@@ -261,7 +259,7 @@ upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op, HeapTupleHeader dat
 uint64
 upg_chunks_end(UpgChunkWriter *writer)
 {
-	uint64		digest;
+	uint64 digest;
 
 	flush_chunk(writer);
 	digest = writer->digest;
@@ -276,11 +274,10 @@ upg_chunks_end(UpgChunkWriter *writer)
 static void
 damaged(int64 log, const char *what)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-			 errmsg("the undo log is damaged"),
-			 errdetail("Log " INT64_FORMAT ": %s", log, what),
-			 errhint("Nothing was changed. Give up the undo with upg_finalize(), or restore a backup.")));
+	ereport(ERROR, (errcode(ERRCODE_UPG_UNDO_UNUSABLE), errmsg("the undo log is damaged"),
+					errdetail("Log " INT64_FORMAT ": %s", log, what),
+					errhint("Nothing was changed. Give up the undo with upg_finalize(), "
+							"or restore a backup.")));
 }
 
 /*
@@ -293,13 +290,13 @@ damaged(int64 log, const char *what)
 uint64
 upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback, void *arg)
 {
-	Relation	rel = upg_undo_table("undo_chunks", AccessShareLock);
-	Relation	index = index_open(log_index(rel), AccessShareLock);
+	Relation rel = upg_undo_table("undo_chunks", AccessShareLock);
+	Relation index = index_open(log_index(rel), AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	uint64		digest = 0;
-	int32		expected = 0;
+	HeapTuple tuple;
+	uint64 digest = 0;
+	int32 expected = 0;
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "upg read chunk",
 											  ALLOCSET_DEFAULT_SIZES);
 
@@ -309,13 +306,14 @@ upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback, void *arg)
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-		bool		isnull;
-		int32		chunk = DatumGetInt32(heap_getattr(tuple, 3, RelationGetDescr(rel), &isnull));
-		struct varlena *data =
-			PG_DETOAST_DATUM_PACKED(heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull));
-		uint32		size = VARSIZE_ANY_EXHDR(data);
-		char	   *base;
-		uint32		at = 0;
+		bool isnull;
+		int32 chunk =
+			DatumGetInt32(heap_getattr(tuple, 3, RelationGetDescr(rel), &isnull));
+		struct varlena *data = PG_DETOAST_DATUM_PACKED(
+			heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull));
+		uint32 size = VARSIZE_ANY_EXHDR(data);
+		char *base;
+		uint32 at = 0;
 
 		if (chunk != expected++)
 			damaged(log, "A chunk is missing.");
@@ -325,7 +323,7 @@ upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback, void *arg)
 		memcpy(base, VARDATA_ANY(data), size);
 		while (at < size)
 		{
-			ChunkEntry	entry;
+			ChunkEntry entry;
 			HeapTupleData row;
 
 			if (size - at < MAXALIGN(sizeof(ChunkEntry)))
@@ -365,8 +363,8 @@ upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback, void *arg)
 int64
 upg_undo_log_new_id(void)
 {
-	Oid			nsp = get_namespace_oid("upg", false);
-	Oid			seq = get_relname_relid("undo_log_id", nsp);
+	Oid nsp = get_namespace_oid("upg", false);
+	Oid seq = get_relname_relid("undo_log_id", nsp);
 
 	return nextval_internal(seq, false);
 }
@@ -375,40 +373,44 @@ upg_undo_log_new_id(void)
 static uint64
 digest_parts(UpgUndoLog *log)
 {
-	uint64		digest = 0;
-	ListCell   *lc;
+	uint64 digest = 0;
+	ListCell *lc;
 
 	digest = mix(digest, &log->migration, sizeof(log->migration));
 	digest = mix(digest, &log->step, sizeof(log->step));
 	digest = mix(digest, log->xids, sizeof(TransactionId) * log->nxids);
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
-		int64		v[6] = {rows->relation, rows->filenumber, rows->switched,
-		rows->inserted, rows->deleted, rows->rows_after};
+		int64 v[6] = {rows->relation, rows->filenumber, rows->switched,
+					  rows->inserted, rows->deleted,    rows->rows_after};
 
 		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 1);
 	}
-	foreach(lc, log->files)
+	foreach (lc, log->files)
 	{
 		UpgKeptFile *file = lfirst(lc);
-		int64		v[7] = {file->relation, file->kind, UPG_LOCATOR_SPC(file->locator),
-			UPG_LOCATOR_NUMBER(file->locator), file->persistence, file->pages,
-		file->caretaker};
+		int64 v[7] = {file->relation,
+					  file->kind,
+					  UPG_LOCATOR_SPC(file->locator),
+					  UPG_LOCATOR_NUMBER(file->locator),
+					  file->persistence,
+					  file->pages,
+					  file->caretaker};
 
 		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 2);
 	}
-	foreach(lc, log->sequences)
+	foreach (lc, log->sequences)
 	{
 		UpgSequenceState *seq = lfirst(lc);
-		int64		v[6] = {seq->sequence, seq->before_value, seq->before_called,
-		seq->after_value, seq->after_called, seq->switched};
+		int64 v[6] = {seq->sequence,    seq->before_value, seq->before_called,
+					  seq->after_value, seq->after_called, seq->switched};
 
 		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 3);
 	}
-	foreach(lc, log->exempt)
+	foreach (lc, log->exempt)
 	{
-		Oid			oid = lfirst_oid(lc);
+		Oid oid = lfirst_oid(lc);
 
 		digest += hash_bytes_extended((unsigned char *) &oid, sizeof(oid), 4);
 	}
@@ -418,7 +420,7 @@ digest_parts(UpgUndoLog *log)
 static Datum
 bytea_of(const void *data, Size size)
 {
-	bytea	   *result = palloc(VARHDRSZ + size);
+	bytea *result = palloc(VARHDRSZ + size);
 
 	SET_VARSIZE(result, VARHDRSZ + size);
 	memcpy(VARDATA(result), data, size);
@@ -429,7 +431,7 @@ bytea_of(const void *data, Size size)
 static Datum
 snapshot_bytea(Snapshot snapshot)
 {
-	int			n = snapshot->xcnt + Max(snapshot->subxcnt, 0);
+	int n = snapshot->xcnt + Max(snapshot->subxcnt, 0);
 	TransactionId *v = palloc(sizeof(TransactionId) * (n + 2));
 
 	v[0] = snapshot->xmin;
@@ -451,17 +453,17 @@ void
 upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catalog_rows,
 				   int64 data_rows)
 {
-	Datum		values[LOG_NATTS] = {0};
-	bool		nulls[LOG_NATTS] = {0};
-	ListCell   *lc;
-	Datum	   *oids;
-	int			noids = 0;
+	Datum values[LOG_NATTS] = {0};
+	bool nulls[LOG_NATTS] = {0};
+	ListCell *lc;
+	Datum *oids;
+	int noids = 0;
 
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
-		Datum		v[8];
-		bool		n[8] = {0};
+		Datum v[8];
+		bool n[8] = {0};
 
 		v[0] = Int64GetDatum(log->id);
 		v[1] = ObjectIdGetDatum(rows->relation);
@@ -473,11 +475,11 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 		v[7] = Int64GetDatum(rows->rows_after);
 		upg_undo_insert("undo_relations", v, n);
 	}
-	foreach(lc, log->files)
+	foreach (lc, log->files)
 	{
 		UpgKeptFile *file = lfirst(lc);
-		Datum		v[8];
-		bool		n[8] = {0};
+		Datum v[8];
+		bool n[8] = {0};
 
 		v[0] = Int64GetDatum(log->id);
 		v[1] = ObjectIdGetDatum(file->relation);
@@ -489,11 +491,11 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 		v[7] = ObjectIdGetDatum(file->caretaker);
 		upg_undo_insert("undo_files", v, n);
 	}
-	foreach(lc, log->sequences)
+	foreach (lc, log->sequences)
 	{
 		UpgSequenceState *seq = lfirst(lc);
-		Datum		v[7];
-		bool		n[7] = {0};
+		Datum v[7];
+		bool n[7] = {0};
 
 		v[0] = Int64GetDatum(log->id);
 		v[1] = ObjectIdGetDatum(seq->sequence);
@@ -516,10 +518,10 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 	values[LOG_XIDS - 1] = bytea_of(log->xids, sizeof(TransactionId) * log->nxids);
 	values[LOG_SNAPSHOT - 1] = snapshot_bytea(log->finish);
 	oids = palloc(sizeof(Datum) * (list_length(log->exempt) + 1));
-	foreach(lc, log->exempt)
+	foreach (lc, log->exempt)
 		oids[noids++] = ObjectIdGetDatum(lfirst_oid(lc));
-	values[LOG_EXEMPT - 1] =
-		PointerGetDatum(construct_array(oids, noids, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	values[LOG_EXEMPT - 1] = PointerGetDatum(
+		construct_array(oids, noids, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 	values[LOG_CATALOG_ROWS - 1] = Int64GetDatum(catalog_rows);
 	values[LOG_DATA_ROWS - 1] = Int64GetDatum(data_rows);
 	values[LOG_SYSTEM - 1] = Int64GetDatum((int64) GetSystemIdentifier());
@@ -538,9 +540,9 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 static void
 update_head(int64 id, Datum *values, bool *nulls, bool *replace)
 {
-	Relation	rel = upg_undo_table("undo_log", RowExclusiveLock);
+	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
 	SysScanDesc scan = log_scan(rel, id);
-	HeapTuple	tuple = systable_getnext(scan);
+	HeapTuple tuple = systable_getnext(scan);
 
 	if (!HeapTupleIsValid(tuple))
 		damaged(id, "Its head is gone.");
@@ -556,17 +558,17 @@ update_head(int64 id, Datum *values, bool *nulls, bool *replace)
  *		Record what the proof found.
  */
 void
-upg_undo_log_verdict(int64 id, const char *verdict, List *differences, const char *coverage,
-					 double capture_ms, double proof_ms)
+upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
+					 const char *coverage, double capture_ms, double proof_ms)
 {
-	Datum		values[LOG_NATTS] = {0};
-	bool		nulls[LOG_NATTS] = {0};
-	bool		replace[LOG_NATTS] = {0};
-	Datum	   *elems = palloc(sizeof(Datum) * (list_length(differences) + 1));
-	int			n = 0;
-	ListCell   *lc;
+	Datum values[LOG_NATTS] = {0};
+	bool nulls[LOG_NATTS] = {0};
+	bool replace[LOG_NATTS] = {0};
+	Datum *elems = palloc(sizeof(Datum) * (list_length(differences) + 1));
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, differences)
+	foreach (lc, differences)
 		elems[n++] = CStringGetTextDatum(lfirst(lc));
 	values[LOG_VERDICT - 1] = CStringGetTextDatum(verdict);
 	values[LOG_DIFFERENCES - 1] =
@@ -574,7 +576,8 @@ upg_undo_log_verdict(int64 id, const char *verdict, List *differences, const cha
 	values[LOG_COVERAGE - 1] = CStringGetTextDatum(coverage);
 	values[LOG_CAPTURE_MS - 1] = Float8GetDatum(capture_ms);
 	values[LOG_PROOF_MS - 1] = Float8GetDatum(proof_ms);
-	replace[LOG_VERDICT - 1] = replace[LOG_DIFFERENCES - 1] = replace[LOG_COVERAGE - 1] = true;
+	replace[LOG_VERDICT - 1] = replace[LOG_DIFFERENCES - 1] = replace[LOG_COVERAGE - 1] =
+		true;
 	replace[LOG_CAPTURE_MS - 1] = replace[LOG_PROOF_MS - 1] = true;
 	update_head(id, values, nulls, replace);
 }
@@ -586,9 +589,9 @@ upg_undo_log_verdict(int64 id, const char *verdict, List *differences, const cha
 void
 upg_undo_log_state(int64 id, const char *state)
 {
-	Datum		values[LOG_NATTS] = {0};
-	bool		nulls[LOG_NATTS] = {0};
-	bool		replace[LOG_NATTS] = {0};
+	Datum values[LOG_NATTS] = {0};
+	bool nulls[LOG_NATTS] = {0};
+	bool replace[LOG_NATTS] = {0};
 
 	values[LOG_STATE - 1] = CStringGetTextDatum(state);
 	replace[LOG_STATE - 1] = true;
@@ -599,8 +602,8 @@ upg_undo_log_state(int64 id, const char *state)
 typedef struct CatalogReader
 {
 	UpgUndoLog *log;
-	Relation	rel;
-	UpgChange  *last;
+	Relation rel;
+	UpgChange *last;
 } CatalogReader;
 
 static HeapTuple
@@ -615,7 +618,7 @@ read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
 {
 	CatalogReader *reader = arg;
 	UpgCatalogChanges *changes;
-	UpgChange  *change;
+	UpgChange *change;
 
 	changes = reader->log->catalogs ? llast(reader->log->catalogs) : NULL;
 	if (changes == NULL || changes->catalog != catalog)
@@ -627,8 +630,8 @@ read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
 	}
 	switch (op)
 	{
-		case 'D':				/* the row is gone */
-		case 'B':				/* the row before; the one after follows */
+		case 'D': /* the row is gone */
+		case 'B': /* the row before; the one after follows */
 			change = palloc0(sizeof(UpgChange));
 			change->before = keep_tuple(row);
 			changes->changes = lappend(changes->changes, change);
@@ -654,9 +657,9 @@ read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
 static Snapshot
 read_snapshot(struct varlena *data)
 {
-	int			n = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
+	int n = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
 	TransactionId *v = palloc(sizeof(TransactionId) * Max(n, 2));
-	Snapshot	snapshot = palloc0(sizeof(SnapshotData));
+	Snapshot snapshot = palloc0(sizeof(SnapshotData));
 
 	memcpy(v, VARDATA_ANY(data), sizeof(TransactionId) * n);
 	if (n < 2)
@@ -672,12 +675,12 @@ read_snapshot(struct varlena *data)
 static List *
 read_files(int64 log)
 {
-	List	   *files = NIL;
-	Relation	rel;
-	TupleDesc	desc;
+	List *files = NIL;
+	Relation rel;
+	TupleDesc desc;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		isnull;
+	HeapTuple tuple;
+	bool isnull;
 
 	rel = upg_undo_table("undo_files", AccessShareLock);
 	desc = RelationGetDescr(rel);
@@ -688,9 +691,11 @@ read_files(int64 log)
 
 		file->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
 		file->kind = DatumGetChar(heap_getattr(tuple, 3, desc, &isnull));
-		UPG_LOCATOR_SPC(file->locator) = DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
+		UPG_LOCATOR_SPC(file->locator) =
+			DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
 		UPG_LOCATOR_DB(file->locator) = MyDatabaseId;
-		UPG_LOCATOR_NUMBER(file->locator) = DatumGetObjectId(heap_getattr(tuple, 5, desc, &isnull));
+		UPG_LOCATOR_NUMBER(file->locator) =
+			DatumGetObjectId(heap_getattr(tuple, 5, desc, &isnull));
 		file->persistence = DatumGetChar(heap_getattr(tuple, 6, desc, &isnull));
 		file->pages = (BlockNumber) DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
 		file->caretaker = DatumGetObjectId(heap_getattr(tuple, 8, desc, &isnull));
@@ -712,26 +717,28 @@ read_files(int64 log)
 UpgUndoLog *
 upg_undo_log_read(int64 migration, int32 step, bool own)
 {
-	Relation	rel = upg_undo_table("undo_log", own ? AccessShareLock : RowExclusiveLock);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation rel = upg_undo_table("undo_log", own ? AccessShareLock : RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	HeapTuple	head = NULL;
+	HeapTuple tuple;
+	HeapTuple head = NULL;
 	UpgUndoLog *log;
-	bool		isnull;
-	Datum		value;
+	bool isnull;
+	Datum value;
 	CatalogReader reader = {0};
-	uint64		digest;
-	uint64		expected;
-	ListCell   *lc;
+	uint64 digest;
+	uint64 expected;
+	ListCell *lc;
 
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) != migration ||
+		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) !=
+				migration ||
 			DatumGetInt32(heap_getattr(tuple, LOG_STEP, desc, &isnull)) != step)
 			continue;
-		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)), "kept") != 0)
+		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
 			continue;
 		head = heap_copytuple(tuple);
 	}
@@ -747,12 +754,16 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 	log->state = TextDatumGetCString(heap_getattr(head, LOG_STATE, desc, &isnull));
 	log->verdict = TextDatumGetCString(heap_getattr(head, LOG_VERDICT, desc, &isnull));
 
-	if (DatumGetInt64(heap_getattr(head, LOG_SYSTEM, desc, &isnull)) != (int64) GetSystemIdentifier() ||
-		DatumGetObjectId(heap_getattr(head, LOG_DATABASE, desc, &isnull)) != MyDatabaseId ||
-		DatumGetInt32(heap_getattr(head, LOG_CATVERSION, desc, &isnull)) != CATALOG_VERSION_NO)
+	if (DatumGetInt64(heap_getattr(head, LOG_SYSTEM, desc, &isnull)) !=
+			(int64) GetSystemIdentifier() ||
+		DatumGetObjectId(heap_getattr(head, LOG_DATABASE, desc, &isnull)) !=
+			MyDatabaseId ||
+		DatumGetInt32(heap_getattr(head, LOG_CATVERSION, desc, &isnull)) !=
+			CATALOG_VERSION_NO)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
-				 errmsg("the undo of migration " INT64_FORMAT " was recorded elsewhere", migration),
+				 errmsg("the undo of migration " INT64_FORMAT " was recorded elsewhere",
+						migration),
 				 errdetail("It belongs to another cluster, database or catalog version."),
 				 errhint("Give up the undo with upg_finalize().")));
 
@@ -764,16 +775,17 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
 		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
 	}
-	log->finish = read_snapshot(PG_DETOAST_DATUM_PACKED(heap_getattr(head, LOG_SNAPSHOT, desc,
-																	 &isnull)));
+	log->finish = read_snapshot(
+		PG_DETOAST_DATUM_PACKED(heap_getattr(head, LOG_SNAPSHOT, desc, &isnull)));
 	if (log->nxids < 1 || log->finish == NULL)
 		damaged(log->id, "Its head is not readable.");
 	{
-		Datum	   *elems;
-		int			n;
+		Datum *elems;
+		int n;
 
-		deconstruct_array(DatumGetArrayTypeP(heap_getattr(head, LOG_EXEMPT, desc, &isnull)),
-						  OIDOID, sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
+		deconstruct_array(
+			DatumGetArrayTypeP(heap_getattr(head, LOG_EXEMPT, desc, &isnull)), OIDOID,
+			sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
 		for (int i = 0; i < n; i++)
 			log->exempt = lappend_oid(log->exempt, DatumGetObjectId(elems[i]));
 	}
@@ -821,7 +833,7 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 	/* row images: read all of them once, for the digest */
 	reader.log = log;
 	digest = upg_chunks_read(log->id, InvalidOid, read_catalog_row, &reader);
-	foreach(lc, log->relations)
+	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
@@ -830,7 +842,8 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 	}
 	digest += digest_parts(log);
 	rel = upg_undo_table("undo_log", AccessShareLock);
-	expected = (uint64) DatumGetInt64(heap_getattr(head, LOG_DIGEST, RelationGetDescr(rel), &isnull));
+	expected = (uint64) DatumGetInt64(
+		heap_getattr(head, LOG_DIGEST, RelationGetDescr(rel), &isnull));
 	table_close(rel, AccessShareLock);
 	if (digest != expected && !own)
 		damaged(log->id, "Its digest does not match its content.");
@@ -844,15 +857,14 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 void
 upg_undo_log_erase(int64 id)
 {
-	static const char *const parts[] = {
-		"undo_chunks", "undo_relations", "undo_files", "undo_sequences", NULL
-	};
+	static const char *const parts[] = {"undo_chunks", "undo_relations", "undo_files",
+										"undo_sequences", NULL};
 
 	for (int i = 0; parts[i]; i++)
 	{
-		Relation	rel = upg_undo_table(parts[i], RowExclusiveLock);
+		Relation rel = upg_undo_table(parts[i], RowExclusiveLock);
 		SysScanDesc scan = log_scan(rel, id);
-		HeapTuple	tuple;
+		HeapTuple tuple;
 
 		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 			CatalogTupleDelete(rel, &tuple->t_self);
@@ -869,8 +881,8 @@ upg_undo_log_erase(int64 id)
 void
 upg_alias_add(TransactionId xid, TransactionId origin)
 {
-	Datum		values[4];
-	bool		nulls[4] = {0};
+	Datum values[4];
+	bool nulls[4] = {0};
 
 	values[0] = TransactionIdGetDatum(xid);
 	values[1] = TransactionIdGetDatum(origin);
@@ -886,16 +898,16 @@ upg_alias_add(TransactionId xid, TransactionId origin)
 void
 upg_alias_load(void)
 {
-	Relation	rel = upg_undo_table("undo_aliases", AccessShareLock);
+	Relation rel = upg_undo_table("undo_aliases", AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	int			size = 64;
+	HeapTuple tuple;
+	int size = 64;
 
 	aliases = MemoryContextAlloc(TopTransactionContext, sizeof(AliasEntry) * size);
 	naliases = 0;
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
+		bool isnull;
 
 		if (naliases == size)
 		{
@@ -943,12 +955,12 @@ upg_alias_origin(TransactionId xid)
 bool
 upg_log_has_xid(UpgUndoLog *log, TransactionId xid)
 {
-	int			low = 0;
-	int			high = log->nxids - 1;
+	int low = 0;
+	int high = log->nxids - 1;
 
 	while (low <= high)
 	{
-		int			middle = (low + high) / 2;
+		int middle = (low + high) / 2;
 
 		if (log->xids[middle] == xid)
 			return true;
@@ -988,20 +1000,21 @@ upg_log_written_since(UpgUndoLog *log, TransactionId xid)
 List *
 upg_undo_log_heads(int64 except)
 {
-	Relation	rel = upg_undo_table("undo_log", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation rel = upg_undo_table("undo_log", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	List	   *result = NIL;
+	HeapTuple tuple;
+	List *result = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
+		bool isnull;
 		UpgUndoLog *log;
 		struct varlena *data;
 
 		if (DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull)) == except ||
-			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)), "kept") != 0)
+			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
 			continue;
 		log = palloc0(sizeof(UpgUndoLog));
 		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
@@ -1009,8 +1022,8 @@ upg_undo_log_heads(int64 except)
 		log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
 		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
 		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
-		log->finish = read_snapshot(PG_DETOAST_DATUM(heap_getattr(tuple, LOG_SNAPSHOT, desc,
-																  &isnull)));
+		log->finish = read_snapshot(
+			PG_DETOAST_DATUM(heap_getattr(tuple, LOG_SNAPSHOT, desc, &isnull)));
 		if (log->finish != NULL)
 			result = lappend(result, log);
 	}
@@ -1030,33 +1043,36 @@ upg_undo_log_heads(int64 except)
 List *
 upg_undo_log_kept(int64 migration)
 {
-	Relation	rel = upg_undo_table("undo_log", RowExclusiveLock);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	List	   *result = NIL;
-	ListCell   *lc;
+	HeapTuple tuple;
+	List *result = NIL;
+	ListCell *lc;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		isnull;
+		bool isnull;
 		UpgUndoLog *log;
 
-		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) != migration ||
-			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)), "kept") != 0)
+		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) !=
+				migration ||
+			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
 			continue;
 		log = palloc0(sizeof(UpgUndoLog));
 		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
 		log->migration = migration;
 		if (DatumGetInt64(heap_getattr(tuple, LOG_SYSTEM, desc, &isnull)) ==
-			(int64) GetSystemIdentifier() &&
-			DatumGetObjectId(heap_getattr(tuple, LOG_DATABASE, desc, &isnull)) == MyDatabaseId)
+				(int64) GetSystemIdentifier() &&
+			DatumGetObjectId(heap_getattr(tuple, LOG_DATABASE, desc, &isnull)) ==
+				MyDatabaseId)
 			log->nxids = 1;
 		result = lappend(result, log);
 	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
-	foreach(lc, result)
+	foreach (lc, result)
 	{
 		UpgUndoLog *log = lfirst(lc);
 

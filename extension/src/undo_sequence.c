@@ -44,10 +44,10 @@
 static bool
 read_page(UpgRelFileLocator locator, bool permanent, int64 *value, bool *called)
 {
-	Buffer		buffer = upg_read_buffer(locator, permanent);
-	Page		page;
-	ItemId		item;
-	bool		result = false;
+	Buffer buffer = upg_read_buffer(locator, permanent);
+	Page page;
+	ItemId item;
+	bool result = false;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
@@ -77,11 +77,12 @@ read_by_class(Form_pg_class form, int64 *value, bool *called)
 	if (form->relkind != RELKIND_SEQUENCE || !OidIsValid(form->relfilenode) ||
 		form->relpersistence == RELPERSISTENCE_TEMP)
 		return false;
-	UPG_LOCATOR_SPC(locator) = OidIsValid(form->reltablespace) ? form->reltablespace
-		: MyDatabaseTableSpace;
+	UPG_LOCATOR_SPC(locator) =
+		OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace;
 	UPG_LOCATOR_DB(locator) = MyDatabaseId;
 	UPG_LOCATOR_NUMBER(locator) = form->relfilenode;
-	return read_page(locator, form->relpersistence == RELPERSISTENCE_PERMANENT, value, called);
+	return read_page(locator, form->relpersistence == RELPERSISTENCE_PERMANENT, value,
+					 called);
 }
 
 /*
@@ -91,8 +92,8 @@ read_by_class(Form_pg_class form, int64 *value, bool *called)
 bool
 upg_sequence_read(Oid sequence, int64 *value, bool *called)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
-	bool		result;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
+	bool result;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -108,11 +109,11 @@ upg_sequence_read(Oid sequence, int64 *value, bool *called)
 List *
 upg_sequences_remember(void)
 {
-	Relation	rel = table_open(SequenceRelationId, AccessShareLock);
+	Relation rel = table_open(SequenceRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	Oid			own = get_namespace_oid("upg", true);
-	List	   *result = NIL;
+	HeapTuple tuple;
+	Oid own = get_namespace_oid("upg", true);
+	List *result = NIL;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -123,7 +124,8 @@ upg_sequences_remember(void)
 		state = palloc0(sizeof(UpgSequenceState));
 
 		state->sequence = ((Form_pg_sequence) GETSTRUCT(tuple))->seqrelid;
-		if (upg_sequence_read(state->sequence, &state->before_value, &state->before_called))
+		if (upg_sequence_read(state->sequence, &state->before_value,
+							  &state->before_called))
 			result = lappend(result, state);
 		else
 			pfree(state);
@@ -146,14 +148,14 @@ List *
 upg_sequences_changed(List *before, List *catalogs)
 {
 	UpgCatalogChanges *classes = upg_changes_of(catalogs, RelationRelationId);
-	List	   *result = NIL;
-	List	   *changed = NIL;
-	ListCell   *lc;
+	List *result = NIL;
+	List *changed = NIL;
+	ListCell *lc;
 
 	if (classes)
-		foreach(lc, classes->changes)
+		foreach (lc, classes->changes)
 		{
-			UpgChange  *change = lfirst(lc);
+			UpgChange *change = lfirst(lc);
 			Form_pg_class form;
 			UpgSequenceState *state;
 
@@ -163,7 +165,8 @@ upg_sequences_changed(List *before, List *catalogs)
 			if (form->relkind != RELKIND_SEQUENCE)
 				continue;
 			if (change->after &&
-				((Form_pg_class) GETSTRUCT(change->after))->relfilenode == form->relfilenode)
+				((Form_pg_class) GETSTRUCT(change->after))->relfilenode ==
+					form->relfilenode)
 				continue;
 			changed = lappend_oid(changed, form->oid);
 			if (change->after == NULL)
@@ -175,17 +178,17 @@ upg_sequences_changed(List *before, List *catalogs)
 				result = lappend(result, state);
 		}
 
-	foreach(lc, before)
+	foreach (lc, before)
 	{
 		UpgSequenceState *old = lfirst(lc);
 		UpgSequenceState *state;
-		LOCKTAG		tag;
-		int64		value;
-		bool		called;
+		LOCKTAG tag;
+		int64 value;
+		bool called;
 
 		if (!upg_sequence_read(old->sequence, &value, &called) ||
-			(!list_member_oid(changed, old->sequence) &&
-			 value == old->before_value && called == old->before_called))
+			(!list_member_oid(changed, old->sequence) && value == old->before_value &&
+			 called == old->before_called))
 			continue;
 		if (list_member_oid(changed, old->sequence))
 			continue;
@@ -213,39 +216,41 @@ upg_sequences_changed(List *before, List *catalogs)
 void
 upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, log->sequences)
+	foreach (lc, log->sequences)
 	{
 		UpgSequenceState *state = lfirst(lc);
-		int64		value;
-		bool		called;
-		char	   *name;
+		int64 value;
+		bool called;
+		char *name;
 		AlterSeqStmt *stmt;
 		ParseState *pstate;
-		Oid			saved_user;
-		int			saved_context;
-		HeapTuple	tuple;
+		Oid saved_user;
+		int saved_context;
+		HeapTuple tuple;
 
 		if (state->switched)
-			continue;			/* came back with its file */
+			continue; /* came back with its file */
 		LockRelationOid(state->sequence, ShareRowExclusiveLock);
 		if (!upg_sequence_read(state->sequence, &value, &called))
 			continue;
 		name = get_rel_name(state->sequence);
 		if (value != state->after_value || called != state->after_called)
 		{
-			result->notes = lappend(result->notes,
-									psprintf("sequence \"%s\" was used since and keeps its value " INT64_FORMAT,
-											 name, value));
+			result->notes = lappend(
+				result->notes,
+				psprintf(
+					"sequence \"%s\" was used since and keeps its value " INT64_FORMAT,
+					name, value));
 			continue;
 		}
 		stmt = makeNode(AlterSeqStmt);
-		stmt->sequence = makeRangeVar(get_namespace_name(get_rel_namespace(state->sequence)),
-									  name, -1);
-		stmt->options = list_make1(makeDefElem("restart",
-											   (Node *) makeFloat(psprintf(INT64_FORMAT, state->before_value)),
-											   -1));
+		stmt->sequence = makeRangeVar(
+			get_namespace_name(get_rel_namespace(state->sequence)), name, -1);
+		stmt->options = list_make1(makeDefElem(
+			"restart", (Node *) makeFloat(psprintf(INT64_FORMAT, state->before_value)),
+			-1));
 		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(state->sequence));
 		GetUserIdAndSecContext(&saved_user, &saved_context);
 		SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
@@ -260,7 +265,7 @@ upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 								   BoolGetDatum(state->before_called));
 		SetUserIdAndSecContext(saved_user, saved_context);
 		result->actions = lappend(result->actions,
-								  psprintf("sequence \"%s\" goes back to " INT64_FORMAT, name,
-										   state->before_value));
+								  psprintf("sequence \"%s\" goes back to " INT64_FORMAT,
+										   name, state->before_value));
 	}
 }
