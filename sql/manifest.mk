@@ -3,8 +3,10 @@ UPG_SQL_PARTS = \
 	00_guard.sql \
 	10_schema.sql \
 	20_tables.sql \
+	25_undo.sql \
 	30_ledger.sql \
 	40_audit.sql \
 	50_checksum.sql \
 	55_compare.sql \
+	65_fingerprint.sql \
 	90_privileges.sql

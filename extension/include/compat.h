@@ -58,22 +58,81 @@
 
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
-#define UPG_REL_LOCATOR(rel)  ((rel)->rd_locator)
-#define UpgRelFileLocator     RelFileLocator
-#define UPG_LOCATOR_SPC(l)    ((l).spcOid)
-#define UPG_LOCATOR_DB(l)     ((l).dbOid)
+#include "storage/relfilelocator.h"
+#define UPG_REL_LOCATOR(rel) ((rel)->rd_locator)
+#define UpgRelFileLocator RelFileLocator
+#define UPG_LOCATOR_SPC(l) ((l).spcOid)
+#define UPG_LOCATOR_DB(l) ((l).dbOid)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
 #else
-#define UPG_REL_LOCATOR(rel)  ((rel)->rd_node)
-#define UpgRelFileLocator     RelFileNode
-#define UPG_LOCATOR_SPC(l)    ((l).spcNode)
-#define UPG_LOCATOR_DB(l)     ((l).dbNode)
+#include "storage/relfilenode.h"
+#define UPG_REL_LOCATOR(rel) ((rel)->rd_node)
+#define UpgRelFileLocator RelFileNode
+#define UPG_LOCATOR_SPC(l) ((l).spcNode)
+#define UPG_LOCATOR_DB(l) ((l).dbNode)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
+
 
 /* PostgreSQL 18 has pg_noreturn, which stands before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* PostgreSQL 17 counts processes from zero and names the invalid one. */
+#if PG_VERSION_NUM < 170000
+#define INVALID_PROC_NUMBER InvalidBackendId
+#endif
+#define upg_smgropen(locator, backend) smgropen((locator), (backend))
+
+/* PostgreSQL 16 tells whether only summarizing indexes need an entry. */
+#if PG_VERSION_NUM >= 160000
+#define upg_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL, false)
+#define upg_new_filenumber(spc, pgclass, persistence) \
+	GetNewRelFileNumber((spc), (pgclass), (persistence))
+#else
+#define upg_insert_index_tuples(rri, slot, estate) \
+	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
+#define upg_new_filenumber(spc, pgclass, persistence) \
+	GetNewRelFileNode((spc), (pgclass), (persistence))
+#endif
+
+/* PostgreSQL 17 passes the statement to reindexing, for event triggers. */
+#if PG_VERSION_NUM >= 170000
+#define upg_reindex_index(index, persistence, params) \
+	reindex_index(NULL, (index), false, (persistence), (params))
+#else
+#define upg_reindex_index(index, persistence, params) \
+	reindex_index((index), false, (persistence), (params))
+#endif
+
+/*
+ * The minor releases that brought versions of attributes: values of composite
+ * types made under another version are refused.
+ */
+#if PG_VERSION_NUM >= 150020 && PG_VERSION_NUM < 160000
+#define UPG_HAVE_ATTRIBUTE_VERSIONS 1
+#endif
+
+/* PostgreSQL 18 keeps a compact form of each column beside the full one. */
+#if PG_VERSION_NUM >= 180000
+#define upg_populate_compact(desc, i) populate_compact_attribute((desc), (i))
+#else
+#define upg_populate_compact(desc, i) ((void) 0)
+#endif
+
+#define upg_read_buffer(locator, permanent) \
+	ReadBufferWithoutRelcache((locator), MAIN_FORKNUM, 0, RBM_NORMAL, NULL, (permanent))
+
+/* PostgreSQL 17 made the statistics target of a column nullable. */
+#if PG_VERSION_NUM >= 170000
+#define upg_set_no_stattarget(values, nulls) \
+	((values)[Anum_pg_attribute_attstattarget - 1] = (Datum) 0, \
+	 (nulls)[Anum_pg_attribute_attstattarget - 1] = true)
+#else
+#define upg_set_no_stattarget(values, nulls) \
+	((values)[Anum_pg_attribute_attstattarget - 1] = Int32GetDatum(0))
 #endif
 
 /* PostgreSQL 18 records name and version of a module in its magic block. */

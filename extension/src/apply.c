@@ -35,10 +35,12 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "apply.h"
 #include "audit.h"
+#include "capture.h"
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
@@ -71,6 +73,8 @@ static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult 
 static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
 static void check_requirements(UpgDefinition *def);
+static UpgCapture *begin_capture(const UpgScript *script, const UpgOptions *options);
+static void prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result);
 static void queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 				  UpgScript *script, UpgCut *cut, UpgResult *result);
 static char *hex_of(const uint8 *sha256);
@@ -380,7 +384,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	UpgKey *refused;
 	List *holders;
 	char *complaint = NULL;
+	UpgCapture *capture = NULL;
 	bool locked;
+	int64 id;
 	ListCell *lc;
 
 	/* Under the lock of the name, what the books say cannot change any more. */
@@ -467,11 +473,15 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 			(*run)->lock_timeout = options->lock_timeout;
 		if (options->lock_retries >= 0)
 			(*run)->lock_retries = options->lock_retries;
+		if (options->undo != UPG_UNDO_NONE)
+			capture = begin_capture(script, options);
 		upg_run_step(*run, &script->steps[0]);
 	}
 
-	(void) upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
-							script->nstatements, script->nsteps, result->started, NULL);
+	id = upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
+						  script->nstatements, script->nsteps, result->started, NULL);
+	if (capture != NULL)
+		prove_undo(capture, id, result);
 	attempt.migration = def->name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";
@@ -480,6 +490,46 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
 	upg_ledger_attempt(&attempt);
 	result->state = "applied";
+}
+
+/*
+ * begin_capture
+ *		Watch what the script does.
+ *
+ * If the undo is required, what cannot be taken back by its kind is refused
+ * now, before anything runs; the rest turns out while it runs.
+ */
+static UpgCapture *
+begin_capture(const UpgScript *script, const UpgOptions *options)
+{
+	UpgCapture *capture = upg_capture_begin(options->undo);
+
+	if (options->undo == UPG_UNDO_REQUIRED)
+	{
+		for (int i = 0; i < script->nstatements; i++)
+			upg_capture_before_statement(capture, script->statements[i].raw->stmt);
+	}
+	return capture;
+}
+
+/*
+ * prove_undo
+ *		Keep and prove the undo of what has run; say what came of it.
+ */
+static void
+prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
+{
+	UpgCaptureResult captured;
+	ListCell *lc;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	upg_capture_finish(capture, migration_id, 1, &captured);
+	PopActiveSnapshot();
+	if (strcmp(captured.verdict, "none") != 0)
+		result->undo = captured.verdict;
+	foreach (lc, captured.differences)
+		upg_result_warn(result, psprintf("rollback is not exact: %s", (char *) lfirst(lc)));
+	upg_ledger_set_undo(migration_id, result->undo);
 }
 
 /*
@@ -680,6 +730,18 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 		(before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
 		 before->state == UPG_STATE_RUNNING || before->state == UPG_STATE_FAILED);
 	int64 id;
+
+	if (options->undo == UPG_UNDO_REQUIRED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_IRREVERSIBLE),
+				 errmsg("migration \"%s\" does not fit one transaction, so it cannot be "
+						"captured",
+						def->name),
+				 errhint("Give a down script, and apply it with the option {\"undo\": "
+						 "\"none\"}.")));
+	if (options->undo == UPG_UNDO_BEST_EFFORT && def->down == NULL)
+		upg_result_warn(result, "a migration of several steps is not captured; without a down "
+								"script it cannot be rolled back");
 
 	/* Running without a worker is as good as queued; worker.c notes the death. */
 	id = upg_ledger_write(before, def,

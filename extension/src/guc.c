@@ -16,6 +16,7 @@
 
 #include "utils/guc.h"
 
+#include "undo.h"
 #include "upg.h"
 
 /*
@@ -38,6 +39,20 @@ int upg_guc_lock_timeout = 500;
 
 /* What to do with a migration that sorts before one that is already applied. */
 int upg_guc_out_of_order = UPG_ORDER_WARN;
+
+/*
+ * Whether a migration is captured, so that it can be taken back without a down
+ * script.  Off until somebody asks for it: the engine writes to system catalogs
+ * when it rolls back, and that is for people to choose.
+ */
+int upg_guc_undo = UPG_UNDO_NONE;
+
+static const struct config_enum_entry undo_options[] = {
+	{"none", UPG_UNDO_NONE, false},
+	{"best_effort", UPG_UNDO_BEST_EFFORT, false},
+	{"required", UPG_UNDO_REQUIRED, false},
+	{NULL, 0, false},
+};
 
 static const struct config_enum_entry out_of_order_options[] = {
 	{"allow", UPG_ORDER_ALLOW, false},
@@ -75,6 +90,11 @@ upg_guc_init(void)
 		"Sets the policy for a migration that sorts before an applied one.", NULL,
 		&upg_guc_out_of_order, UPG_ORDER_WARN, out_of_order_options, PGC_USERSET, 0, NULL,
 		NULL, NULL);
+
+	DefineCustomEnumVariable(
+		"upg.undo", "Sets whether migrations are captured, to be taken back without a down script.",
+		"\"required\" refuses a migration whose rollback is not proven exact.", &upg_guc_undo,
+		UPG_UNDO_NONE, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("upg");
 }

@@ -505,6 +505,25 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 }
 
 /*
+ * upg_ledger_set_undo
+ *		How a migration can be taken back: exact, inexact, given, none, finalized.
+ */
+void
+upg_ledger_set_undo(int64 migration_id, const char *undo)
+{
+	static UpgQuery query = {"UPDATE upg.migrations SET undo = $2 WHERE migration_id = $1",
+							 SPI_OK_UPDATE,
+							 2,
+							 {INT8OID, TEXTOID}};
+	Datum values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(undo)};
+	UpgBooks books;
+
+	upg_books_open(&books);
+	upg_query(&query, values, NULL);
+	upg_books_close(&books);
+}
+
+/*
  * upg_ledger_set_layout
  *		Comments or layout of an applied script changed: keep the new bytes.
  */

@@ -26,6 +26,7 @@
 #include "errors.h"
 #include "options.h"
 #include "script.h"
+#include "undo.h"
 #include "upg.h"
 
 typedef struct OptionDef
@@ -43,6 +44,7 @@ static const OptionDef option_defs[] = {
 	{"footprint", APPLYING},
 	{"lock_retries", APPLYING | UPG_OPTION_ROLLBACK},
 	{"lock_timeout", APPLYING | UPG_OPTION_ROLLBACK},
+	{"method", UPG_OPTION_ROLLBACK},
 	{"no_transaction", UPG_OPTION_APPLY},
 	{"order_key", APPLYING},
 	{"out_of_order", APPLYING},
@@ -50,6 +52,7 @@ static const OptionDef option_defs[] = {
 	{"sha256", UPG_OPTION_BEGIN},
 	{"size", UPG_OPTION_BEGIN},
 	{"source", APPLYING},
+	{"undo", UPG_OPTION_APPLY},
 	{"upgrade", APPLYING | UPG_OPTION_ROLLBACK},
 };
 
@@ -59,6 +62,8 @@ static int64 option_number(const char *name, JsonbValue *value);
 static bool option_bool(const char *name, JsonbValue *value);
 static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
+static bool parse_method(const char *value);
+static int parse_undo(const char *value);
 static int parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
 pg_noreturn static void invalid_option(const char *name, const char *expected);
@@ -76,6 +81,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	JsonbIteratorToken token;
 
 	options->out_of_order = upg_guc_out_of_order;
+	options->undo = upg_guc_undo;
 	options->lock_timeout = -1;
 	options->lock_retries = -1;
 	options->given = given;
@@ -114,6 +120,10 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->out_of_order = parse_out_of_order(option_text(name, &value));
 		else if (strcmp(def->name, "reason") == 0)
 			options->reason = option_text(name, &value);
+		else if (strcmp(def->name, "method") == 0)
+			options->by_down = parse_method(option_text(name, &value));
+		else if (strcmp(def->name, "undo") == 0)
+			options->undo = parse_undo(option_text(name, &value));
 		else if (strcmp(def->name, "sha256") == 0)
 			options->sha256 = parse_sha256(option_text(name, &value));
 		else if (strcmp(def->name, "size") == 0)
@@ -255,4 +265,27 @@ parse_sha256(const char *value)
 		invalid_option("sha256", "64 hexadecimal digits");
 	(void) hex_decode(value, 2 * UPG_SHA256_LENGTH, (char *) sha256);
 	return sha256;
+}
+
+/* How to roll back: true by the down script, false by the undo log. */
+static bool
+parse_method(const char *value)
+{
+	if (strcmp(value, "given") == 0)
+		return true;
+	if (strcmp(value, "undo") == 0)
+		return false;
+	invalid_option("method", "\"given\" or \"undo\"");
+}
+
+static int
+parse_undo(const char *value)
+{
+	if (strcmp(value, "none") == 0)
+		return UPG_UNDO_NONE;
+	if (strcmp(value, "best_effort") == 0)
+		return UPG_UNDO_BEST_EFFORT;
+	if (strcmp(value, "required") == 0)
+		return UPG_UNDO_REQUIRED;
+	invalid_option("undo", "\"none\", \"best_effort\" or \"required\"");
 }

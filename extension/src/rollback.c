@@ -29,14 +29,17 @@
 #include "utils/tuplestore.h"
 
 #include "apply.h"
+#include "audit.h"
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
 #include "steps.h"
+#include "undo.h"
 #include "upg.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(upg_rollback);
+PG_FUNCTION_INFO_V1(upg_finalize);
 
 static List *choose(const char *name, const char *to_name, UpgOptions *options);
 static List *with_dependents(const char *name, List *chosen, UpgOptions *options);
@@ -44,6 +47,9 @@ static void guarded(const char *name, List *batch, UpgOptions *options,
 					UpgResult *result);
 static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 						  UpgRun **run, UpgResult *result);
+static bool has_undo(UpgMigration *migration);
+static void rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
+							 UpgResult *result);
 static void check_dependents(const char *name, List *batch);
 static UpgMigration *find_to_roll_back(const char *name);
 static bool name_in(List *names, const char *name);
@@ -243,6 +249,11 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		return;
 	}
 
+	if (has_undo(migration) && !options->by_down)
+	{
+		rollback_by_undo(migration, batch, options, result);
+		return;
+	}
 	if (!migration->has_down)
 		ereport(
 			ERROR,
@@ -307,6 +318,87 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
 	upg_ledger_attempt(&attempt);
 	result->state = "rolled_back";
+}
+
+/*
+ * has_undo
+ *		Was the migration captured, and not finalized since?
+ */
+static bool
+has_undo(UpgMigration *migration)
+{
+	return migration->state == UPG_STATE_APPLIED &&
+		(strcmp(migration->undo, "exact") == 0 || strcmp(migration->undo, "inexact") == 0);
+}
+
+/*
+ * rollback_by_undo
+ *		Take back what was captured when the migration was applied.
+ */
+static void
+rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options, UpgResult *result)
+{
+	UpgUndoOptions undo = {0};
+	UpgUndoResult done;
+	UpgAttempt attempt = {0};
+	char *up = upg_ledger_script(migration->id, false);
+	ListCell *lc;
+
+	upg_footprint_acquire(upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL), options,
+									   migration->name),
+						  false, migration->name);
+	migration = find_to_roll_back(migration->name);
+	check_dependents(migration->name, batch);
+
+	undo.dry_run = options->dry_run;
+	upg_undo_rollback(migration->id, 1, &undo, &done);
+	result->undo = migration->undo;
+	result->statements = 0;
+	result->steps = 1;
+	if (options->dry_run)
+	{
+		result->warnings = list_concat(done.actions, done.notes);
+		result->state = "planned";
+		return;
+	}
+	foreach (lc, done.notes)
+		upg_result_warn(result, lfirst(lc));
+	upg_ledger_rolled_back(migration, "undo", result->started, 0, options->reason,
+						   options->upgrade);
+	attempt.migration = migration->name;
+	attempt.direction = "down";
+	attempt.state = "succeeded";
+	attempt.started = result->started;
+	attempt.upgrade = options->upgrade;
+	upg_ledger_attempt(&attempt);
+	result->state = "rolled_back";
+}
+
+/*
+ * upg_finalize
+ *		Give up the undo of a migration: from here on there is no way back but
+ *		a down script.
+ */
+Datum
+upg_finalize(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgMigration *migration;
+
+	upg_require_writable("upg_finalize()");
+	upg_worker_flush();
+	upg_footprint_acquire(
+		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false, name);
+	migration = find_to_roll_back(name);
+	if (!has_undo(migration))
+		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
+						errmsg("migration \"%s\" has no undo to give up", name),
+						errdetail("Its way back is \"%s\".", migration->undo)));
+	upg_undo_finalize(migration->id);
+	upg_ledger_set_undo(migration->id, migration->has_down ? "given" : "finalized");
+	upg_audit_add("migration.finalized", name, NULL, NULL);
+
+	PG_RETURN_VOID();
 }
 
 /*

@@ -143,7 +143,11 @@ CREATE FUNCTION @extschema@.upg_status(OUT ord bigint, OUT migration text, OUT s
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp ROWS 500
     AS $sql$
-    SELECT m.applied_order, m.name, m.state, m.applied_at, m.applied_by, m.duration, m.undo,
+    SELECT m.applied_order, m.name, m.state, m.applied_at, m.applied_by, m.duration,
+           -- A log stays behind in the database that it was written in.
+           CASE WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
+                     SELECT FROM upg.undo_log l WHERE l.migration = m.migration_id)
+                THEN 'expired' ELSE m.undo END,
            encode(m.up_sha256, 'hex'), encode(m.up_meaning, 'hex'), encode(m.down_sha256, 'hex'),
            m.requires, m.upgrade_id, m.statements
       FROM upg.migrations m

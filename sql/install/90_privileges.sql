@@ -9,6 +9,8 @@
 -- Everybody who has to do with upgrades: where things stand
 GRANT EXECUTE ON FUNCTION
     @extschema@.upg_library_version(),
+    @extschema@.upg_schema_fingerprint(text[]),
+    @extschema@.upg_schema_fingerprint_parts(text[]),
     @extschema@.upg_status(),
     @extschema@.upg_digest(),
     @extschema@.upg_migration_state(text),
@@ -36,6 +38,7 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_register(text, text, text, text[], jsonb),
     @extschema@.upg_adopt(text, text, text, text[], jsonb),
     @extschema@.upg_rollback(text, text, jsonb),
+    @extschema@.upg_finalize(text),
     @extschema@.upg_begin(text, text, text, text[], jsonb),
     @extschema@.upg_finish(),
     @extschema@.upg_record_attempt(text, jsonb),
