@@ -49,7 +49,18 @@ PG_FUNCTION_INFO_V1(upg_forget_registration);
  */
 #define IDLE_LIMIT "1 minute"
 
+/* A run that was killed, and the migration it was at. */
+typedef struct KilledRun
+{
+	int64 id;
+	char *direction;
+	char *pid;
+	TimestampTz since;
+	char *at; /* NULL: all was done */
+} KilledRun;
+
 static void settle_killed_runs(void);
+static void settle_killed_run(const KilledRun *run);
 static char *direction_arg(text *arg);
 
 /*
@@ -148,67 +159,85 @@ settle_killed_runs(void)
 		SPI_OK_SELECT,
 		0,
 		{0}};
+	MemoryContext caller = CurrentMemoryContext;
+	List *runs = NIL;
+	ListCell *lc;
+	UpgBooks books;
+
+	upg_books_open(&books);
+	upg_query(&find, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		KilledRun *run = palloc0(sizeof(KilledRun));
+		bool isnull;
+
+		run->id = DatumGetInt64(upg_result_datum(i, 1, &isnull));
+		run->direction = upg_result_text(i, 2);
+		run->pid = upg_result_text(i, 3);
+		run->since = DatumGetTimestampTz(upg_result_datum(i, 4, &isnull));
+		run->at = upg_result_text(i, 5);
+		runs = lappend(runs, run);
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	/* With the books closed, so that the trail names who settles them. */
+	foreach (lc, runs)
+		settle_killed_run(lfirst(lc));
+}
+
+/*
+ * settle_killed_run
+ *		Write down one of them.
+ */
+static void
+settle_killed_run(const KilledRun *run)
+{
 	static UpgQuery close = {
 		"UPDATE upg.upgrades SET state = 'killed', finished_at = $2, detail = $3"
 		" WHERE upgrade_id = $1",
 		SPI_OK_UPDATE,
 		3,
 		{INT8OID, TIMESTAMPTZOID, TEXTOID}};
+	UpgMigration *migration = run->at != NULL ? upg_ledger_find(run->at) : NULL;
+	char *became;
+	Datum values[3];
 	UpgBooks books;
-	uint64 n;
-	SPITupleTable *found;
 
-	upg_books_open(&books);
-	upg_query(&find, NULL, NULL);
-	n = SPI_processed;
-	found = SPI_tuptable;
-	for (uint64 i = 0; i < n; i++)
+	if (run->at == NULL)
+		became = pstrdup("everything it had planned was done");
+	else if (migration != NULL && (migration->state == UPG_STATE_QUEUED ||
+								   migration->state == UPG_STATE_RUNNING))
+		became = psprintf("a background worker had been given \"%s\"", run->at);
+	else
+		became = psprintf("the transaction of \"%s\", if it had begun, was rolled back",
+						  run->at);
+
+	if (run->at != NULL)
 	{
-		bool isnull;
-		int64 id =
-			DatumGetInt64(SPI_getbinval(found->vals[i], found->tupdesc, 1, &isnull));
-		char *direction = SPI_getvalue(found->vals[i], found->tupdesc, 2);
-		char *pid = SPI_getvalue(found->vals[i], found->tupdesc, 3);
-		TimestampTz since = DatumGetTimestampTz(
-			SPI_getbinval(found->vals[i], found->tupdesc, 4, &isnull));
-		char *at = SPI_getvalue(found->vals[i], found->tupdesc, 5);
-		UpgMigration *migration = at != NULL ? upg_ledger_find(at) : NULL;
-		char *became;
-		Datum values[3];
+		UpgAttempt attempt = {0};
 
-		if (at == NULL)
-			became = pstrdup("everything it had planned was done");
-		else if (migration != NULL && (migration->state == UPG_STATE_QUEUED ||
-									   migration->state == UPG_STATE_RUNNING))
-			became = psprintf("a background worker had been given \"%s\"", at);
-		else
-			became = psprintf(
-				"the transaction of \"%s\", if it had begun, was rolled back", at);
-
-		if (at != NULL)
-		{
-			UpgAttempt attempt = {0};
-
-			attempt.migration = at;
-			attempt.direction = direction;
-			attempt.state = "killed";
-			attempt.message =
-				psprintf("run " INT64_FORMAT " ended without saying so", id);
-			attempt.detail =
-				psprintf("Its backend, process %s, is gone or idle; %s.", pid, became);
-			attempt.started = since;
-			attempt.upgrade = id;
-			upg_ledger_attempt(&attempt);
-		}
-		values[0] = Int64GetDatum(id);
-		values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-		values[2] = CStringGetTextDatum(became);
-		upg_query(&close, values, NULL);
-		upg_audit_add("upgrade.killed", psprintf(INT64_FORMAT, id),
-					  "{\"state\":\"executing\"}", "{\"state\":\"killed\"}");
-		ereport(NOTICE, (errmsg("run " INT64_FORMAT " was killed: %s", id, became)));
+		attempt.migration = run->at;
+		attempt.direction = run->direction;
+		attempt.state = "killed";
+		attempt.message =
+			psprintf("run " INT64_FORMAT " ended without saying so", run->id);
+		attempt.detail =
+			psprintf("Its backend, process %s, is gone or idle; %s.", run->pid, became);
+		attempt.started = run->since;
+		attempt.upgrade = run->id;
+		upg_ledger_attempt(&attempt);
 	}
+	values[0] = Int64GetDatum(run->id);
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = CStringGetTextDatum(became);
+	upg_books_open(&books);
+	upg_query(&close, values, NULL);
 	upg_books_close(&books);
+	upg_audit_add("upgrade.killed", psprintf(INT64_FORMAT, run->id),
+				  "{\"state\":\"executing\"}", "{\"state\":\"killed\"}");
+	ereport(NOTICE, (errmsg("run " INT64_FORMAT " was killed: %s", run->id, became)));
 }
 
 /*

@@ -23,7 +23,7 @@ my $server = Upg::Server->new('max_connections=40');
 $server->sql('CREATE EXTENSION upg');
 my $marks = marks_directory($server);
 
-# Migrations that take some milliseconds each, most of the time inside: as files
+# Migrations that take some tens of milliseconds each, most of the time inside: as files
 # for the command line, and as calls for psql.
 my $expected = 0;
 
@@ -34,7 +34,7 @@ sub script
     return statements_around($marks, $name,
         "INSERT INTO effects VALUES ('$name', 1);",
         "CREATE TABLE t_$name (i int PRIMARY KEY);",
-        'SELECT pg_sleep(0.02);',
+        'SELECT pg_sleep(0.05);',
         "INSERT INTO effects VALUES ('$name', 2);");
 }
 

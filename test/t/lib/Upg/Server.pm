@@ -51,12 +51,17 @@ sub script
 
 sub restart { my ($self, @settings) = @_; $self->script('restart', @{ $self->{settings} }, @settings) }
 
-# psql with SQL on its standard input: (status, stdout, stderr).
+# Run SQL in one session of psql: (status, stdout, stderr).  From a file, because a
+# psql that cannot connect would break a pipe.
 sub psql
 {
     my ($self, $query, @options) = @_;
-    run([$self->bin('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', @options],
-        '<', \$query, '>', \my $out, '2>', \my $err);
+    my $file = "$self->{dir}/query.$$.sql";
+    open my $fh, '>', $file or die "$file: $!";
+    print $fh $query;
+    close $fh;
+    run([$self->bin('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', @options, '-f', $file],
+        '<', \undef, '>', \my $out, '2>', \my $err);
     my $status = $?;
     chomp $out;
     return ($status, $out, $err);
