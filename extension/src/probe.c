@@ -300,6 +300,9 @@ probe_create_index(const char *intent, MemoryContext lasting, char **finding)
 		"      OR c.relname = $1::pg_catalog.jsonb->>'name')"
 		" AND NOT $1::pg_catalog.jsonb->'before' @>"
 		"     pg_catalog.to_jsonb(i.indexrelid::pg_catalog.int8)"
+		/* What somebody is building this moment is not what we left behind. */
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p"
+		"     WHERE p.index_relid = i.indexrelid)"
 		" ORDER BY i.indisvalid LIMIT 1",
 		intent, NULL);
 	if (answer != NULL)
