@@ -529,7 +529,7 @@ prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
 		result->undo = captured.verdict;
 	foreach (lc, captured.differences)
 		upg_result_warn(result, psprintf("rollback is not exact: %s", (char *) lfirst(lc)));
-	upg_ledger_set_undo(migration_id, result->undo);
+	upg_ledger_set_undo(migration_id, result->undo, result->started);
 }
 
 /*

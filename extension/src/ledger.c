@@ -507,19 +507,25 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 /*
  * upg_ledger_set_undo
  *		How a migration can be taken back: exact, inexact, given, none, finalized.
+ *
+ * "started" is when it began, if finding that out is part of applying it, else 0.
  */
 void
-upg_ledger_set_undo(int64 migration_id, const char *undo)
+upg_ledger_set_undo(int64 migration_id, const char *undo, TimestampTz started)
 {
-	static UpgQuery query = {"UPDATE upg.migrations SET undo = $2 WHERE migration_id = $1",
-							 SPI_OK_UPDATE,
-							 2,
-							 {INT8OID, TEXTOID}};
-	Datum values[2] = {Int64GetDatum(migration_id), CStringGetTextDatum(undo)};
+	static UpgQuery query = {
+		"UPDATE upg.migrations SET undo = $2, duration = coalesce($3, duration)"
+		" WHERE migration_id = $1",
+		SPI_OK_UPDATE,
+		3,
+		{INT8OID, TEXTOID, INTERVALOID}};
+	Datum values[3] = {Int64GetDatum(migration_id), CStringGetTextDatum(undo),
+					   IntervalPGetDatum(interval_since(started))};
+	char nulls[3] = {' ', ' ', started > 0 ? ' ' : 'n'};
 	UpgBooks books;
 
 	upg_books_open(&books);
-	upg_query(&query, values, NULL);
+	upg_query(&query, values, nulls);
 	upg_books_close(&books);
 }
 

@@ -395,7 +395,7 @@ upg_finalize(PG_FUNCTION_ARGS)
 						errmsg("migration \"%s\" has no undo to give up", name),
 						errdetail("Its way back is \"%s\".", migration->undo)));
 	upg_undo_finalize(migration->id);
-	upg_ledger_set_undo(migration->id, migration->has_down ? "given" : "finalized");
+	upg_ledger_set_undo(migration->id, migration->has_down ? "given" : "finalized", 0);
 	upg_audit_add("migration.finalized", name, NULL, NULL);
 
 	PG_RETURN_VOID();
