@@ -97,7 +97,7 @@ cmd_init(UpgContext *ctx)
 	}
 	else
 		state = "already there";
-	if (!dry_run && !conn_handshake(ctx->conn))
+	if (!dry_run && !conn_handshake(ctx->conn, NULL))
 		return upg_error.exit_code;
 	render_start(ctx);
 	if (ctx->json)
@@ -283,7 +283,7 @@ cmd_version(UpgContext *ctx)
 	if (asked)
 	{
 		reached = ctx_connect(ctx, false) && conn_find_extension(ctx->conn, &script);
-		if (reached && script != NULL && !conn_handshake(ctx->conn))
+		if (reached && script != NULL && !conn_handshake(ctx->conn, NULL))
 			log_warning("%s", upg_error.what);
 		if (!reached)
 			log_verbose("%s: %s", upg_error.what, upg_error.why ? upg_error.why : "");

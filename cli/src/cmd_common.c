@@ -33,11 +33,11 @@ ctx_arg(const UpgContext *ctx, int i)
 }
 
 /*
- * ctx_connect
- *		Connect with the options given; "handshake": the versions must agree.
+ * connect_as_told
+ *		Connect with the options given.
  */
-bool
-ctx_connect(UpgContext *ctx, bool handshake)
+static bool
+connect_as_told(UpgContext *ctx)
 {
 	UpgConnParams params;
 
@@ -54,7 +54,30 @@ ctx_connect(UpgContext *ctx, bool handshake)
 													 : 0;
 	params.deadline = ctx->deadline;
 	ctx->conn = conn_open(&params);
-	return ctx->conn != NULL && (!handshake || conn_handshake(ctx->conn));
+	return ctx->conn != NULL;
+}
+
+/*
+ * ctx_connect
+ *		Connect; "handshake": the versions must agree.
+ */
+bool
+ctx_connect(UpgContext *ctx, bool handshake)
+{
+	return connect_as_told(ctx) && (!handshake || conn_handshake(ctx->conn, NULL));
+}
+
+/*
+ * ctx_connect_asking
+ *		Connect and send a first question, whose answer is not waited for.
+ *
+ * So the server works while the directory is read.
+ */
+bool
+ctx_connect_asking(UpgContext *ctx, const char *question)
+{
+	ctx->asked = connect_as_told(ctx) && conn_handshake(ctx->conn, question);
+	return ctx->asked;
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cmd_look.c
- *		Commands that only look: status, plan, check, history, show, progress, wait, lock.
+ *		Commands that only look at the ledger: status, history, show, progress, wait, lock.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -67,20 +67,15 @@ query_rows(UpgContext *ctx, const char *sql, int nparams, const char *const *par
 }
 
 /*
- * ask_status
- *		Send the question, so that the server works while the directory is read.
+ * status_query
+ *		The question of "upg status": for people only what is shown or compared.
  */
-static bool
-ask_status(UpgContext *ctx)
+static const char *
+status_query(const UpgContext *ctx)
 {
-	ctx->asked = conn_send(
-		ctx->conn, ctx->json
-					   ? "SELECT * FROM @extschema@.upg_status()"
-					   : "SELECT state, migration,"
-						 " pg_catalog.date_trunc('second', applied_at) AS applied_at,"
-						 " applied_by, undo, sha256, meaning, ord"
-						 " FROM @extschema@.upg_status()");
-	return ctx->asked;
+	return ctx->json ? "SELECT * FROM @extschema@.upg_status()"
+					 : "SELECT state, migration, applied_at, applied_by, undo, sha256"
+					   " FROM @extschema@.upg_status()";
 }
 
 /*
@@ -93,7 +88,7 @@ status_once(UpgContext *ctx)
 	UpgCompare compare;
 	UpgRows *rows;
 
-	if (!ctx->asked && !ask_status(ctx))
+	if (!ctx->asked && !conn_send(ctx->conn, status_query(ctx)))
 		return upg_error.exit_code;
 	ctx->asked = false;
 	rows = conn_receive(ctx->conn);
@@ -192,239 +187,9 @@ cmd_status(UpgContext *ctx)
 	bool have = ctx_arg(ctx, 0) != NULL || getenv("UPG_DIR") != NULL ||
 				vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
 
-	if (!ctx_connect(ctx, true) || !ask_status(ctx) || (have && !ctx_open_source(ctx, 0)))
+	if (!ctx_connect_asking(ctx, status_query(ctx)) || (have && !ctx_open_source(ctx, 0)))
 		return upg_error.exit_code;
 	return repeat(ctx, status_once);
-}
-
-/*
- * script_facts
- *		Statements, steps and notes of a script, by the server's parser.
- */
-static UpgRows *
-script_facts(UpgContext *ctx, const UpgEntry *entry, const UpgScript *script)
-{
-	const char *params[1];
-	UpgRows *rows;
-
-	params[0] = script->text.data;
-	rows = conn_query(ctx->conn,
-					  "SELECT statements, steps, transactional, notes"
-					  " FROM @extschema@.upg_script_info($1)",
-					  1, params);
-	if (rows == NULL && upg_error.where == NULL)
-		err_where("%s", script->path ? script->path : entry->name);
-	return rows;
-}
-
-/* upg plan */
-int
-cmd_plan(UpgContext *ctx)
-{
-	UpgCompare compare;
-	int last = -1;
-	int count = 0;
-	bool ok;
-
-	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	ok = run_compare(ctx, &compare, opt_get(ctx, OPT_TO) == NULL, NULL);
-	if (ok && !compare.up_to_date)
-		ok = run_check_changes(ctx, &compare) && run_select(ctx, &compare, &last) &&
-			 run_preflight(ctx, &compare, last);
-	render_start(ctx);
-	if (ctx->json)
-	{
-		json_string(render_doc(), "directory", ctx->source->dir);
-		json_string(render_doc(), "layout", ctx->source->layout);
-		json_array(render_doc(), "plan");
-	}
-	for (int i = 0; ok && i <= last; i++)
-	{
-		const UpgTodo *todo = &compare.todo[i];
-		UpgScript script;
-		UpgRows *rows = NULL;
-		int64_t statements;
-		int64_t steps = 1;
-		bool transactional = true;
-		const char *notes = NULL;
-
-		if (todo->action != UPG_ACT_APPLY)
-			continue;
-		ok = script_load(ctx->source, todo->entry, false, &script);
-		if (!ok)
-			break;
-		statements = script.statements;
-		if (!script.client_driven)
-		{
-			rows = script_facts(ctx, todo->entry, &script);
-			ok = rows != NULL;
-			if (ok)
-			{
-				statements = rows_int(rows, 0, "statements");
-				steps = rows_int(rows, 0, "steps");
-				transactional = rows_bool(rows, 0, "transactional");
-				notes = rows_named(rows, 0, "notes");
-			}
-		}
-		else
-			notes = "{driven by the client}";
-		if (ok && todo->entry->no_transaction)
-			transactional = false;
-		if (ok)
-		{
-			count++;
-			if (ctx->json)
-			{
-				json_object(render_doc(), NULL);
-				json_int(render_doc(), "ord", count);
-				json_string(render_doc(), "name", todo->name);
-				json_string(render_doc(), "file", todo->entry->up.path);
-				json_int(render_doc(), "statements", statements);
-				json_int(render_doc(), "steps", steps);
-				json_bool(render_doc(), "transactional", transactional);
-				json_bool(render_doc(), "down", entry_has_down(todo->entry));
-				json_string(render_doc(), "state",
-							todo->known ? todo->known->state : NULL);
-				json_string(render_doc(), "notes",
-							notes && strcmp(notes, "{}") != 0 ? notes : NULL);
-				json_object_end(render_doc());
-			}
-			else
-				render_text(ctx, "%3d  %s  %" PRId64 " statement%s, %s%s%s%s%s\n", count,
-							todo->name, statements, statements == 1 ? "" : "s",
-							transactional ? "one transaction"
-										  : "steps that commit one by one",
-							entry_has_down(todo->entry) ? "" : ", no down script",
-							notes && strcmp(notes, "{}") != 0 ? "  " : "",
-							notes && strcmp(notes, "{}") != 0 ? notes : "",
-							todo->out_of_order ? "  (out of order)" : "");
-		}
-		rows_free(rows);
-		script_free(&script);
-	}
-	if (ctx->json)
-		json_array_end(render_doc());
-	else if (ok && count == 0)
-		render_text(ctx, "nothing to do: %" PRId64 " applied\n", compare.applied);
-	run_compare_free(&compare);
-	if (upg_error.exit_code == 0 && count > 0 && opt_on(ctx, OPT_DETAILED_EXITCODE))
-		return UPG_EXIT_CHANGES;
-	return upg_error.exit_code;
-}
-
-/*
- * check_script
- *		One direction of one entry; false with the error set.
- */
-static bool
-check_script(UpgContext *ctx, UpgEntry *entry, bool down)
-{
-	UpgScript script;
-	bool ok = script_load(ctx->source, entry, down, &script);
-
-	if (!ok)
-		return false;
-	if (!script.client_driven)
-	{
-		UpgRows *rows = script_facts(ctx, entry, &script);
-
-		ok = rows != NULL;
-		rows_free(rows);
-	}
-	else if (!down)
-		ok = run_client_check(ctx, entry);
-	if (ok && !down && script.statements == 0 && !script.streamed)
-		log_info("\"%s\" holds no statement", entry->up.path);
-	script_free(&script);
-	return ok;
-}
-
-/* upg check */
-int
-cmd_check(UpgContext *ctx)
-{
-	int faults = 0;
-	UpgError first;
-
-	memset(&first, 0, sizeof(first));
-	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	render_start(ctx);
-	if (ctx->json)
-	{
-		json_string(render_doc(), "directory", ctx->source->dir);
-		json_string(render_doc(), "layout", ctx->source->layout);
-		json_array(render_doc(), "faults");
-	}
-	for (int i = 0; i < ctx->source->count; i++)
-	{
-		UpgEntry *entry = &ctx->source->entries[i];
-
-		for (int down = 0; down <= (entry_has_down(entry) ? 1 : 0); down++)
-		{
-			bool ok =
-				!(down == 0 && source_problem(entry)) && check_script(ctx, entry, down);
-
-			for (int k = 0; ok && !down && k < entry->requires.count; k++)
-			{
-				bool found = false;
-
-				for (int n = 0; n < i && !found; n++)
-					found = strcmp(ctx->source->entries[n].ledger,
-								   entry->requires.items[k]) == 0 ||
-							strcmp(ctx->source->entries[n].name,
-								   entry->requires.items[k]) == 0;
-				if (!found)
-				{
-					ok = err_set(
-						UPG_EXIT_USAGE, "UPG-0003",
-						"migration \"%s\" requires \"%s\", which does not come before it",
-						entry->name, entry->requires.items[k]);
-					err_where("%s", entry->up.path);
-				}
-			}
-			if (ok)
-				continue;
-			if (conn_lost(ctx->conn) || upg_interrupted != 0)
-			{
-				if (ctx->json)
-					json_array_end(render_doc());
-				return upg_error.exit_code;
-			}
-			faults++;
-			if (ctx->json)
-			{
-				json_object(render_doc(), NULL);
-				json_string(render_doc(), "name", entry->name);
-				json_string(render_doc(), "code", upg_error.code);
-				json_string(render_doc(), "what", upg_error.what);
-				json_string(render_doc(), "where", upg_error.where);
-				json_object_end(render_doc());
-			}
-			else
-				render_text(ctx, "%s: %s\n",
-							upg_error.where ? upg_error.where : entry->up.path,
-							upg_error.what);
-			if (faults == 1)
-			{
-				first = upg_error;
-				memset(&upg_error, 0, sizeof(upg_error));
-			}
-			err_clear();
-		}
-	}
-	if (ctx->json)
-		json_array_end(render_doc());
-	if (faults == 0)
-	{
-		render_text(ctx, "%d migrations, layout %s: no fault found\n", ctx->source->count,
-					ctx->source->layout_text);
-		return UPG_EXIT_OK;
-	}
-	upg_error = first;
-	upg_error.exit_code = UPG_EXIT_USAGE;
-	return UPG_EXIT_USAGE;
 }
 
 /* upg history */

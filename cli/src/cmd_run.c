@@ -22,8 +22,9 @@
 int
 cmd_up(UpgContext *ctx)
 {
-	if (!ctx_connect(ctx, true) ||
-		(opt_get(ctx, OPT_TO) == NULL && !run_ask_digest(ctx)) ||
+	bool whole = opt_get(ctx, OPT_TO) == NULL;
+
+	if (!(whole ? ctx_connect_asking(ctx, run_digest_query) : ctx_connect(ctx, true)) ||
 		!ctx_open_source(ctx, 0))
 		return upg_error.exit_code;
 	return run_up(ctx);

@@ -144,6 +144,7 @@ extern bool help_completion(UpgBuf *out, const char *shell);
 
 /* Shared by the cmd_*.c files (cmd_common.c). */
 extern bool ctx_connect(UpgContext *ctx, bool handshake);
+extern bool ctx_connect_asking(UpgContext *ctx, const char *question);
 extern bool ctx_open_source(UpgContext *ctx, int arg);
 extern const char *ctx_arg(const UpgContext *ctx, int i);
 extern bool ctx_confirm(UpgContext *ctx, const char *question);

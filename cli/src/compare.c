@@ -145,19 +145,9 @@ find_vanished(UpgContext *ctx, UpgCompare *compare)
 	free(seen);
 }
 
-/*
- * run_ask_digest
- *		Send the question; run_compare() takes the answer.
- *
- * Asked before the directory is read, so that server and client work at once.
- */
-bool
-run_ask_digest(UpgContext *ctx)
-{
-	ctx->asked = conn_send(ctx->conn, "SELECT applied, unfinished, names_sha256"
-									  " FROM @extschema@.upg_digest()");
-	return ctx->asked;
-}
+/* The question whose answer run_compare() takes; asked before the directory is read. */
+const char run_digest_query[] =
+	"SELECT applied, unfinished, names_sha256 FROM @extschema@.upg_digest()";
 
 /*
  * run_compare
@@ -183,7 +173,7 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *
 		UpgRows *rows;
 		const char *digest;
 
-		if (!ctx->asked && !run_ask_digest(ctx))
+		if (!ctx->asked && !conn_send(ctx->conn, run_digest_query))
 			return false;
 		ctx->asked = false;
 		rows = conn_receive(ctx->conn);
@@ -202,7 +192,7 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *
 	compare->rows = given;
 	if (given == NULL)
 		compare->rows = conn_query(ctx->conn,
-								   "SELECT migration, state, sha256, meaning, ord"
+								   "SELECT migration, state, sha256, meaning"
 								   " FROM @extschema@.upg_status()",
 								   0, NULL);
 	if (compare->rows == NULL)
@@ -223,7 +213,7 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *
 		known->state = (value = rows_get(compare->rows, i, state)) ? value : "";
 		known->sha256 = (value = rows_get(compare->rows, i, sha256)) ? value : "";
 		known->meaning = rows_get(compare->rows, i, meaning);
-		known->order = rows_int(compare->rows, i, "ord");
+		known->order = i; /* upg_status() is in the order of application */
 		compare->applied += is_applied(known);
 	}
 	if (compare->known_count > 1)
@@ -432,6 +422,25 @@ run_select(UpgContext *ctx, UpgCompare *compare, int *last)
 }
 
 /*
+ * run_check_driven
+ *		What the client must drive has limits: are they kept?  False with the error set.
+ */
+bool
+run_check_driven(UpgContext *ctx, const UpgEntry *entry, bool down,
+				 const UpgScript *script)
+{
+	if (!script->client_driven)
+		return true;
+	if (!down)
+		return run_client_check(ctx, entry);
+	err_set(UPG_EXIT_USAGE, "UPG-2013", "a down script cannot hold COPY ... FROM stdin");
+	err_where("%s", entry->down.path ? entry->down.path : entry->up.path);
+	err_why("The down script is kept in the ledger and run there.");
+	err_fix("Use INSERT, or COPY from a file that the server can read.");
+	return false;
+}
+
+/*
  * run_preflight
  *		Read every script that is to run, so that faults show before anything runs.
  */
@@ -441,7 +450,6 @@ run_preflight(UpgContext *ctx, UpgCompare *compare, int last)
 	for (int i = 0; i <= last; i++)
 	{
 		UpgEntry *entry = compare->todo[i].entry;
-		UpgScript script;
 
 		if (compare->todo[i].action != UPG_ACT_APPLY)
 			continue;
@@ -449,24 +457,14 @@ run_preflight(UpgContext *ctx, UpgCompare *compare, int last)
 			return false;
 		for (int down = 0; down <= (entry_has_down(entry) ? 1 : 0); down++)
 		{
-			bool driven;
+			UpgScript script;
+			bool ok;
 
 			if (!script_load(ctx->source, entry, down, &script))
 				return false;
-			driven = script.client_driven;
+			ok = run_check_driven(ctx, entry, down, &script);
 			script_free(&script);
-			if (!driven)
-				continue;
-			if (down)
-			{
-				err_set(UPG_EXIT_USAGE, "UPG-2013",
-						"a down script cannot hold COPY ... FROM stdin");
-				err_where("%s", entry->down.path ? entry->down.path : entry->up.path);
-				err_why("The down script is kept in the ledger and run there.");
-				err_fix("Use INSERT, or COPY from a file that the server can read.");
-				return false;
-			}
-			if (!run_client_check(ctx, entry))
+			if (!ok)
 				return false;
 		}
 	}

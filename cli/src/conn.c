@@ -44,6 +44,7 @@ struct UpgConn
 	bool lost;
 	bool shielded;  /* finish this in spite of a signal or the deadline */
 	bool cancelled; /* a cancel request was sent for the running statement */
+	bool piped;     /* in pipeline mode, the answer after the next one ends it */
 	UpgBuf sql;     /* statement with the schema filled in */
 	char described[512];
 };
@@ -348,6 +349,7 @@ conn_reconnect(UpgConn *conn)
 {
 	PQfinish(conn->pg);
 	conn->pg = NULL;
+	conn->piped = false;
 	if (!connect_once(conn))
 		return false;
 	conn->lost = false;
@@ -681,7 +683,7 @@ send_statement(UpgConn *conn, const char *sql, int nparams, const char *const *p
 	conn->cancelled = false;
 	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, NULL, params, NULL,
 						   NULL, 0) ||
-		(!flush_all(conn) && upg_interrupted == 0))
+		(!conn->piped && !flush_all(conn) && upg_interrupted == 0))
 	{
 		server_error(conn, NULL);
 		return false;
@@ -702,6 +704,29 @@ conn_send(UpgConn *conn, const char *sql)
 }
 
 /*
+ * end_pipeline
+ *		Pass over what is left of a pipeline, up to its end.
+ *
+ * Two results in turn that are none: the connection is gone.
+ */
+static void
+end_pipeline(UpgConn *conn)
+{
+	int nothing = 0;
+
+	while (conn->piped && nothing < 2 && PQstatus(conn->pg) == CONNECTION_OK)
+	{
+		PGresult *res = PQgetResult(conn->pg);
+
+		nothing = res == NULL ? nothing + 1 : 0;
+		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC)
+			conn->piped = !PQexitPipelineMode(conn->pg);
+		PQclear(res);
+	}
+	conn->piped = false;
+}
+
+/*
  * conn_receive
  *		The rows of what was sent; NULL with the error set.
  */
@@ -711,6 +736,8 @@ conn_receive(UpgConn *conn)
 	PGresult *res = collect(conn);
 	ExecStatusType status = res ? PQresultStatus(res) : PGRES_FATAL_ERROR;
 
+	if (res != NULL)
+		end_pipeline(conn);
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return (UpgRows *) res;
 	server_error(conn, res);
@@ -828,10 +855,9 @@ bool
 conn_find_extension(UpgConn *conn, const char **version)
 {
 	UpgRows *rows = conn_query(conn,
-							   "SELECT e.extversion, pg_catalog.quote_ident(n.nspname)"
-							   " FROM pg_catalog.pg_extension e"
-							   " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"
-							   " WHERE e.extname = 'upg'",
+							   "SELECT extversion, extnamespace::pg_catalog.regnamespace"
+							   " FROM pg_catalog.pg_extension"
+							   " WHERE extname OPERATOR(pg_catalog.=) 'upg'",
 							   0, NULL);
 
 	*version = NULL;
@@ -850,16 +876,55 @@ conn_find_extension(UpgConn *conn, const char **version)
 }
 
 /*
+ * ask_library
+ *		Learn the library's version; false with the error set.
+ *
+ * "also" travels in the same packet; its answer is left for conn_receive().
+ */
+static bool
+ask_library(UpgConn *conn, const char *also)
+{
+	static const char sql[] = "SELECT @extschema@.upg_library_version()";
+	PGresult *res = NULL;
+	bool ok;
+
+	free(conn->library);
+	conn->library = NULL;
+	conn->piped = also != NULL && PQenterPipelineMode(conn->pg);
+	ok = send_statement(conn, sql, 0, NULL);
+	if (ok && conn->piped)
+		ok = send_statement(conn, also, 0, NULL) && PQpipelineSync(conn->pg) &&
+			 (flush_all(conn) || upg_interrupted != 0);
+	if (ok)
+		res = collect(conn);
+	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
+	{
+		conn->library = xstrdup(rows_get((UpgRows *) res, 0, 0));
+		PQclear(res);
+		return also == NULL || conn->piped || conn_send(conn, also);
+	}
+	server_error(conn, res);
+	if (res != NULL)
+		end_pipeline(conn);
+	PQclear(res);
+
+	/* a function that is not there, or a library that refuses the script: told below */
+	return strcmp(upg_error.sqlstate, "42883") == 0 ||
+		   strcmp(upg_error.sqlstate, "UP013") == 0;
+}
+
+/*
  * conn_handshake
  *		Compare the versions of program, library and install script.
  *
- * False with the error set if the extension is missing or they differ.
+ * False with the error set if the extension is missing or they differ.  "also", if not
+ * NULL, is sent along, so that it costs no round trip of its own; the next call must
+ * then be conn_receive(), or conn_close().
  */
 bool
-conn_handshake(UpgConn *conn)
+conn_handshake(UpgConn *conn, const char *also)
 {
 	const char *script;
-	UpgRows *rows;
 	int major = PQserverVersion(conn->pg) / 10000;
 
 	if (!conn_find_extension(conn, &script))
@@ -874,20 +939,8 @@ conn_handshake(UpgConn *conn)
 		err_next("upg init");
 		return false;
 	}
-	rows = conn_query(conn, "SELECT @extschema@.upg_library_version()", 0, NULL);
-	if (rows == NULL)
-	{
-		if (strcmp(upg_error.sqlstate, "42883") != 0 &&
-			strcmp(upg_error.sqlstate, "UP013") != 0)
-			return false;
-		conn->library = NULL;
-	}
-	else
-	{
-		free(conn->library);
-		conn->library = xstrdup(rows_get(rows, 0, 0));
-		rows_free(rows);
-	}
+	if (!ask_library(conn, also))
+		return false;
 	if (conn->library != NULL && strcmp(conn->library, UPG_VERSION) == 0 &&
 		strcmp(script, UPG_VERSION) == 0)
 		return true;
@@ -944,7 +997,8 @@ rows_column(const UpgRows *rows, const char *name)
 
 /*
  * rows_type
- *		What a column holds: n number, b boolean, j JSON, a array of text, s other.
+ *		What a column holds: n number, b boolean, j JSON, a array of text, t time stamp,
+ *		s other.
  */
 char
 rows_type(const UpgRows *rows, int col)
@@ -965,6 +1019,8 @@ rows_type(const UpgRows *rows, int col)
 			return 'j';
 		case 1009:
 			return 'a';
+		case 1184:
+			return 't';
 		default:
 			return 's';
 	}

@@ -44,7 +44,7 @@ extern const char *conn_database(const UpgConn *conn);
 extern int conn_server_version(const UpgConn *conn);
 extern bool conn_lost(const UpgConn *conn);
 extern bool conn_find_extension(UpgConn *conn, const char **version);
-extern bool conn_handshake(UpgConn *conn);
+extern bool conn_handshake(UpgConn *conn, const char *also);
 extern const char *conn_library_version(const UpgConn *conn);
 extern const char *conn_script_version(const UpgConn *conn);
 extern bool conn_shield(UpgConn *conn, bool on);

@@ -117,6 +117,7 @@ main(int argc, char **argv)
 	log_progress_end();
 	if (ctx.json)
 		render_start(&ctx);
+	render_flush();
 	err_print();
 	if (!render_finish(&ctx, exit_code))
 	{

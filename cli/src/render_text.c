@@ -20,6 +20,7 @@
 #include "render.h"
 
 static bool started = false;
+static int write_errno = 0; /* of the first write that failed */
 
 /*
  * render_start
@@ -104,12 +105,16 @@ static const char *
 cell(const UpgContext *ctx, const UpgRows *rows, int row, int col)
 {
 	const char *value = rows_get(rows, row, col);
+	const char *dot;
 	size_t line;
 
 	if (value == NULL)
 		return "";
 	if (rows_type(rows, col) == 'b')
 		return value[0] == 't' ? "yes" : "no";
+	if (rows_type(rows, col) == 't' && (dot = strchr(value, '.')) != NULL)
+		return arena_printf(ctx->arena, "%.*s%s", (int) (dot - value), value,
+							dot + 1 + strspn(dot + 1, "0123456789"));
 	if (rows_type(rows, col) == 'a' && value[0] == '{')
 		return strlen(value) <= 2
 				   ? ""
@@ -208,6 +213,18 @@ render_outcome(const UpgContext *ctx, const UpgOutcome *outcome)
 		put_safe(outcome->note);
 	}
 	putchar('\n');
+	render_flush();
+}
+
+/*
+ * render_flush
+ *		Let what was printed be seen now, on a pipe too.
+ */
+void
+render_flush(void)
+{
+	if (fflush(stdout) != 0 && write_errno == 0)
+		write_errno = errno;
 }
 
 /*
@@ -219,11 +236,11 @@ render_finish(const UpgContext *ctx, int exit_code)
 {
 	if (ctx->json && started)
 		render_json_finish(ctx, exit_code);
-	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout))
+	render_flush();
+	if (write_errno != 0 || ferror(stdout))
 	{
 		err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write the output: %s",
-				strerror(errno));
+				strerror(write_errno != 0 ? write_errno : EIO));
 		err_why("What was done stays done; only the report is incomplete.");
 		err_next("upg status");
 		return false;

@@ -59,7 +59,7 @@ typedef struct UpgCompare
 	int64_t applied;
 } UpgCompare;
 
-extern bool run_ask_digest(UpgContext *ctx);
+extern const char run_digest_query[];
 extern bool run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut,
 						UpgRows *given);
 extern void run_compare_free(UpgCompare *compare);
@@ -77,6 +77,8 @@ extern bool run_wait_state(UpgContext *ctx, const char *name, const char *wanted
 						   UpgOutcome *outcome);
 extern char *run_options(UpgContext *ctx, const UpgEntry *entry, const char *after,
 						 int64_t upgrade, const char *path);
+extern bool run_check_driven(UpgContext *ctx, const UpgEntry *entry, bool down,
+							 const UpgScript *script);
 extern bool run_client_check(UpgContext *ctx, const UpgEntry *entry);
 extern bool run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script,
 							  const char *name, const char *down, const char *requires,

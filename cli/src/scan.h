@@ -43,6 +43,8 @@ typedef struct UpgPiece
 	int64_t offset;
 	int64_t length; /* -1: to the end of the file */
 	int first_line; /* line number of the first byte */
+	char *text;     /* the whole file, if it is kept in memory; not owned */
+	size_t text_len;
 } UpgPiece;
 
 typedef enum UpgScanKind

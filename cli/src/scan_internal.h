@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scan_internal.h
- *		What scan.c and scan_psql.c share.
+ *		What scan.c, scan_input.c and scan_psql.c share.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -81,6 +81,7 @@ struct UpgScan
 extern bool scan_active(const UpgScan *scan);
 extern bool scan_push_file(UpgScan *scan, const char *path, const UpgPiece *piece);
 extern bool scan_push_value(UpgScan *scan, const char *name, const char *value);
+extern void scan_pop(UpgScan *scan);
 extern int scan_peek(UpgScan *scan, size_t ahead);
 extern bool scan_error(UpgScan *scan, const char *code, int line, const char *fmt, ...)
 	UPG_PRINTF(4, 5);

@@ -3,9 +3,9 @@
  * source.c
  *		Directories of migrations: order, duplicates, checksums, the text of a script.
  * 
- *  Each file is read once when a directory is opened, and only its checksum is kept;
- *  the text is read again when it is to be applied.  So ten thousand files cost a few
- *  bytes each.
+ *  Each file is read once when a directory is opened.  Its checksum is kept, and its
+ *  text too while all kept texts are small; other files are read again when they are to
+ *  be applied.  So memory is bounded, and what is applied is what was judged.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -18,11 +18,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
 #include "log.h"
 #include "source_internal.h"
+
+/* A file is kept in memory if it is not larger than the first and all together are
+ * not larger than the second. */
+#define KEEP_FILE ((size_t) 64 * 1024)
+#define KEEP_ALL  ((size_t) 4 * 1024 * 1024)
 
 /*
  * source_add
@@ -326,6 +332,8 @@ cut_by_markers(const UpgSource *source, UpgEntry *entry, const UpgBuf *text)
 	if (markers.down_start >= 0)
 	{
 		entry->down.path = entry->up.path;
+		entry->down.text = entry->up.text;
+		entry->down.text_len = entry->up.text_len;
 		entry->down.offset = markers.down_start;
 		entry->down.length = markers.down_end - markers.down_start;
 		entry->down.first_line = markers.down_line;
@@ -347,6 +355,44 @@ needs_scan(const UpgSource *source, const char *text, size_t len)
 }
 
 /*
+ * keep_text
+ *		Keep the text of a file, if it is small, so that it need not be read again.
+ */
+static void
+keep_text(UpgSource *source, UpgPiece *piece, const UpgBuf *text)
+{
+	if (text->len == 0 || text->len > KEEP_FILE || source->kept + text->len > KEEP_ALL ||
+		memchr(text->data, '\0', text->len) != NULL)
+		return;
+	piece->text = arena_strndup(source->arena, text->data, text->len);
+	piece->text_len = text->len;
+	source->kept += text->len;
+}
+
+/*
+ * fetch_text
+ *		Read and keep the text of a piece that is wanted for the first time.
+ *
+ * What cannot be read or kept is left to the scanner, which reports faults.
+ */
+static void
+fetch_text(UpgSource *source, UpgPiece *piece)
+{
+	UpgBuf text;
+	struct stat st;
+
+	if (piece->text != NULL || source->kept >= KEEP_ALL || stat(piece->path, &st) != 0 ||
+		!S_ISREG(st.st_mode) || (uint64_t) st.st_size > KEEP_FILE)
+		return;
+	buf_init(&text);
+	if (fs_read(piece->path, &text, KEEP_FILE + 1))
+		keep_text(source, piece, &text);
+	else
+		err_clear();
+	buf_free(&text);
+}
+
+/*
  * digest_entry
  *		Read the entry's script once: parts, size, checksum.
  */
@@ -364,6 +410,8 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 		return;
 	}
 	entry->streamed = (int64_t) buf->len > source->stream_above;
+	if (!entry->streamed)
+		keep_text(source, &entry->up, buf);
 	if (entry->up.length < 0 && markers_is_family(source->layout) &&
 		!cut_by_markers(source, entry, entry->streamed ? NULL : buf))
 	{
@@ -707,9 +755,9 @@ put_placeholders(const UpgSource *source, UpgScript *script)
  * A streamed script is not loaded, see run_client.c.
  */
 bool
-script_load(const UpgSource *source, const UpgEntry *entry, bool down, UpgScript *script)
+script_load(UpgSource *source, UpgEntry *entry, bool down, UpgScript *script)
 {
-	const UpgPiece *piece = down ? &entry->down : &entry->up;
+	UpgPiece *piece = down ? &entry->down : &entry->up;
 	UpgScanItem item;
 	UpgScanKind kind;
 
@@ -729,6 +777,7 @@ script_load(const UpgSource *source, const UpgEntry *entry, bool down, UpgScript
 		script->client_driven = true;
 		return true;
 	}
+	fetch_text(source, piece);
 	script->scan = scan_open(piece, &source->vars);
 	if (script->scan == NULL)
 	{

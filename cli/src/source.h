@@ -55,6 +55,7 @@ typedef struct UpgSource
 	UpgList warnings;
 	UpgVars vars;
 	int64_t stream_above;
+	size_t kept; /* bytes of texts kept in memory */
 } UpgSource;
 
 typedef struct UpgLayout
@@ -86,8 +87,7 @@ typedef struct UpgScript
 	const char *path;
 } UpgScript;
 
-extern bool script_load(const UpgSource *source, const UpgEntry *entry, bool down,
-						UpgScript *script);
+extern bool script_load(UpgSource *source, UpgEntry *entry, bool down, UpgScript *script);
 extern void script_position(const UpgScript *script, int line, const char **file,
 							int *file_line);
 extern void script_free(UpgScript *script);

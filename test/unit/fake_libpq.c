@@ -315,6 +315,28 @@ PQsendQueryParams(PGconn *conn, const char *command, int nParams, const Oid *par
 	return send_statement(conn, command);
 }
 
+/* No pipelines: the caller sends one after the other. */
+int
+PQenterPipelineMode(PGconn *conn)
+{
+	(void) conn;
+	return 0;
+}
+
+int
+PQexitPipelineMode(PGconn *conn)
+{
+	(void) conn;
+	return 1;
+}
+
+int
+PQpipelineSync(PGconn *conn)
+{
+	(void) conn;
+	return 1;
+}
+
 int
 PQsendQuery(PGconn *conn, const char *query)
 {

@@ -30,7 +30,7 @@ static char path[64];
 static UpgScan *
 scan_text(const char *text, size_t len, const UpgVars *vars)
 {
-	UpgPiece piece = {path, 0, -1, 1};
+	UpgPiece piece = {path, 0, -1, 1, NULL, 0};
 	FILE *file;
 	int fd;
 
