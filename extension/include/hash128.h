@@ -19,8 +19,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#if XXH_VERSION_NUMBER < 800
-#error "upg needs xxHash 0.8.0 or later: XXH3 gave other values before"
+#if XXH_VERSION_NUMBER < 801
+#error "upg needs xxHash 0.8.1 or later"
 #endif
 
 /* A number modulo 2^128. */
@@ -30,11 +30,24 @@ typedef struct UpgSum
 	uint64		hi;
 } UpgSum;
 
+/* Up to here XXH3 reads its input in a few words; beyond, block by block. */
+#define UPG_HASH_SHORT 240
+
+/* in hash128.c, hash128_avx2.c */
+extern UpgSum upg_hash128_long(const void *data, size_t length, uint64 seed);
+extern UpgSum upg_hash128_avx2(const void *data, size_t length, const void *secret,
+							   uint64 seed);
+extern bool upg_hash128_have_avx2(void);
+
 static inline UpgSum
 upg_hash128(const void *data, size_t length, uint64 seed)
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(data, length, seed);
+	XXH128_hash_t h;
 	UpgSum		result;
+
+	if (length > UPG_HASH_SHORT)
+		return upg_hash128_long(data, length, seed);
+	h = XXH3_128bits_withSeed(data, length, seed);
 
 	result.lo = h.low64;
 	result.hi = h.high64;
