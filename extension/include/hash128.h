@@ -26,8 +26,8 @@
 /* A number modulo 2^128. */
 typedef struct UpgSum
 {
-	uint64		lo;
-	uint64		hi;
+	uint64 lo;
+	uint64 hi;
 } UpgSum;
 
 /* Up to here XXH3 reads its input in a few words; beyond, block by block. */
@@ -43,7 +43,7 @@ static inline UpgSum
 upg_hash128(const void *data, size_t length, uint64 seed)
 {
 	XXH128_hash_t h;
-	UpgSum		result;
+	UpgSum result;
 
 	if (length > UPG_HASH_SHORT)
 		return upg_hash128_long(data, length, seed);
@@ -64,7 +64,7 @@ upg_sum_add(UpgSum *sum, UpgSum term)
 static inline void
 upg_sum_sub(UpgSum *sum, UpgSum term)
 {
-	uint64		borrow = sum->lo < term.lo;
+	uint64 borrow = sum->lo < term.lo;
 
 	sum->lo -= term.lo;
 	sum->hi -= term.hi + borrow;
@@ -84,7 +84,7 @@ upg_sum_to_bytes(UpgSum sum, unsigned char *out)
 static inline UpgSum
 upg_sum_from_bytes(const unsigned char *in)
 {
-	UpgSum		sum = {0, 0};
+	UpgSum sum = {0, 0};
 
 	for (int i = 0; i < 8; i++)
 	{

@@ -30,9 +30,9 @@ static unsigned char kept_secret[XXH3_SECRET_DEFAULT_SIZE];
 UpgSum
 upg_hash128_long(const void *data, size_t length, uint64 seed)
 {
-	static int	avx2 = -1;
+	static int avx2 = -1;
 	XXH128_hash_t h;
-	UpgSum		result;
+	UpgSum result;
 
 	if (unlikely(!kept || seed != kept_seed))
 	{
@@ -45,7 +45,8 @@ upg_hash128_long(const void *data, size_t length, uint64 seed)
 	if (avx2)
 		return upg_hash128_avx2(data, length, kept_secret, seed);
 
-	h = XXH3_128bits_withSecretandSeed(data, length, kept_secret, sizeof(kept_secret), seed);
+	h = XXH3_128bits_withSecretandSeed(data, length, kept_secret, sizeof(kept_secret),
+									   seed);
 	result.lo = h.low64;
 	result.hi = h.high64;
 	return result;

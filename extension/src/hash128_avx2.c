@@ -46,7 +46,7 @@ upg_hash128_avx2(const void *data, size_t length, const void *secret, uint64 see
 {
 	XXH128_hash_t h = XXH3_128bits_withSecretandSeed(data, length, secret,
 													 XXH3_SECRET_DEFAULT_SIZE, seed);
-	UpgSum		result;
+	UpgSum result;
 
 	result.lo = h.low64;
 	result.hi = h.high64;
