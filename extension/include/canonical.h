@@ -36,8 +36,8 @@
 
 typedef enum UpgCanonicalMode
 {
-	UPG_MODE_STRICT = 0,		/* equal = what dump and restore preserve */
-	UPG_MODE_SEMANTIC = 1		/* equal = what the type's "=" says */
+	UPG_MODE_STRICT = 0,  /* equal = what dump and restore preserve */
+	UPG_MODE_SEMANTIC = 1 /* equal = what the type's "=" says */
 } UpgCanonicalMode;
 
 /* How values of a type are encoded. */
@@ -47,13 +47,13 @@ typedef enum UpgEncoderKind
 	UPG_ENC_RAW2,
 	UPG_ENC_RAW4,
 	UPG_ENC_RAW8,
-	UPG_ENC_WIDE2,				/* integers in semantic mode: 8 bytes each */
+	UPG_ENC_WIDE2, /* integers in semantic mode: 8 bytes each */
 	UPG_ENC_WIDE4,
 	UPG_ENC_BOOL,
-	UPG_ENC_BYTES,				/* fixed number of bytes without byte order */
+	UPG_ENC_BYTES, /* fixed number of bytes without byte order */
 	UPG_ENC_FLOAT4,
 	UPG_ENC_FLOAT8,
-	UPG_ENC_POINTS,				/* fixed number of float8 */
+	UPG_ENC_POINTS, /* fixed number of float8 */
 	UPG_ENC_TIMETZ,
 	UPG_ENC_INTERVAL,
 	UPG_ENC_TID,
@@ -85,68 +85,68 @@ struct TypeCacheEntry;
 typedef struct UpgEncoder
 {
 	UpgEncoderKind kind;
-	int			width;			/* bytes in the tuple of fixed-width kinds */
-	Oid			typid;			/* never a domain */
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
+	int width; /* bytes in the tuple of fixed-width kinds */
+	Oid typid; /* never a domain */
+	int16 typlen;
+	bool typbyval;
+	char typalign;
 	struct UpgEncoder *element; /* of an array, range or multirange */
-	struct UpgRowPlan *row;		/* of a composite; of the last record seen */
-	Oid			record_type;	/* what "row" was built for, of a record */
-	int32		record_typmod;
-	UpgSum		record_signature;
-	struct TypeCacheEntry *typcache;	/* of a range or multirange */
+	struct UpgRowPlan *row;     /* of a composite; of the last record seen */
+	Oid record_type;            /* what "row" was built for, of a record */
+	int32 record_typmod;
+	UpgSum record_signature;
+	struct TypeCacheEntry *typcache; /* of a range or multirange */
 	struct UpgEnumLabels *labels;
-	Oid			catalog;		/* where the OIDs of a reg* type live */
-	FmgrInfo	send;
+	Oid catalog; /* where the OIDs of a reg* type live */
+	FmgrInfo send;
 } UpgEncoder;
 
 /* One column of a row plan, in canonical order. */
 typedef struct UpgColumn
 {
 	UpgEncoder *encoder;
-	const char *name;			/* the name it is ordered and compared under */
-	int			position;		/* index into the tuple or the datum arrays */
-	int			offset;			/* in every tuple without nulls, or -1 */
-	uint8		kind;			/* the encoder's, where the loop over columns finds it */
-	uint8		width;
+	const char *name; /* the name it is ordered and compared under */
+	int position;     /* index into the tuple or the datum arrays */
+	int offset;       /* in every tuple without nulls, or -1 */
+	uint8 kind;       /* the encoder's, where the loop over columns finds it */
+	uint8 width;
 } UpgColumn;
 
 /* What walking over a physical tuple needs to know of one attribute. */
 typedef struct UpgWalk
 {
-	int16		attlen;
-	uint8		align;			/* less one */
-	int			offset;			/* while no attribute before it varies; or -1 */
-	const char *missing;		/* value of rows older than the column, or NULL */
+	int16 attlen;
+	uint8 align;         /* less one */
+	int offset;          /* while no attribute before it varies; or -1 */
+	const char *missing; /* value of rows older than the column, or NULL */
 } UpgWalk;
 
 /* What encoding and hashing share, for a row and all that is nested in it. */
 typedef struct UpgCanonical
 {
 	UpgCanonicalMode mode;
-	uint64		seed;
-	bool		convert;		/* the database's encoding is not UTF-8 */
-	bool		leader_only;	/* a send function cannot run in a parallel worker */
-	MemoryContext keep;			/* lives as long as the plan */
-	MemoryContext scratch;		/* reset after each row */
-	char	   *data;
-	Size		used;
-	Size		size;
+	uint64 seed;
+	bool convert;          /* the database's encoding is not UTF-8 */
+	bool leader_only;      /* a send function cannot run in a parallel worker */
+	MemoryContext keep;    /* lives as long as the plan */
+	MemoryContext scratch; /* reset after each row */
+	char *data;
+	Size used;
+	Size size;
 } UpgCanonical;
 
 typedef struct UpgRowPlan
 {
 	UpgCanonical *canon;
-	int			ncolumns;
-	UpgColumn  *columns;
-	int			nwalk;			/* attributes to walk over */
-	bool		fixed;			/* all columns have an offset: no walk without nulls */
-	UpgWalk    *walk;
-	const char **where;			/* value of each attribute of this row, NULL if null */
-	int			prefix_size;
-	char	   *prefix;			/* version, mode, count, null map of a row without nulls */
-	uint64		signature;		/* digest of names and types of the columns */
+	int ncolumns;
+	UpgColumn *columns;
+	int nwalk;  /* attributes to walk over */
+	bool fixed; /* all columns have an offset: no walk without nulls */
+	UpgWalk *walk;
+	const char **where; /* value of each attribute of this row, NULL if null */
+	int prefix_size;
+	char *prefix;     /* version, mode, count, null map of a row without nulls */
+	uint64 signature; /* digest of names and types of the columns */
 } UpgRowPlan;
 
 /* in canonical.c */
@@ -154,7 +154,8 @@ extern UpgCanonical *upg_canonical_create(UpgCanonicalMode mode, uint64 seed);
 extern UpgCanonicalMode upg_canonical_mode(const char *name);
 extern const char *upg_canonical_mode_name(UpgCanonicalMode mode);
 extern UpgRowPlan *upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns,
-								const int *positions, const char *const *names, bool sort);
+								const int *positions, const char *const *names,
+								bool sort);
 extern UpgRowPlan *upg_row_plan_all(UpgCanonical *canon, TupleDesc desc);
 extern void upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple);
 extern void upg_row_datums(UpgRowPlan *plan, const Datum *values, const bool *nulls,
@@ -165,7 +166,8 @@ extern UpgSum upg_column_hash_walked(UpgRowPlan *plan, int column);
 extern void upg_encode_row(UpgCanonical *canon, UpgRowPlan *plan);
 
 /* in canonical_type.c */
-extern UpgEncoder *upg_encoder_for_type(UpgCanonical *canon, Oid typid, const char *column);
+extern UpgEncoder *upg_encoder_for_type(UpgCanonical *canon, Oid typid,
+										const char *column);
 extern void upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid);
 
 /* in canonical_value.c */

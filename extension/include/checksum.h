@@ -22,12 +22,12 @@
  */
 typedef struct UpgChecksumHeader
 {
-	uint64		signature;		/* digest of the names and types of the columns */
-	uint32		seed_tag;		/* zero for the default seed, else a digest of it */
-	uint8		version;		/* of the canonical encoding */
-	uint8		mode;			/* UpgCanonicalMode */
-	uint8		known;			/* false while no row has been seen */
-	uint8		unused;
+	uint64 signature; /* digest of the names and types of the columns */
+	uint32 seed_tag;  /* zero for the default seed, else a digest of it */
+	uint8 version;    /* of the canonical encoding */
+	uint8 mode;       /* UpgCanonicalMode */
+	uint8 known;      /* false while no row has been seen */
+	uint8 unused;
 } UpgChecksumHeader;
 
 /*
@@ -36,12 +36,12 @@ typedef struct UpgChecksumHeader
  */
 typedef struct UpgChecksum
 {
-	UpgSum		sum;
-	int64		rows;
+	UpgSum sum;
+	int64 rows;
 	UpgChecksumHeader header;
 } UpgChecksum;
 
-#define DatumGetUpgChecksum(d) ((UpgChecksum *) DatumGetPointer(d))
+#define DatumGetUpgChecksum(d)    ((UpgChecksum *) DatumGetPointer(d))
 #define PG_GETARG_UPG_CHECKSUM(n) DatumGetUpgChecksum(PG_GETARG_DATUM(n))
 
 /* in checksum.c */

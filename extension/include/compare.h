@@ -22,17 +22,17 @@
 /* A row that was read again. */
 typedef struct UpgFoundRow
 {
-	UpgSum		hash;
-	char	  **texts;			/* of the columns in canonical order, NULL for null */
-	UpgSum	   *column_hashes;
+	UpgSum hash;
+	char **texts; /* of the columns in canonical order, NULL for null */
+	UpgSum *column_hashes;
 	struct UpgFoundRow *next;
 } UpgFoundRow;
 
 /* The rows of one key. */
 typedef struct UpgFoundKey
 {
-	UpgSum		key;			/* as in the sketch; must be first */
-	bool		expected[2];	/* on which side there must be such a row */
+	UpgSum key;       /* as in the sketch; must be first */
+	bool expected[2]; /* on which side there must be such a row */
 	UpgFoundRow *rows[2];
 } UpgFoundKey;
 
@@ -40,16 +40,16 @@ typedef struct UpgFoundKey
 typedef struct UpgRowFinder
 {
 	MemoryContext context;
-	HTAB	   *keys;			/* of UpgFoundKey */
-	int			side;			/* that is being read: 0 or 1 */
-	const UpgSketch *suspects;	/* also take rows all of whose cells are not empty */
+	HTAB *keys;                /* of UpgFoundKey */
+	int side;                  /* that is being read: 0 or 1 */
+	const UpgSketch *suspects; /* also take rows all of whose cells are not empty */
 	/* learned from the first plan: columns and key, in canonical order */
-	int			ncolumns;
+	int ncolumns;
 	const char **names;
-	int			nkeys;
-	int		   *key_columns;
+	int nkeys;
+	int *key_columns;
 	UpgEncoder *key_encoders;
-	UpgKeyForm	key_form;
+	UpgKeyForm key_form;
 } UpgRowFinder;
 
 /* in rowfinder.c */

@@ -47,6 +47,5 @@
 #define ERRCODE_UPG_NO_CANONICAL_FORM MAKE_SQLSTATE('U', 'P', '0', '4', '0')
 #define ERRCODE_UPG_NOT_COMPARABLE    MAKE_SQLSTATE('U', 'P', '0', '4', '1')
 #define ERRCODE_UPG_RELATION_CHANGED  MAKE_SQLSTATE('U', 'P', '0', '4', '2')
-#define ERRCODE_UPG_NO_KEY            MAKE_SQLSTATE('U', 'P', '0', '4', '3')
 
 #endif /* UPG_ERRORS_H */

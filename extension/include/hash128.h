@@ -19,22 +19,35 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#if XXH_VERSION_NUMBER < 800
-#error "upg needs xxHash 0.8.0 or later: XXH3 gave other values before"
+#if XXH_VERSION_NUMBER < 801
+#error "upg needs xxHash 0.8.1 or later"
 #endif
 
 /* A number modulo 2^128. */
 typedef struct UpgSum
 {
-	uint64		lo;
-	uint64		hi;
+	uint64 lo;
+	uint64 hi;
 } UpgSum;
+
+/* Up to here XXH3 reads its input in a few words; beyond, block by block. */
+#define UPG_HASH_SHORT 240
+
+/* in hash128.c, hash128_avx2.c */
+extern UpgSum upg_hash128_long(const void *data, size_t length, uint64 seed);
+extern UpgSum upg_hash128_avx2(const void *data, size_t length, const void *secret,
+							   uint64 seed);
+extern bool upg_hash128_have_avx2(void);
 
 static inline UpgSum
 upg_hash128(const void *data, size_t length, uint64 seed)
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(data, length, seed);
-	UpgSum		result;
+	XXH128_hash_t h;
+	UpgSum result;
+
+	if (length > UPG_HASH_SHORT)
+		return upg_hash128_long(data, length, seed);
+	h = XXH3_128bits_withSeed(data, length, seed);
 
 	result.lo = h.low64;
 	result.hi = h.high64;
@@ -51,7 +64,7 @@ upg_sum_add(UpgSum *sum, UpgSum term)
 static inline void
 upg_sum_sub(UpgSum *sum, UpgSum term)
 {
-	uint64		borrow = sum->lo < term.lo;
+	uint64 borrow = sum->lo < term.lo;
 
 	sum->lo -= term.lo;
 	sum->hi -= term.hi + borrow;
@@ -71,7 +84,7 @@ upg_sum_to_bytes(UpgSum sum, unsigned char *out)
 static inline UpgSum
 upg_sum_from_bytes(const unsigned char *in)
 {
-	UpgSum		sum = {0, 0};
+	UpgSum sum = {0, 0};
 
 	for (int i = 0; i < 8; i++)
 	{

@@ -18,8 +18,8 @@
 
 /* Cells of a sketch: three partitions of equal size. */
 #define UPG_SKETCH_DEFAULT_CELLS 4096
-#define UPG_SKETCH_MIN_CELLS	 48
-#define UPG_SKETCH_MAX_CELLS	 (3 * 1024 * 1024)
+#define UPG_SKETCH_MIN_CELLS     48
+#define UPG_SKETCH_MAX_CELLS     (3 * 1024 * 1024)
 
 /* Differences a sketch of "cells" cells can be trusted to give back. */
 #define UPG_SKETCH_CAPACITY(cells) ((cells) / 4 * 3)
@@ -30,60 +30,60 @@
  */
 typedef struct UpgElement
 {
-	UpgSum		key;
-	UpgSum		hash;
+	UpgSum key;
+	UpgSum hash;
 } UpgElement;
 
 /* Each field is a sum over the elements that fall into the cell. */
 typedef struct UpgSketchCell
 {
-	uint64		lanes[4];		/* key low, key high, hash low, hash high */
-	uint32		count;
-	uint32		check;
+	uint64 lanes[4]; /* key low, key high, hash low, hash high */
+	uint32 count;
+	uint32 check;
 } UpgSketchCell;
 
 /* How the key of an element is made from the key columns. */
 typedef enum UpgKeyForm
 {
-	UPG_KEY_NONE = 0,			/* no key: the hash of the row */
-	UPG_KEY_DIRECT = 1,			/* the values themselves, at most 16 bytes */
-	UPG_KEY_PRINT = 2			/* a 128-bit fingerprint of the values */
+	UPG_KEY_NONE = 0,   /* no key: the hash of the row */
+	UPG_KEY_DIRECT = 1, /* the values themselves, at most 16 bytes */
+	UPG_KEY_PRINT = 2   /* a 128-bit fingerprint of the values */
 } UpgKeyForm;
 
 typedef struct UpgSketch
 {
-	UpgChecksum total;			/* of all rows, or of those of the bucket */
-	uint64		key_signature;	/* digest of the types of the key columns */
-	UpgKeyForm	key_form;
-	uint32		bucket;			/* only keys of this bucket, of "buckets" */
-	uint32		buckets;
-	uint64		seed;
-	int			ncells;
+	UpgChecksum total;    /* of all rows, or of those of the bucket */
+	uint64 key_signature; /* digest of the types of the key columns */
+	UpgKeyForm key_form;
+	uint32 bucket; /* only keys of this bucket, of "buckets" */
+	uint32 buckets;
+	uint64 seed;
+	int ncells;
 	UpgSketchCell *cells;
 } UpgSketch;
 
 /* A decoded difference: "copies" more of the element in the first set. */
 typedef struct UpgDifference
 {
-	UpgElement	element;
-	int32		copies;
+	UpgElement element;
+	int32 copies;
 } UpgDifference;
 
 /* Result of taking two sketches apart. */
 typedef struct UpgSketchDiff
 {
 	UpgDifference *items;
-	int			nitems;
-	int			left;			/* cells that could not be taken apart */
-	double		estimate;		/* of the number of differing elements */
-	UpgSketchCell *cells;		/* what is left of the difference */
+	int nitems;
+	int left;             /* cells that could not be taken apart */
+	double estimate;      /* of the number of differing elements */
+	UpgSketchCell *cells; /* what is left of the difference */
 } UpgSketchDiff;
 
 /* Which cells, and which check, an element has. */
 typedef struct UpgSketchPlace
 {
-	uint32		cell[3];
-	uint32		check;
+	uint32 cell[3];
+	uint32 check;
 } UpgSketchPlace;
 
 /*
@@ -95,8 +95,8 @@ typedef struct UpgSketchPlace
 static inline UpgSketchPlace
 upg_sketch_place(UpgSum hash, int ncells)
 {
-	uint32		part = (uint32) ncells / 3;
-	uint64		mix = hash.lo ^ (hash.hi << 32 | hash.hi >> 32);
+	uint32 part = (uint32) ncells / 3;
+	uint64 mix = hash.lo ^ (hash.hi << 32 | hash.hi >> 32);
 	UpgSketchPlace place;
 
 	mix = (mix ^ (mix >> 33)) * UINT64CONST(0xff51afd7ed558ccd);
@@ -113,8 +113,8 @@ upg_sketch_place(UpgSum hash, int ncells)
 static inline uint32
 upg_sketch_bucket(UpgSum key, uint64 seed, uint32 buckets)
 {
-	uint64		mix = (key.lo ^ (key.hi * UINT64CONST(0x9E3779B97F4A7C15)) ^ seed) *
-		UINT64CONST(0xD6E8FEB86659FD93);
+	uint64 mix = (key.lo ^ (key.hi * UINT64CONST(0x9E3779B97F4A7C15)) ^ seed) *
+				 UINT64CONST(0xD6E8FEB86659FD93);
 
 	mix ^= mix >> 32;
 	mix *= UINT64CONST(0xD6E8FEB86659FD93);
@@ -140,7 +140,7 @@ upg_sketch_add(UpgSketch *sketch, const UpgElement *element)
 }
 
 /* in sketch.c */
-extern int	upg_sketch_round_cells(int64 cells);
+extern int upg_sketch_round_cells(int64 cells);
 extern UpgSketch *upg_sketch_create(int ncells, uint64 seed);
 extern void upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells);
 extern const char *upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b);

@@ -22,13 +22,13 @@
 
 typedef struct UpgSource
 {
-	Oid			relid;
-	char		relkind;
-	bool		only;			/* without children */
-	const char *filter;			/* SQL expression that has been parsed, or NULL */
-	char	   *label;			/* qualified name, for messages and queries */
-	TupleDesc	desc;
-	List	   *members;		/* heap tables, if they can be scanned directly */
+	Oid relid;
+	char relkind;
+	bool only;          /* without children */
+	const char *filter; /* SQL expression that has been parsed, or NULL */
+	char *label;        /* qualified name, for messages and queries */
+	TupleDesc desc;
+	List *members; /* heap tables, if they can be scanned directly */
 } UpgSource;
 
 /* in source.c */
@@ -37,17 +37,20 @@ extern bool upg_source_is_direct(UpgSource *source, const UpgScanJob *job);
 extern void upg_source_scan(UpgSource *source, const UpgScanJob *job, int workers,
 							UpgChecksum *total, UpgSketch *sketch, UpgScanRowFunc func,
 							void *arg);
-extern void upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *where,
-								  int nargs, Oid *argtypes, Datum *args, UpgChecksum *total,
-								  UpgSketch *sketch, UpgScanRowFunc func, void *arg);
+extern void upg_source_query_scan(UpgSource *source, const UpgScanJob *job,
+								  const char *where, int nargs, Oid *argtypes,
+								  Datum *args, UpgChecksum *total, UpgSketch *sketch,
+								  UpgScanRowFunc func, void *arg);
 extern char *upg_source_from(UpgSource *source);
 extern char *upg_source_column_sql(const UpgScanColumn *column);
 extern void upg_check_expression(const char *text, const char *what);
 
 /* in job.c */
 extern List *upg_text_array_to_list(ArrayType *array, const char *what);
-extern List *upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping);
-extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names, Jsonb *mapping);
+extern List *upg_job_names(UpgSource *source, List *columns, List *except,
+						   Jsonb *mapping);
+extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names,
+							Jsonb *mapping);
 extern void upg_job_keys(UpgScanJob *job, List *key);
 extern Form_pg_attribute upg_source_attribute(UpgSource *source, const char *name);
 extern bool upg_name_in_list(List *names, const char *name);

@@ -23,9 +23,9 @@
 /* A column to be hashed: where it comes from and what it is called. */
 typedef struct UpgScanColumn
 {
-	const char *attname;		/* in the relation scanned */
-	const char *name;			/* that it is ordered and compared under */
-	const char *expr;			/* SQL expression instead of an attribute, or NULL */
+	const char *attname; /* in the relation scanned */
+	const char *name;    /* that it is ordered and compared under */
+	const char *expr;    /* SQL expression instead of an attribute, or NULL */
 } UpgScanColumn;
 
 /*
@@ -34,11 +34,11 @@ typedef struct UpgScanColumn
 typedef struct UpgScanJob
 {
 	UpgCanonicalMode mode;
-	uint64		seed;
-	int			ncolumns;
+	uint64 seed;
+	int ncolumns;
 	UpgScanColumn *columns;
-	int			nkeys;
-	int		   *keys;			/* indexes into columns, in the order of the key */
+	int nkeys;
+	int *keys; /* indexes into columns, in the order of the key */
 } UpgScanJob;
 
 /* Plans for one tuple descriptor, both fed by one walk over the tuple. */
@@ -46,18 +46,19 @@ typedef struct UpgScanPlan
 {
 	UpgCanonical *canon;
 	UpgRowPlan *row;
-	UpgRowPlan *key;			/* NULL without a key */
-	UpgKeyForm	key_form;
-	int			key_offset;		/* of a key of one column of 4 or 8 bytes, or -1 */
-	int			key_width;
-	int			key_position;
+	UpgRowPlan *key; /* NULL without a key */
+	UpgKeyForm key_form;
+	int key_offset; /* of a key of one column of 4 or 8 bytes, or -1 */
+	int key_width;
+	int key_position;
 } UpgScanPlan;
 
 /*
  * Called for each row, after the hash has been added to the total.  "tuple" is
  * valid only during the call.
  */
-typedef void (*UpgScanRowFunc)(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple);
+typedef void (*UpgScanRowFunc)(void *arg, UpgScanPlan *plan, UpgSum hash,
+							   HeapTuple tuple);
 
 /* in scanplan.c */
 extern UpgScanPlan *upg_scan_plan(const UpgScanJob *job, TupleDesc desc);

@@ -54,8 +54,8 @@ upg_canonical_create(UpgCanonicalMode mode, uint64 seed)
 	canon->seed = seed;
 	canon->convert = GetDatabaseEncoding() != PG_UTF8;
 	canon->keep = CurrentMemoryContext;
-	canon->scratch =
-		AllocSetContextCreate(CurrentMemoryContext, "upg canonical row", ALLOCSET_SMALL_SIZES);
+	canon->scratch = AllocSetContextCreate(CurrentMemoryContext, "upg canonical row",
+										   ALLOCSET_SMALL_SIZES);
 	canon->size = 8192;
 	canon->data = palloc(canon->size);
 	return canon;
@@ -68,7 +68,7 @@ upg_canonical_create(UpgCanonicalMode mode, uint64 seed)
 void
 upg_canonical_grow(UpgCanonical *canon, Size more)
 {
-	Size		size = canon->size;
+	Size size = canon->size;
 
 	while (size - canon->used < more)
 		size *= 2;
@@ -104,7 +104,7 @@ compare_columns(const void *a, const void *b)
 {
 	const UpgColumn *x = a;
 	const UpgColumn *y = b;
-	int			cmp = strcmp(x->name, y->name);
+	int cmp = strcmp(x->name, y->name);
 
 	if (cmp != 0)
 		return cmp;
@@ -138,7 +138,7 @@ static void
 plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
 {
 	Form_pg_attribute att = TupleDescAttr(desc, i);
-	UpgWalk    *walk = &plan->walk[i];
+	UpgWalk *walk = &plan->walk[i];
 
 	walk->attlen = att->attlen;
 	walk->align = align_mask(att->attalign);
@@ -159,12 +159,12 @@ plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
 
 	if (att->atthasmissing && !att->attisdropped)
 	{
-		bool		isnull;
-		Datum		value = getmissingattr(desc, i + 1, &isnull);
+		bool isnull;
+		Datum value = getmissingattr(desc, i + 1, &isnull);
 
 		if (!isnull && att->attbyval)
 		{
-			char	   *store = palloc0(sizeof(Datum));
+			char *store = palloc0(sizeof(Datum));
 
 			store_att_byval(store, value, att->attlen);
 			walk->missing = store;
@@ -190,14 +190,14 @@ upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *posit
 	MemoryContext old = MemoryContextSwitchTo(canon->keep);
 	UpgRowPlan *plan = palloc0(sizeof(UpgRowPlan));
 	StringInfoData sig;
-	int			offset = 0;
+	int offset = 0;
 
 	plan->canon = canon;
 	plan->ncolumns = ncolumns;
 	plan->columns = palloc0(sizeof(UpgColumn) * Max(ncolumns, 1));
 	for (int c = 0; c < ncolumns; c++)
 	{
-		UpgColumn  *col = &plan->columns[c];
+		UpgColumn *col = &plan->columns[c];
 		Form_pg_attribute att = TupleDescAttr(desc, positions[c]);
 
 		col->position = positions[c];
@@ -252,9 +252,9 @@ upg_row_plan(UpgCanonical *canon, TupleDesc desc, int ncolumns, const int *posit
 UpgRowPlan *
 upg_row_plan_all(UpgCanonical *canon, TupleDesc desc)
 {
-	int		   *positions = palloc(sizeof(int) * Max(desc->natts, 1));
+	int *positions = palloc(sizeof(int) * Max(desc->natts, 1));
 	const char **names = palloc(sizeof(char *) * Max(desc->natts, 1));
-	int			n = 0;
+	int n = 0;
 	UpgRowPlan *plan;
 
 	for (int i = 0; i < desc->natts; i++)
@@ -280,11 +280,11 @@ upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple)
 {
 	const char *data = (const char *) tuple + tuple->t_hoff;
 	const bits8 *nulls = (tuple->t_infomask & HEAP_HASNULL) ? tuple->t_bits : NULL;
-	int			stored = Min(HeapTupleHeaderGetNatts(tuple), plan->nwalk);
+	int stored = Min(HeapTupleHeaderGetNatts(tuple), plan->nwalk);
 	const UpgWalk *walk = plan->walk;
 	const char **where = plan->where;
 	const char *p = data;
-	int			i = 0;
+	int i = 0;
 
 	/* without nulls the first attributes are where they always are */
 	if (nulls == NULL)
@@ -296,7 +296,7 @@ upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple)
 	}
 	for (; i < stored; i++)
 	{
-		int16		len = walk[i].attlen;
+		int16 len = walk[i].attlen;
 
 		if (nulls && att_isnull(i, nulls))
 		{
@@ -326,7 +326,7 @@ upg_row_datums(UpgRowPlan *plan, const Datum *values, const bool *nulls, uint64 
 {
 	for (int c = 0; c < plan->ncolumns; c++)
 	{
-		int			i = plan->columns[c].position;
+		int i = plan->columns[c].position;
 		UpgEncoder *enc = plan->columns[c].encoder;
 
 		if (nulls[i])
@@ -380,7 +380,8 @@ write_frame(UpgCanonical *canon, char *out, const char *bytes, Size length)
 	if (unlikely(length > UPG_CANONICAL_LIMIT))
 	{
 		upg_store32(out, (uint32) length | 0x80000000U);
-		upg_sum_to_bytes(upg_hash128(bytes, length, canon->seed), (unsigned char *) out + 4);
+		upg_sum_to_bytes(upg_hash128(bytes, length, canon->seed),
+						 (unsigned char *) out + 4);
 		return out + 20;
 	}
 	upg_store32(out, (uint32) length);
@@ -394,7 +395,7 @@ strip_blanks(const char *s, Size length)
 {
 	while (length >= 8)
 	{
-		uint64		tail;
+		uint64 tail;
 
 		memcpy(&tail, s + length - 8, 8);
 		if (tail != UINT64CONST(0x2020202020202020))
@@ -417,10 +418,10 @@ strip_blanks(const char *s, Size length)
 static pg_attribute_always_inline char *
 encode_short(UpgCanonical *canon, const UpgColumn *col, const char *value, char *out)
 {
-	uint64		v64;
-	uint32		v32;
-	uint16		v16;
-	Size		length;
+	uint64 v64;
+	uint32 v32;
+	uint16 v16;
+	Size length;
 
 	switch (col->kind)
 	{
@@ -487,11 +488,11 @@ encode_short(UpgCanonical *canon, const UpgColumn *col, const char *value, char 
 static pg_attribute_always_inline void
 encode_columns(UpgCanonical *canon, UpgRowPlan *plan, const char *base)
 {
-	Size		start = canon->used;
+	Size start = canon->used;
 	const UpgColumn *columns = plan->columns;
 	const char **where = plan->where;
-	int			ncolumns = plan->ncolumns;
-	char	   *out;
+	int ncolumns = plan->ncolumns;
+	char *out;
 
 	upg_canonical_reserve(canon, plan->prefix_size + PREFIX_COPY +
 									 (Size) ncolumns * UPG_CANONICAL_VALUE_MAX);
@@ -506,7 +507,7 @@ encode_columns(UpgCanonical *canon, UpgRowPlan *plan, const char *base)
 	{
 		const UpgColumn *col = &columns[c];
 		const char *value = base ? base + col->offset : where[col->position];
-		char	   *end;
+		char *end;
 
 		if (!base && value == NULL)
 		{
@@ -522,8 +523,8 @@ encode_columns(UpgCanonical *canon, UpgRowPlan *plan, const char *base)
 			upg_encode_value(canon, col->encoder, value);
 
 			/* it may have used room that was reserved for later columns, and moved it */
-			upg_canonical_reserve(canon,
-								  (Size) (ncolumns - c) * UPG_CANONICAL_VALUE_MAX + PREFIX_COPY);
+			upg_canonical_reserve(canon, (Size) (ncolumns - c) * UPG_CANONICAL_VALUE_MAX +
+											 PREFIX_COPY);
 			out = canon->data + canon->used;
 		}
 	}
@@ -546,7 +547,7 @@ upg_encode_row(UpgCanonical *canon, UpgRowPlan *plan)
 static inline UpgSum
 finish_row(UpgCanonical *canon)
 {
-	UpgSum		hash = upg_hash128(canon->data, canon->used, canon->seed);
+	UpgSum hash = upg_hash128(canon->data, canon->used, canon->seed);
 
 	if (!canon->scratch->isReset)
 		MemoryContextReset(canon->scratch);
@@ -606,7 +607,7 @@ upg_column_hash_walked(UpgRowPlan *plan, int column)
 	UpgCanonical *canon = plan->canon;
 	const char *value = plan->where[plan->columns[column].position];
 	MemoryContext old;
-	UpgSum		hash = {0, 0};
+	UpgSum hash = {0, 0};
 
 	if (value == NULL)
 		return hash;

@@ -42,9 +42,9 @@
 /* A type of the server and its encoding; width is of UPG_ENC_BYTES and _POINTS. */
 typedef struct BuiltinType
 {
-	Oid			typid;
+	Oid typid;
 	UpgEncoderKind kind;
-	int			width;
+	int width;
 } BuiltinType;
 
 static const BuiltinType builtin_types[] = {
@@ -98,8 +98,8 @@ static const BuiltinType builtin_types[] = {
 /* Types whose values are OIDs of objects, and the catalog of these objects. */
 static const struct
 {
-	Oid			typid;
-	Oid			catalog;
+	Oid typid;
+	Oid catalog;
 } reg_types[] = {
 	{REGCLASSOID, RelationRelationId},
 	{REGPROCOID, ProcedureRelationId},
@@ -116,8 +116,8 @@ static const struct
 
 /* Types with a send function whose bytes mean nothing in another database. */
 static const Oid local_types[] = {
-	PG_NODE_TREEOID, PG_NDISTINCTOID, PG_DEPENDENCIESOID, PG_MCV_LISTOID,
-	PG_BRIN_BLOOM_SUMMARYOID, PG_BRIN_MINMAX_MULTI_SUMMARYOID,
+	PG_NODE_TREEOID, PG_NDISTINCTOID,          PG_DEPENDENCIESOID,
+	PG_MCV_LISTOID,  PG_BRIN_BLOOM_SUMMARYOID, PG_BRIN_MINMAX_MULTI_SUMMARYOID,
 };
 
 /*
@@ -127,11 +127,12 @@ static const Oid local_types[] = {
 static void
 no_canonical_form(const char *column, Oid typid, const char *why)
 {
-	ereport(ERROR, (errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
-					errmsg("column \"%s\" of type %s has no canonical form", column,
-						   format_type_be_qualified(typid)),
-					errdetail("%s", why),
-					errhint("Leave the column out, or convert it to a type that has one.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
+			 errmsg("column \"%s\" of type %s has no canonical form", column,
+					format_type_be_qualified(typid)),
+			 errdetail("%s", why),
+			 errhint("Leave the column out, or convert it to a type that has one.")));
 }
 
 /*
@@ -141,9 +142,9 @@ no_canonical_form(const char *column, Oid typid, const char *why)
 static void
 plan_send(UpgCanonical *canon, UpgEncoder *enc, Oid typid, const char *column)
 {
-	HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
-	Oid			send;
-	Oid			out_of_type = InvalidOid;
+	HeapTuple tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
+	Oid send;
+	Oid out_of_type = InvalidOid;
 
 	if (!HeapTupleIsValid(tup))
 		elog(ERROR, "cache lookup failed for type %u", typid);
@@ -153,11 +154,13 @@ plan_send(UpgCanonical *canon, UpgEncoder *enc, Oid typid, const char *column)
 	ReleaseSysCache(tup);
 
 	if (OidIsValid(out_of_type))
-		no_canonical_form(column, typid, "It is a pseudo-type, whose values cannot be stored.");
+		no_canonical_form(column, typid,
+						  "It is a pseudo-type, whose values cannot be stored.");
 	if (!OidIsValid(send))
 		no_canonical_form(column, typid, "The type has no binary send function.");
 	if (func_volatile(send) == PROVOLATILE_VOLATILE)
-		no_canonical_form(column, typid, "The binary send function of the type is volatile.");
+		no_canonical_form(column, typid,
+						  "The binary send function of the type is volatile.");
 
 	enc->kind = UPG_ENC_SEND;
 	if (func_parallel(send) != PROPARALLEL_SAFE)
@@ -177,9 +180,9 @@ plan_send(UpgCanonical *canon, UpgEncoder *enc, Oid typid, const char *column)
 static UpgRowPlan *
 plan_composite(UpgCanonical *canon, Oid typid)
 {
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(typid, -1);
-	int		   *positions = palloc(sizeof(int) * Max(desc->natts, 1));
-	int			n = 0;
+	TupleDesc desc = lookup_rowtype_tupdesc_copy(typid, -1);
+	int *positions = palloc(sizeof(int) * Max(desc->natts, 1));
+	int n = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
@@ -226,7 +229,8 @@ plan_builtin(UpgCanonical *canon, UpgEncoder *enc, const char *column)
 	}
 	for (int i = 0; i < lengthof(local_types); i++)
 		if (local_types[i] == enc->typid)
-			no_canonical_form(column, enc->typid, "Its values mean something only in this database.");
+			no_canonical_form(column, enc->typid,
+							  "Its values mean something only in this database.");
 	return false;
 }
 
@@ -241,7 +245,7 @@ UpgEncoder *
 upg_encoder_for_type(UpgCanonical *canon, Oid typid, const char *column)
 {
 	UpgEncoder *enc = palloc0(sizeof(UpgEncoder));
-	Oid			element;
+	Oid element;
 
 	check_stack_depth();
 
@@ -297,8 +301,8 @@ upg_encoder_for_type(UpgCanonical *canon, Oid typid, const char *column)
 void
 upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid)
 {
-	Oid			base = getBaseType(typid);
-	Oid			element = get_element_type(base);
+	Oid base = getBaseType(typid);
+	Oid element = get_element_type(base);
 
 	check_stack_depth();
 
@@ -339,7 +343,7 @@ upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid)
 			break;
 		case TYPTYPE_COMPOSITE:
 		{
-			TupleDesc	desc = lookup_rowtype_tupdesc_copy(base, -1);
+			TupleDesc desc = lookup_rowtype_tupdesc_copy(base, -1);
 			const char *separator = "";
 
 			appendStringInfoString(out, "row(");
@@ -360,7 +364,7 @@ upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid)
 		}
 		default:
 		{
-			HeapTuple	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(base));
+			HeapTuple tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(base));
 
 			if (!HeapTupleIsValid(tup))
 				elog(ERROR, "cache lookup failed for type %u", base);

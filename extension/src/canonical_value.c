@@ -64,20 +64,20 @@
  */
 typedef struct UpgEnumLabels
 {
-	int			used;
-	int			size;
+	int used;
+	int size;
 	struct
 	{
-		Oid			oid;
-		NameData	label;
-	}		   *slots;
+		Oid oid;
+		NameData label;
+	} * slots;
 } UpgEnumLabels;
 
 /* Frames: begin_frame() leaves room for the length, end_frame() fills it in. */
 static inline Size
 begin_frame(UpgCanonical *canon)
 {
-	Size		start = canon->used;
+	Size start = canon->used;
 
 	upg_canonical_reserve(canon, 4);
 	canon->used += 4;
@@ -87,12 +87,12 @@ begin_frame(UpgCanonical *canon)
 static void
 end_frame(UpgCanonical *canon, Size start)
 {
-	Size		length = canon->used - start - 4;
-	uint32		word = (uint32) length;
+	Size length = canon->used - start - 4;
+	uint32 word = (uint32) length;
 
 	if (length > UPG_CANONICAL_LIMIT)
 	{
-		UpgSum		digest = upg_hash128(canon->data + start + 4, length, canon->seed);
+		UpgSum digest = upg_hash128(canon->data + start + 4, length, canon->seed);
 
 		if (length >= FRAME_DIGEST)
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -151,7 +151,7 @@ put_bytes(UpgCanonical *canon, const char *bytes, Size length)
 {
 	if (length > UPG_CANONICAL_LIMIT)
 	{
-		UpgSum		digest = upg_hash128(bytes, length, canon->seed);
+		UpgSum digest = upg_hash128(bytes, length, canon->seed);
 
 		put32(canon, (uint32) length | FRAME_DIGEST);
 		upg_canonical_reserve(canon, 16);
@@ -183,18 +183,21 @@ put_text(UpgCanonical *canon, const char *s, Size length)
 {
 	if (canon->convert && !all_ascii(s, length))
 	{
-		char	   *utf8;
+		char *utf8;
 
 		if (GetDatabaseEncoding() == PG_SQL_ASCII)
-			ereport(ERROR,
-					(errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
-					 errmsg("a text value with characters outside ASCII has no canonical form in "
-							"a SQL_ASCII database"),
-					 errdetail("The encoding of these bytes is not known, so they cannot be "
-							   "compared with another database."),
-					 errhint("Compare the column as bytea.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
+				 errmsg("a text value with characters outside ASCII has no canonical "
+						"form in "
+						"a SQL_ASCII database"),
+				 errdetail("The encoding of these bytes is not known, so they cannot be "
+						   "compared with another database."),
+				 errhint("Compare the column as bytea.")));
 		utf8 = (char *) pg_do_encoding_conversion((unsigned char *) unconstify(char *, s),
-												  (int) length, GetDatabaseEncoding(), PG_UTF8);
+												  (int) length, GetDatabaseEncoding(),
+												  PG_UTF8);
 		put_bytes(canon, utf8, strlen(utf8));
 		return;
 	}
@@ -212,18 +215,20 @@ put_streamed(UpgCanonical *canon, struct varlena *attr, Size length)
 {
 	XXH3_state_t state = {{0}};
 	XXH128_hash_t h;
-	UpgSum		digest;
+	UpgSum digest;
 
 	XXH3_128bits_reset_withSeed(&state, canon->seed);
 	for (Size offset = 0; offset < length; offset += STREAM_PIECE)
 	{
-		Size		size = Min(STREAM_PIECE, length - offset);
+		Size size = Min(STREAM_PIECE, length - offset);
 		struct varlena *piece = detoast_attr_slice(attr, (int32) offset, (int32) size);
 
 		CHECK_FOR_INTERRUPTS();
 		if (VARSIZE_ANY_EXHDR(piece) != size)
-			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-							errmsg("a value stored out of line is shorter than its header says")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a value stored out of line is shorter than its header says")));
 		XXH3_128bits_update(&state, VARDATA_ANY(piece), size);
 		pfree(piece);
 	}
@@ -271,7 +276,7 @@ unpack_struct(const char *value)
 	/* a value inside another one may lie anywhere */
 	if ((uintptr_t) v != MAXALIGN(v))
 	{
-		Size		size = VARSIZE(v);
+		Size size = VARSIZE(v);
 
 		v = memcpy(palloc(size), v, size);
 	}
@@ -281,7 +286,7 @@ unpack_struct(const char *value)
 static void
 encode_characters(UpgCanonical *canon, UpgEncoderKind kind, const char *value)
 {
-	Size		length;
+	Size length;
 	struct varlena *copy;
 	const char *s;
 
@@ -316,7 +321,7 @@ encode_characters(UpgCanonical *canon, UpgEncoderKind kind, const char *value)
 static void
 put_float8(UpgCanonical *canon, double v)
 {
-	uint64		bits;
+	uint64 bits;
 
 	if (isnan(v))
 		bits = UINT64CONST(0x7ff8000000000000);
@@ -332,7 +337,7 @@ put_float8(UpgCanonical *canon, double v)
 static void
 put_float4(UpgCanonical *canon, float v)
 {
-	uint32		bits;
+	uint32 bits;
 
 	if (isnan(v))
 		bits = 0x7fc00000;
@@ -346,18 +351,17 @@ put_float4(UpgCanonical *canon, float v)
 }
 
 /* The parts of numeric's stored form, which has been the same since 9.1. */
-#define STORED_SIGN_MASK	 0xC000
-#define STORED_NEGATIVE		 0x4000
-#define STORED_SHORT		 0x8000
-#define STORED_SPECIAL		 0xC000
-#define STORED_SPECIAL_MASK	 0xF000
-#define STORED_NAN			 0xC000
-#define STORED_PLUS_INF		 0xD000
-#define STORED_SHORT_SIGN	 0x2000
-#define STORED_SHORT_SCALE(h) (((h) & 0x1F80) >> 7)
-#define STORED_SHORT_WEIGHT(h) \
-	((int) ((h) & 0x003F) - (((h) & 0x0040) ? 0x0040 : 0))
-#define STORED_LONG_SCALE(h) ((h) & 0x3FFF)
+#define STORED_SIGN_MASK       0xC000
+#define STORED_NEGATIVE        0x4000
+#define STORED_SHORT           0x8000
+#define STORED_SPECIAL         0xC000
+#define STORED_SPECIAL_MASK    0xF000
+#define STORED_NAN             0xC000
+#define STORED_PLUS_INF        0xD000
+#define STORED_SHORT_SIGN      0x2000
+#define STORED_SHORT_SCALE(h)  (((h) &0x1F80) >> 7)
+#define STORED_SHORT_WEIGHT(h) ((int) ((h) &0x003F) - (((h) &0x0040) ? 0x0040 : 0))
+#define STORED_LONG_SCALE(h)   ((h) &0x3FFF)
 
 /* Classes of a canonical number. */
 enum
@@ -377,30 +381,27 @@ enum
 static void
 encode_numeric(UpgCanonical *canon, const char *value)
 {
-	Size		length;
+	Size length;
 	struct varlena *copy;
 	const char *s = unpack(value, &length, &copy);
-	Size		frame = begin_frame(canon);
-	uint16		header;
+	Size frame = begin_frame(canon);
+	uint16 header;
 
 	memcpy(&header, s, 2);
 	if ((header & STORED_SIGN_MASK) == STORED_SPECIAL)
 	{
-		uint16		special = header & STORED_SPECIAL_MASK;
+		uint16 special = header & STORED_SPECIAL_MASK;
 
-		put8(canon, special == STORED_NAN		 ? NUMBER_NAN
+		put8(canon, special == STORED_NAN        ? NUMBER_NAN
 					: special == STORED_PLUS_INF ? NUMBER_PLUS_INF
 												 : NUMBER_MINUS_INF);
 	}
 	else
 	{
-		bool		negative;
-		int			scale,
-					weight,
-					first = 0,
-					ndigits;
+		bool negative;
+		int scale, weight, first = 0, ndigits;
 		const char *digits;
-		uint16		digit;
+		uint16 digit;
 
 		if (header & STORED_SHORT)
 		{
@@ -411,7 +412,7 @@ encode_numeric(UpgCanonical *canon, const char *value)
 		}
 		else
 		{
-			int16		w;
+			int16 w;
 
 			negative = (header & STORED_SIGN_MASK) == STORED_NEGATIVE;
 			scale = STORED_LONG_SCALE(header);
@@ -465,12 +466,12 @@ char *
 upg_encode_short_number(UpgCanonical *canon, const char *value, char *out)
 {
 	const char *digits = VARDATA_ANY(value);
-	Size		length = VARSIZE_ANY_EXHDR(value);
-	char	   *start = out;
-	uint16		header;
-	uint16		digit;
-	int			ndigits;
-	int			weight;
+	Size length = VARSIZE_ANY_EXHDR(value);
+	char *start = out;
+	uint16 header;
+	uint16 digit;
+	int ndigits;
+	int weight;
 
 	memcpy(&header, digits, 2);
 	if (length > 64 || (header & STORED_SIGN_MASK) != STORED_SHORT)
@@ -498,7 +499,8 @@ upg_encode_short_number(UpgCanonical *canon, const char *value, char *out)
 		weight = 0;
 
 	out += 4;
-	*out++ = ndigits > 0 && (header & STORED_SHORT_SIGN) ? NUMBER_NEGATIVE : NUMBER_POSITIVE;
+	*out++ =
+		ndigits > 0 && (header & STORED_SHORT_SIGN) ? NUMBER_NEGATIVE : NUMBER_POSITIVE;
 	if (canon->mode == UPG_MODE_STRICT)
 	{
 		upg_store16(out, STORED_SHORT_SCALE(header));
@@ -523,25 +525,22 @@ upg_encode_short_number(UpgCanonical *canon, const char *value, char *out)
 static void
 encode_interval(UpgCanonical *canon, const char *value)
 {
-	Interval	v;
+	Interval v;
 
 	memcpy(&v, value, sizeof(v));
 	if (canon->mode == UPG_MODE_SEMANTIC)
 	{
-		int64		days = (int64) v.month * INT64CONST(30) + v.day;
-		UpgSum		span;
-		uint64		low = (uint64) days;
-		uint64		product_lo,
-					product_hi;
+		int64 days = (int64) v.month * INT64CONST(30) + v.day;
+		UpgSum span;
+		uint64 low = (uint64) days;
+		uint64 product_lo, product_hi;
 
 		/* schoolbook product, days times microseconds of a day, as a signed 128-bit number */
-		uint64		usecs = (uint64) USECS_PER_DAY;
-		uint64		a = low & 0xffffffff,
-					b = low >> 32,
-					c = usecs & 0xffffffff,
-					d = usecs >> 32;
-		uint64		mid = a * d + ((a * c) >> 32);
-		uint64		mid2 = b * c + (mid & 0xffffffff);
+		uint64 usecs = (uint64) USECS_PER_DAY;
+		uint64 a = low & 0xffffffff, b = low >> 32, c = usecs & 0xffffffff,
+			   d = usecs >> 32;
+		uint64 mid = a * d + ((a * c) >> 32);
+		uint64 mid2 = b * c + (mid & 0xffffffff);
 
 		product_lo = (mid2 << 32) | ((a * c) & 0xffffffff);
 		product_hi = b * d + (mid >> 32) + (mid2 >> 32);
@@ -564,7 +563,7 @@ encode_points(UpgCanonical *canon, const char *value, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
-		double		v;
+		double v;
 
 		memcpy(&v, value + i * sizeof(double), sizeof(double));
 		put_float8(canon, v);
@@ -574,9 +573,9 @@ encode_points(UpgCanonical *canon, const char *value, int count)
 static void
 encode_inet(UpgCanonical *canon, const char *value, bool cidr)
 {
-	inet	   *v = (inet *) pg_detoast_datum_packed(
-		  (struct varlena *) unconstify(char *, value));
-	Size		frame = begin_frame(canon);
+	inet *v =
+		(inet *) pg_detoast_datum_packed((struct varlena *) unconstify(char *, value));
+	Size frame = begin_frame(canon);
 
 	put8(canon, ip_family(v) == PGSQL_AF_INET ? 4 : 6);
 	put8(canon, ip_bits(v));
@@ -588,12 +587,12 @@ encode_inet(UpgCanonical *canon, const char *value, bool cidr)
 static void
 encode_jsonb(UpgCanonical *canon, const char *value)
 {
-	Jsonb	   *jb = (Jsonb *) unpack_struct(value);
+	Jsonb *jb = (Jsonb *) unpack_struct(value);
 	JsonbIterator *it = JsonbIteratorInit(&jb->root);
 	JsonbIteratorToken token;
-	JsonbValue	v;
-	Size		frame = begin_frame(canon);
-	int			n = 0;
+	JsonbValue v;
+	Size frame = begin_frame(canon);
+	int n = 0;
 
 	while ((token = JsonbIteratorNext(&it, &v, false)) != WJB_DONE)
 	{
@@ -651,14 +650,14 @@ encode_jsonb(UpgCanonical *canon, const char *value)
 static void
 encode_array(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
-	ArrayType  *a = (ArrayType *) unpack_struct(value);
+	ArrayType *a = (ArrayType *) unpack_struct(value);
 	UpgEncoder *elem = enc->element;
-	int			ndim = ARR_NDIM(a);
-	int			n = ArrayGetNItems(ndim, ARR_DIMS(a));
-	bits8	   *nulls = ARR_NULLBITMAP(a);
+	int ndim = ARR_NDIM(a);
+	int n = ArrayGetNItems(ndim, ARR_DIMS(a));
+	bits8 *nulls = ARR_NULLBITMAP(a);
 	const char *p = ARR_DATA_PTR(a);
-	Size		frame = begin_frame(canon);
-	bool		has_nulls = false;
+	Size frame = begin_frame(canon);
+	bool has_nulls = false;
 
 	put8(canon, (uint8) ndim);
 	for (int i = 0; i < ndim; i++)
@@ -671,7 +670,7 @@ encode_array(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 	put8(canon, has_nulls);
 	if (has_nulls)
 	{
-		Size		map = canon->used;
+		Size map = canon->used;
 
 		upg_canonical_reserve(canon, (n + 7) / 8);
 		memset(canon->data + map, 0, (n + 7) / 8);
@@ -701,8 +700,8 @@ static const char *
 enum_label(UpgCanonical *canon, UpgEncoder *enc, Oid oid)
 {
 	UpgEnumLabels *labels = enc->labels;
-	HeapTuple	tup;
-	int			i;
+	HeapTuple tup;
+	int i;
 
 	if (labels)
 	{
@@ -714,7 +713,7 @@ enum_label(UpgCanonical *canon, UpgEncoder *enc, Oid oid)
 
 	if (labels == NULL || labels->used * 2 >= labels->size)
 	{
-		int			size = labels ? labels->size * 2 : 16;
+		int size = labels ? labels->size * 2 : 16;
 		UpgEnumLabels *grown = MemoryContextAllocZero(canon->keep, sizeof(UpgEnumLabels));
 
 		grown->size = size;
@@ -755,10 +754,10 @@ static void
 plan_record(UpgCanonical *canon, UpgEncoder *enc, Oid typid, int32 typmod)
 {
 	MemoryContext old = MemoryContextSwitchTo(canon->keep);
-	TupleDesc	desc = lookup_rowtype_tupdesc_copy(typid, typmod);
-	int		   *positions = palloc(sizeof(int) * Max(desc->natts, 1));
+	TupleDesc desc = lookup_rowtype_tupdesc_copy(typid, typmod);
+	int *positions = palloc(sizeof(int) * Max(desc->natts, 1));
 	StringInfoData sig;
-	int			n = 0;
+	int n = 0;
 
 	initStringInfo(&sig);
 	for (int i = 0; i < desc->natts; i++)
@@ -780,12 +779,12 @@ static void
 encode_composite(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
 	HeapTupleHeader tuple = (HeapTupleHeader) unpack_struct(value);
-	Size		frame;
+	Size frame;
 
 	if (enc->kind == UPG_ENC_RECORD)
 	{
-		Oid			typid = HeapTupleHeaderGetTypeId(tuple);
-		int32		typmod = HeapTupleHeaderGetTypMod(tuple);
+		Oid typid = HeapTupleHeaderGetTypeId(tuple);
+		int32 typmod = HeapTupleHeaderGetTypMod(tuple);
 
 		if (enc->row == NULL || enc->record_type != typid || enc->record_typmod != typmod)
 			plan_record(canon, enc, typid, typmod);
@@ -795,7 +794,8 @@ encode_composite(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 	if (enc->kind == UPG_ENC_RECORD)
 	{
 		upg_canonical_reserve(canon, 16);
-		upg_sum_to_bytes(enc->record_signature, (unsigned char *) canon->data + canon->used);
+		upg_sum_to_bytes(enc->record_signature,
+						 (unsigned char *) canon->data + canon->used);
 		canon->used += 16;
 	}
 	upg_row_walk(enc->row, tuple);
@@ -808,7 +808,7 @@ encode_datum(UpgCanonical *canon, UpgEncoder *enc, Datum value)
 {
 	if (enc->typbyval)
 	{
-		uint64		store = 0;
+		uint64 store = 0;
 
 		store_att_byval(&store, value, enc->typlen);
 		upg_encode_value(canon, enc, (const char *) &store);
@@ -818,7 +818,7 @@ encode_datum(UpgCanonical *canon, UpgEncoder *enc, Datum value)
 }
 
 /* Which of a range's properties a flag byte says. */
-#define RANGE_FLAG_EMPTY	 1
+#define RANGE_FLAG_EMPTY     1
 #define RANGE_FLAG_LOWER_INC 2
 #define RANGE_FLAG_UPPER_INC 4
 #define RANGE_FLAG_LOWER_INF 8
@@ -828,9 +828,8 @@ static void
 encode_range(UpgCanonical *canon, UpgEncoder *enc, TypeCacheEntry *typcache,
 			 const RangeType *range)
 {
-	RangeBound	lower,
-				upper;
-	bool		empty;
+	RangeBound lower, upper;
+	bool empty;
 
 	range_deserialize(typcache, range, &lower, &upper, &empty);
 	if (empty)
@@ -852,16 +851,17 @@ static void
 encode_ranges(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
 	struct varlena *v = unpack_struct(value);
-	Size		frame = begin_frame(canon);
+	Size frame = begin_frame(canon);
 
 	if (enc->kind == UPG_ENC_RANGE)
 		encode_range(canon, enc, enc->typcache, (RangeType *) v);
 	else
 	{
-		int32		count;
+		int32 count;
 		RangeType **ranges;
 
-		multirange_deserialize(enc->typcache->rngtype, (MultirangeType *) v, &count, &ranges);
+		multirange_deserialize(enc->typcache->rngtype, (MultirangeType *) v, &count,
+							   &ranges);
 		put32(canon, (uint32) count);
 		for (int i = 0; i < count; i++)
 			encode_range(canon, enc, enc->typcache->rngtype, ranges[i]);
@@ -876,10 +876,10 @@ encode_ranges(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 static void
 encode_reg(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
-	Size		frame = begin_frame(canon);
+	Size frame = begin_frame(canon);
 	ObjectAddress address;
-	char	   *identity;
-	Oid			oid;
+	char *identity;
+	Oid oid;
 
 	memcpy(&oid, value, sizeof(Oid));
 	ObjectAddressSet(address, enc->catalog, oid);
@@ -910,21 +910,21 @@ encode_reg(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 static void
 encode_by_send(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
-	Datum		datum = fetch_att(value, enc->typbyval, enc->typlen);
-	int			client = pg_get_client_encoding();
-	bytea	   *bytes;
+	Datum datum = fetch_att(value, enc->typbyval, enc->typlen);
+	int client = pg_get_client_encoding();
+	bytea *bytes;
 
-	if (client == PG_UTF8 ||
-		(client == GetDatabaseEncoding() && !canon->convert))
+	if (client == PG_UTF8 || (client == GetDatabaseEncoding() && !canon->convert))
 		bytes = SendFunctionCall(&enc->send, datum);
 	else
 	{
 		if (PrepareClientEncoding(PG_UTF8) < 0)
-			ereport(ERROR, (errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
-							errmsg("type %s has no canonical form in a database of encoding %s",
-								   format_type_be_qualified(enc->typid),
-								   GetDatabaseEncodingName()),
-							errdetail("There is no conversion from that encoding to UTF-8.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_NO_CANONICAL_FORM),
+				 errmsg("type %s has no canonical form in a database of encoding %s",
+						format_type_be_qualified(enc->typid), GetDatabaseEncodingName()),
+				 errdetail("There is no conversion from that encoding to UTF-8.")));
 		PG_TRY();
 		{
 			SetClientEncoding(PG_UTF8);
@@ -946,7 +946,7 @@ static void
 encode_struct(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
 	struct varlena *v = unpack_struct(value);
-	Size		frame = begin_frame(canon);
+	Size frame = begin_frame(canon);
 
 	if (enc->kind == UPG_ENC_BIT)
 	{
@@ -955,7 +955,7 @@ encode_struct(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 	}
 	else if (enc->kind == UPG_ENC_PATH)
 	{
-		PATH	   *path = (PATH *) v;
+		PATH *path = (PATH *) v;
 
 		put8(canon, path->closed != 0);
 		put32(canon, (uint32) path->npts);
@@ -963,7 +963,7 @@ encode_struct(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 	}
 	else
 	{
-		POLYGON    *polygon = (POLYGON *) v;
+		POLYGON *polygon = (POLYGON *) v;
 
 		put32(canon, (uint32) polygon->npts);
 		encode_points(canon, (const char *) polygon->p, polygon->npts * 2);
@@ -980,9 +980,9 @@ encode_struct(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 void
 upg_encode_value(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 {
-	uint16		v16;
-	uint32		v32;
-	uint64		v64;
+	uint16 v16;
+	uint32 v32;
+	uint64 v64;
 
 	switch (enc->kind)
 	{
@@ -1017,7 +1017,7 @@ upg_encode_value(UpgCanonical *canon, UpgEncoder *enc, const char *value)
 			break;
 		case UPG_ENC_FLOAT4:
 		{
-			float		v;
+			float v;
 
 			memcpy(&v, value, sizeof(v));
 			put_float4(canon, v);

@@ -106,11 +106,11 @@ upg_checksum_merge_into(UpgChecksum *state, const UpgChecksum *other)
 static bool
 read_hex(const char **s, int digits, char end, uint64 *value)
 {
-	uint64		v = 0;
+	uint64 v = 0;
 
 	for (int i = 0; i < digits; i++, (*s)++)
 	{
-		char		c = **s;
+		char c = **s;
 
 		if (c >= '0' && c <= '9')
 			v = (v << 4) | (c - '0');
@@ -135,7 +135,7 @@ read_hex(const char **s, int digits, char end, uint64 *value)
 static bool
 read_word(const char **s, const char *word)
 {
-	size_t		len = strlen(word);
+	size_t len = strlen(word);
 
 	if (strncmp(*s, word, len) != 0)
 		return false;
@@ -150,9 +150,9 @@ read_word(const char **s, const char *word)
 static bool
 parse_checksum(const char *s, UpgChecksum *result)
 {
-	uint64		v;
-	char	   *end;
-	long		version;
+	uint64 v;
+	char *end;
+	long version;
 
 	memset(result, 0, sizeof(*result));
 	if (!read_word(&s, "upg") || *s < '0' || *s > '9')
@@ -179,8 +179,8 @@ parse_checksum(const char *s, UpgChecksum *result)
 	if (errno != 0 || *end != ':')
 		return false;
 	s = end + 1;
-	if (!read_hex(&s, 16, '\0', &result->sum.hi) || !read_hex(&s, 16, '\0', &result->sum.lo) ||
-		*s != '\0')
+	if (!read_hex(&s, 16, '\0', &result->sum.hi) ||
+		!read_hex(&s, 16, '\0', &result->sum.lo) || *s != '\0')
 		return false;
 
 	/* without a header there can be nothing in it */
@@ -199,8 +199,8 @@ upg_checksum_value_in(PG_FUNCTION_ARGS)
 
 	if (!parse_checksum(s, result))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-						errmsg("invalid input syntax for type %s: \"%s\"", "upg_checksum_value",
-							   s)));
+						errmsg("invalid input syntax for type %s: \"%s\"",
+							   "upg_checksum_value", s)));
 	PG_RETURN_POINTER(result);
 }
 
@@ -219,7 +219,7 @@ upg_checksum_value_out(PG_FUNCTION_ARGS)
 Datum
 upg_checksum_value_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	buf = (StringInfo) PG_GETARG_POINTER(0);
+	StringInfo buf = (StringInfo) PG_GETARG_POINTER(0);
 	UpgChecksum *v = palloc0(sizeof(UpgChecksum));
 
 	v->header.version = pq_getmsgbyte(buf);
@@ -230,7 +230,8 @@ upg_checksum_value_recv(PG_FUNCTION_ARGS)
 	v->rows = pq_getmsgint64(buf);
 	v->sum.hi = pq_getmsgint64(buf);
 	v->sum.lo = pq_getmsgint64(buf);
-	if (v->header.version < 1 || v->header.mode > UPG_MODE_SEMANTIC || v->header.known > 1 ||
+	if (v->header.version < 1 || v->header.mode > UPG_MODE_SEMANTIC ||
+		v->header.known > 1 ||
 		(!v->header.known && (v->rows != 0 || v->sum.lo != 0 || v->sum.hi != 0)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 						errmsg("invalid binary form of a checksum")));
@@ -307,7 +308,8 @@ upg_checksum_eq(PG_FUNCTION_ARGS)
 Datum
 upg_checksum_ne(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!checksums_equal(PG_GETARG_UPG_CHECKSUM(0), PG_GETARG_UPG_CHECKSUM(1)));
+	PG_RETURN_BOOL(
+		!checksums_equal(PG_GETARG_UPG_CHECKSUM(0), PG_GETARG_UPG_CHECKSUM(1)));
 }
 
 /*
@@ -318,9 +320,9 @@ Datum
 upg_checksum_info(PG_FUNCTION_ARGS)
 {
 	UpgChecksum *v = PG_GETARG_UPG_CHECKSUM(0);
-	TupleDesc	desc;
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	TupleDesc desc;
+	Datum values[7];
+	bool nulls[7] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -332,7 +334,8 @@ upg_checksum_info(PG_FUNCTION_ARGS)
 	nulls[2] = nulls[3] = !v->header.known;
 	values[4] = BoolGetDatum(v->header.seed_tag != 0);
 	values[5] = Int64GetDatum(v->rows);
-	values[6] = CStringGetTextDatum(psprintf("%016llx%016llx", (unsigned long long) v->sum.hi,
-											 (unsigned long long) v->sum.lo));
+	values[6] =
+		CStringGetTextDatum(psprintf("%016llx%016llx", (unsigned long long) v->sum.hi,
+									 (unsigned long long) v->sum.lo));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -39,16 +39,16 @@ PG_FUNCTION_INFO_V1(upg_checksum_accum_columns_as);
 typedef struct RowState
 {
 	UpgCanonicalMode mode;
-	int64		seed;
-	Oid			typid;			/* of the record the plan is for */
-	int32		typmod;
-	ArrayType  *names;			/* of the columns the plan is for */
+	int64 seed;
+	Oid typid; /* of the record the plan is for */
+	int32 typmod;
+	ArrayType *names; /* of the columns the plan is for */
 	UpgRowPlan *plan;
 	UpgChecksumHeader header;
-	MemoryContext context;		/* holds the plan */
-	Datum	   *values;
-	bool	   *nulls;
-	uint64	   *store;
+	MemoryContext context; /* holds the plan */
+	Datum *values;
+	bool *nulls;
+	uint64 *store;
 } RowState;
 
 /*
@@ -59,7 +59,7 @@ typedef struct RowState
 static RowState *
 row_state(FunctionCallInfo fcinfo, UpgCanonicalMode mode, int64 seed)
 {
-	RowState   *state = fcinfo->flinfo->fn_extra;
+	RowState *state = fcinfo->flinfo->fn_extra;
 
 	if (state == NULL)
 	{
@@ -95,8 +95,8 @@ new_plan_context(RowState *state)
 static UpgSum
 hash_tuple(RowState *state, HeapTupleHeader tuple)
 {
-	Oid			typid = HeapTupleHeaderGetTypeId(tuple);
-	int32		typmod = HeapTupleHeaderGetTypMod(tuple);
+	Oid typid = HeapTupleHeaderGetTypeId(tuple);
+	int32 typmod = HeapTupleHeaderGetTypMod(tuple);
 
 	if (state->plan == NULL || state->typid != typid || state->typmod != typmod)
 	{
@@ -120,34 +120,37 @@ static void
 plan_columns(FunctionCallInfo fcinfo, RowState *state, ArrayType *names, int first)
 {
 	MemoryContext old = CurrentMemoryContext;
-	int			ncolumns = PG_NARGS() - first;
+	int ncolumns = PG_NARGS() - first;
 	UpgCanonical *canon;
-	TupleDesc	desc;
-	Datum	   *items;
-	bool	   *nulls;
-	int			nitems;
-	int		   *positions;
+	TupleDesc desc;
+	Datum *items;
+	bool *nulls;
+	int nitems;
+	int *positions;
 	const char **list;
 
 	if (get_fn_expr_variadic(fcinfo->flinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("columns must be listed one by one, not given as a VARIADIC array")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("columns must be listed one by one, not given as a VARIADIC array")));
 
 	state->plan = NULL;
 	canon = new_plan_context(state);
 	state->names = DatumGetArrayTypePCopy(PointerGetDatum(names));
-	deconstruct_array(state->names, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &nitems);
+	deconstruct_array(state->names, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls,
+					  &nitems);
 	if (nitems != ncolumns)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%d column names given for %d columns", nitems, ncolumns)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%d column names given for %d columns", nitems, ncolumns)));
 
 	desc = CreateTemplateTupleDesc(ncolumns);
 	positions = palloc(sizeof(int) * ncolumns);
 	list = palloc(sizeof(char *) * ncolumns);
 	for (int i = 0; i < ncolumns; i++)
 	{
-		Oid			typid = get_fn_expr_argtype(fcinfo->flinfo, first + i);
+		Oid typid = get_fn_expr_argtype(fcinfo->flinfo, first + i);
 
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -176,7 +179,7 @@ plan_columns(FunctionCallInfo fcinfo, RowState *state, ArrayType *names, int fir
 static UpgSum
 hash_columns(FunctionCallInfo fcinfo, RowState *state, int names_arg)
 {
-	int			first = names_arg + 1;
+	int first = names_arg + 1;
 
 	if (PG_ARGISNULL(names_arg))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -185,7 +188,7 @@ hash_columns(FunctionCallInfo fcinfo, RowState *state, int names_arg)
 		plan_columns(fcinfo, state, PG_GETARG_ARRAYTYPE_P(names_arg), first);
 	else if (!get_fn_expr_arg_stable(fcinfo->flinfo, names_arg))
 	{
-		ArrayType  *names = PG_GETARG_ARRAYTYPE_P(names_arg);
+		ArrayType *names = PG_GETARG_ARRAYTYPE_P(names_arg);
 
 		if (VARSIZE(names) != VARSIZE(state->names) ||
 			memcmp(names, state->names, VARSIZE(names)) != 0)
@@ -234,8 +237,8 @@ accumulate(FunctionCallInfo fcinfo, RowState *state, UpgSum hash)
 static RowState *
 row_state_as(FunctionCallInfo fcinfo, int arg)
 {
-	RowState   *state = fcinfo->flinfo->fn_extra;
-	text	   *mode;
+	RowState *state = fcinfo->flinfo->fn_extra;
+	text *mode;
 	const char *name;
 
 	if (PG_ARGISNULL(arg) || PG_ARGISNULL(arg + 1))
@@ -261,7 +264,7 @@ Datum
 upg_checksum(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader tuple = PG_GETARG_HEAPTUPLEHEADER(0);
-	RowState   *state = row_state_as(fcinfo, 1);
+	RowState *state = row_state_as(fcinfo, 1);
 	UpgChecksum *result = palloc0(sizeof(UpgChecksum));
 
 	result->sum = hash_tuple(state, tuple);
@@ -278,7 +281,7 @@ Datum
 upg_checksum_accum(PG_FUNCTION_ARGS)
 {
 	HeapTupleHeader tuple = PG_GETARG_HEAPTUPLEHEADER(1);
-	RowState   *state = row_state(fcinfo, UPG_MODE_STRICT, 0);
+	RowState *state = row_state(fcinfo, UPG_MODE_STRICT, 0);
 
 	return accumulate(fcinfo, state, hash_tuple(state, tuple));
 }
@@ -290,7 +293,7 @@ upg_checksum_accum(PG_FUNCTION_ARGS)
 Datum
 upg_checksum_accum_as(PG_FUNCTION_ARGS)
 {
-	RowState   *state = row_state_as(fcinfo, 1);
+	RowState *state = row_state_as(fcinfo, 1);
 	HeapTupleHeader tuple = PG_GETARG_HEAPTUPLEHEADER(3);
 
 	return accumulate(fcinfo, state, hash_tuple(state, tuple));
@@ -303,7 +306,7 @@ upg_checksum_accum_as(PG_FUNCTION_ARGS)
 Datum
 upg_checksum_accum_columns(PG_FUNCTION_ARGS)
 {
-	RowState   *state = row_state(fcinfo, UPG_MODE_STRICT, 0);
+	RowState *state = row_state(fcinfo, UPG_MODE_STRICT, 0);
 
 	return accumulate(fcinfo, state, hash_columns(fcinfo, state, 1));
 }
@@ -315,7 +318,7 @@ upg_checksum_accum_columns(PG_FUNCTION_ARGS)
 Datum
 upg_checksum_accum_columns_as(PG_FUNCTION_ARGS)
 {
-	RowState   *state = row_state_as(fcinfo, 1);
+	RowState *state = row_state_as(fcinfo, 1);
 
 	return accumulate(fcinfo, state, hash_columns(fcinfo, state, 3));
 }

@@ -42,8 +42,8 @@ checksum_by_aggregate(UpgSource *source, const UpgScanJob *job, Oid function,
 {
 	MemoryContext caller = CurrentMemoryContext;
 	StringInfoData sql;
-	bool		isnull;
-	Datum		value;
+	bool isnull;
+	Datum value;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s.upg_checksum_agg",
@@ -87,11 +87,11 @@ Datum
 upg_table_checksum(PG_FUNCTION_ARGS)
 {
 	UpgChecksum *total = palloc0(sizeof(UpgChecksum));
-	UpgScanJob	job;
-	UpgSource  *source;
-	List	   *columns = NIL;
-	List	   *except = NIL;
-	ListCell   *lc;
+	UpgScanJob job;
+	UpgSource *source;
+	List *columns = NIL;
+	List *except = NIL;
+	ListCell *lc;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
@@ -105,8 +105,9 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	memset(&job, 0, sizeof(job));
 	job.mode = upg_canonical_mode(text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	job.seed = (uint64) PG_GETARG_INT64(5);
-	source = upg_source_open(PG_GETARG_OID(0), PG_GETARG_BOOL(7),
-							 PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	source =
+		upg_source_open(PG_GETARG_OID(0), PG_GETARG_BOOL(7),
+						PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	if (!PG_ARGISNULL(3))
 		except = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(3), "except_columns");
 	foreach (lc, except)
@@ -125,8 +126,8 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 		job.ncolumns <= MAX_AGGREGATE_COLUMNS)
 		checksum_by_aggregate(source, &job, fcinfo->flinfo->fn_oid, total);
 	else
-		upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total, NULL,
-						NULL, NULL);
+		upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total,
+						NULL, NULL, NULL);
 
 	/* an aggregate that saw no row knows no columns, but here they are known */
 	if (!total->header.known)

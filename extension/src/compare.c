@@ -58,10 +58,10 @@ PG_FUNCTION_INFO_V1(upg_compare);
 
 typedef struct Comparison
 {
-	UpgSource  *sources[2];
-	UpgScanJob	jobs[2];
-	int			workers;
-	List	   *hidden;			/* names of columns whose values are not shown */
+	UpgSource *sources[2];
+	UpgScanJob jobs[2];
+	int workers;
+	List *hidden; /* names of columns whose values are not shown */
 	ReturnSetInfo *result;
 } Comparison;
 
@@ -82,19 +82,20 @@ static List *
 usable_key(Relation rel, Relation index)
 {
 	Form_pg_index form = index->rd_index;
-	TupleDesc	desc = RelationGetDescr(rel);
-	List	   *names = NIL;
+	TupleDesc desc = RelationGetDescr(rel);
+	List *names = NIL;
 
 	if (!form->indisunique || !form->indisvalid || !form->indimmediate ||
 		RelationGetIndexPredicate(index) != NIL)
 		return NIL;
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
-		AttrNumber	attnum = form->indkey.values[i];
+		AttrNumber attnum = form->indkey.values[i];
 
 		if (attnum <= 0 || !TupleDescAttr(desc, attnum - 1)->attnotnull)
 			return NIL;
-		names = lappend(names, pstrdup(NameStr(TupleDescAttr(desc, attnum - 1)->attname)));
+		names =
+			lappend(names, pstrdup(NameStr(TupleDescAttr(desc, attnum - 1)->attname)));
 	}
 	return names;
 }
@@ -107,18 +108,18 @@ usable_key(Relation rel, Relation index)
 static List *
 infer_key(UpgSource *source, const UpgScanJob *job)
 {
-	Relation	rel = relation_open(source->relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	List	   *best = NIL;
-	ListCell   *lc;
+	Relation rel = relation_open(source->relid, NoLock);
+	List *indexes = RelationGetIndexList(rel);
+	List *best = NIL;
+	ListCell *lc;
 
 	foreach (lc, indexes)
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
-		List	   *attributes = usable_key(rel, index);
-		bool		primary = index->rd_index->indisprimary;
-		List	   *names = NIL;
-		ListCell   *lc2;
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		List *attributes = usable_key(rel, index);
+		bool primary = index->rd_index->indisprimary;
+		List *names = NIL;
+		ListCell *lc2;
 
 		index_close(index, AccessShareLock);
 		foreach (lc2, attributes)
@@ -165,7 +166,7 @@ match_columns(Comparison *cmp, List *names[2])
 {
 	StringInfoData only[2];
 	StringInfoData types;
-	ListCell   *lc;
+	ListCell *lc;
 
 	for (int side = 0; side < 2; side++)
 	{
@@ -175,15 +176,17 @@ match_columns(Comparison *cmp, List *names[2])
 				append_item(&only[side], lfirst(lc));
 	}
 	if (only[0].len > 0 || only[1].len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_NOT_COMPARABLE),
-				 errmsg("%s and %s are not comparable: their columns differ",
-						cmp->sources[0]->label, cmp->sources[1]->label),
-				 errdetail("Only in the source: %s. Only in the target: %s.",
-						   only[0].len > 0 ? only[0].data : "none",
-						   only[1].len > 0 ? only[1].data : "none"),
-				 errhint("Name what stands for a column with \"mapping\", or leave columns out "
-						 "with \"except_columns\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_NOT_COMPARABLE),
+			 errmsg("%s and %s are not comparable: their columns differ",
+					cmp->sources[0]->label, cmp->sources[1]->label),
+			 errdetail("Only in the source: %s. Only in the target: %s.",
+					   only[0].len > 0 ? only[0].data : "none",
+					   only[1].len > 0 ? only[1].data : "none"),
+			 errhint(
+				 "Name what stands for a column with \"mapping\", or leave columns out "
+				 "with \"except_columns\".")));
 
 	initStringInfo(&types);
 	for (int i = 0; i < cmp->jobs[0].ncolumns; i++)
@@ -192,32 +195,33 @@ match_columns(Comparison *cmp, List *names[2])
 		UpgScanColumn *b = &cmp->jobs[1].columns[i];
 		Form_pg_attribute target = upg_source_attribute(cmp->sources[1], b->attname);
 		Form_pg_attribute source;
-		char	   *x,
-				   *y;
+		char *x, *y;
 
 		if (a->expr)
 		{
-			a->expr = psprintf("(%s\n)::%s", a->expr,
-							   format_type_extended(target->atttypid, -1,
-													FORMAT_TYPE_FORCE_QUALIFY));
+			a->expr = psprintf(
+				"(%s\n)::%s", a->expr,
+				format_type_extended(target->atttypid, -1, FORMAT_TYPE_FORCE_QUALIFY));
 			continue;
 		}
 		source = upg_source_attribute(cmp->sources[0], a->attname);
 		x = signature_of(cmp->jobs[0].mode, source->atttypid);
 		y = signature_of(cmp->jobs[0].mode, target->atttypid);
 		if (strcmp(x, y) != 0)
-			append_item(&types, psprintf("%s (%s, %s)", b->name,
-										 format_type_be(source->atttypid),
-										 format_type_be(target->atttypid)));
+			append_item(&types,
+						psprintf("%s (%s, %s)", b->name, format_type_be(source->atttypid),
+								 format_type_be(target->atttypid)));
 	}
 	if (types.len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_NOT_COMPARABLE),
-				 errmsg("%s and %s are not comparable: the types of columns differ",
-						cmp->sources[0]->label, cmp->sources[1]->label),
-				 errdetail("Column (source type, target type): %s.", types.data),
-				 errhint("Compare with mode => 'semantic' if the types differ only in width, or "
-						 "convert with \"mapping\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_NOT_COMPARABLE),
+			 errmsg("%s and %s are not comparable: the types of columns differ",
+					cmp->sources[0]->label, cmp->sources[1]->label),
+			 errdetail("Column (source type, target type): %s.", types.data),
+			 errhint(
+				 "Compare with mode => 'semantic' if the types differ only in width, or "
+				 "convert with \"mapping\".")));
 }
 
 /* One row of the result; parts that are NULL are null. */
@@ -225,8 +229,8 @@ static void
 put_difference(Comparison *cmp, const char *difference, Jsonb *key, ArrayType *columns,
 			   Jsonb *source, Jsonb *target, int64 source_copies, int64 target_copies)
 {
-	Datum		values[RESULT_COLUMNS];
-	bool		nulls[RESULT_COLUMNS] = {false};
+	Datum values[RESULT_COLUMNS];
+	bool nulls[RESULT_COLUMNS] = {false};
 
 	values[0] = CStringGetTextDatum(difference);
 	values[1] = PointerGetDatum(key);
@@ -244,7 +248,7 @@ put_difference(Comparison *cmp, const char *difference, Jsonb *key, ArrayType *c
 typedef struct DistinctRow
 {
 	UpgFoundRow *row;
-	int64		copies[2];
+	int64 copies[2];
 } DistinctRow;
 
 /*
@@ -255,8 +259,7 @@ static DistinctRow *
 distinct_rows(UpgFoundKey *entry, int *count)
 {
 	DistinctRow *rows;
-	int			n = 0,
-				kept = 0;
+	int n = 0, kept = 0;
 
 	for (int side = 0; side < 2; side++)
 		for (UpgFoundRow *r = entry->rows[side]; r; r = r->next)
@@ -267,7 +270,7 @@ distinct_rows(UpgFoundKey *entry, int *count)
 	{
 		for (UpgFoundRow *r = entry->rows[side]; r; r = r->next)
 		{
-			int			i = 0;
+			int i = 0;
 
 			while (i < n && (rows[i].row->hash.lo != r->hash.lo ||
 							 rows[i].row->hash.hi != r->hash.hi))
@@ -293,17 +296,17 @@ distinct_rows(UpgFoundKey *entry, int *count)
  *		Report a row of the target that replaces one of the source.
  */
 static void
-put_changed(Comparison *cmp, UpgRowFinder *finder, const DistinctRow *a, const DistinctRow *b,
-			const bool *hidden)
+put_changed(Comparison *cmp, UpgRowFinder *finder, const DistinctRow *a,
+			const DistinctRow *b, const bool *hidden)
 {
-	bool	   *which = palloc0(sizeof(bool) * Max(finder->ncolumns, 1));
-	Datum	   *names = palloc(sizeof(Datum) * Max(finder->ncolumns, 1));
-	int			n = 0;
+	bool *which = palloc0(sizeof(bool) * Max(finder->ncolumns, 1));
+	Datum *names = palloc(sizeof(Datum) * Max(finder->ncolumns, 1));
+	int n = 0;
 
 	for (int c = 0; c < finder->ncolumns; c++)
 	{
-		UpgSum		x = a->row->column_hashes[c];
-		UpgSum		y = b->row->column_hashes[c];
+		UpgSum x = a->row->column_hashes[c];
+		UpgSum y = b->row->column_hashes[c];
 
 		which[c] = x.lo != y.lo || x.hi != y.hi ||
 				   (a->row->texts[c] == NULL) != (b->row->texts[c] == NULL);
@@ -313,7 +316,8 @@ put_changed(Comparison *cmp, UpgRowFinder *finder, const DistinctRow *a, const D
 	put_difference(cmp, "changed", upg_key_json(finder, a->row, hidden),
 				   construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT),
 				   upg_row_json(finder, a->row, which, hidden),
-				   upg_row_json(finder, b->row, which, hidden), a->copies[0], b->copies[1]);
+				   upg_row_json(finder, b->row, which, hidden), a->copies[0],
+				   b->copies[1]);
 }
 
 /*
@@ -323,10 +327,9 @@ put_changed(Comparison *cmp, UpgRowFinder *finder, const DistinctRow *a, const D
 static void
 report_key(Comparison *cmp, UpgRowFinder *finder, UpgFoundKey *entry, const bool *hidden)
 {
-	int			n;
+	int n;
 	DistinctRow *rows = distinct_rows(entry, &n);
-	int			a = 0,
-				b = 0;
+	int a = 0, b = 0;
 
 	/* a row gone and another come under one key are one row that has changed */
 	while (finder->nkeys > 0)
@@ -344,8 +347,8 @@ report_key(Comparison *cmp, UpgRowFinder *finder, UpgFoundKey *entry, const bool
 	}
 	for (int i = 0; i < n; i++)
 	{
-		Jsonb	   *key;
-		Jsonb	   *row;
+		Jsonb *key;
+		Jsonb *row;
 
 		if (rows[i].copies[0] == rows[i].copies[1])
 			continue;
@@ -369,15 +372,15 @@ report_key(Comparison *cmp, UpgRowFinder *finder, UpgFoundKey *entry, const bool
 static void
 report(Comparison *cmp, const UpgSketchDiff *diff, const UpgSketch *left)
 {
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "upg differences", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg differences",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	MemoryContext row_context =
 		AllocSetContextCreate(context, "upg difference", ALLOCSET_DEFAULT_SIZES);
 	UpgRowFinder *finder = upg_row_finder();
 	UpgFoundKey **keys;
-	bool	   *hidden = NULL;
-	int			n;
+	bool *hidden = NULL;
+	int n;
 
 	finder->suspects = left;
 	for (int i = 0; i < diff->nitems; i++)
@@ -418,13 +421,13 @@ report(Comparison *cmp, const UpgSketchDiff *diff, const UpgSketch *left)
 static double
 compare_round(Comparison *cmp, int ncells, uint32 bucket, uint32 buckets, bool must)
 {
-	MemoryContext context =
-		AllocSetContextCreate(CurrentMemoryContext, "upg sketches", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg sketches",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	UpgSketch  *sketches[2];
+	UpgSketch *sketches[2];
 	UpgSketchDiff *diff;
 	const char *why;
-	double		result = -1;
+	double result = -1;
 
 	for (int side = 0; side < 2; side++)
 	{
@@ -462,9 +465,9 @@ compare_round(Comparison *cmp, int ncells, uint32 bucket, uint32 buckets, bool m
 static void
 compare_all(Comparison *cmp)
 {
-	double		estimate = compare_round(cmp, UPG_SKETCH_DEFAULT_CELLS, 0, 1, false);
-	double		cells = estimate * 1.6 + 256;
-	uint32		buckets = 1;
+	double estimate = compare_round(cmp, UPG_SKETCH_DEFAULT_CELLS, 0, 1, false);
+	double cells = estimate * 1.6 + 256;
+	uint32 buckets = 1;
 
 	if (estimate < 0)
 		return;
@@ -475,9 +478,10 @@ compare_all(Comparison *cmp)
 	}
 	for (uint32 bucket = 0; bucket < buckets; bucket++)
 	{
-		int			size = upg_sketch_round_cells((int64) cells);
+		int size = upg_sketch_round_cells((int64) cells);
 
-		while (compare_round(cmp, size, bucket, buckets, size >= UPG_SKETCH_MAX_CELLS) >= 0)
+		while (compare_round(cmp, size, bucket, buckets, size >= UPG_SKETCH_MAX_CELLS) >=
+			   0)
 			size = upg_sketch_round_cells((int64) size * 2);
 	}
 }
@@ -493,16 +497,16 @@ Datum
 upg_compare(PG_FUNCTION_ARGS)
 {
 	Comparison *cmp = palloc0(sizeof(Comparison));
-	Jsonb	   *mapping = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
-	char	   *filter = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
-	List	   *columns = names_argument(fcinfo, 3, "columns");
-	List	   *except = names_argument(fcinfo, 4, "except_columns");
-	List	   *key = names_argument(fcinfo, 2, "key");
-	List	   *names[2];
-	List	   *common = NIL;
+	Jsonb *mapping = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	char *filter = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
+	List *columns = names_argument(fcinfo, 3, "columns");
+	List *except = names_argument(fcinfo, 4, "except_columns");
+	List *key = names_argument(fcinfo, 2, "key");
+	List *names[2];
+	List *common = NIL;
 	UpgCanonicalMode mode;
-	uint64		seed;
-	ListCell   *lc;
+	uint64 seed;
+	ListCell *lc;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(7))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -524,8 +528,8 @@ upg_compare(PG_FUNCTION_ARGS)
 	for (int side = 0; side < 2; side++)
 	{
 		cmp->sources[side] = upg_source_open(PG_GETARG_OID(side), false, filter);
-		names[side] =
-			upg_job_names(cmp->sources[side], columns, except, side == 0 ? mapping : NULL);
+		names[side] = upg_job_names(cmp->sources[side], columns, except,
+									side == 0 ? mapping : NULL);
 	}
 	foreach (lc, names[1])
 		if (upg_name_in_list(names[0], lfirst(lc)))
@@ -548,9 +552,10 @@ upg_compare(PG_FUNCTION_ARGS)
 		if (key == NIL)
 			key = infer_key(cmp->sources[0], &cmp->jobs[0]);
 		if (key == NIL)
-			ereport(NOTICE,
-					(errmsg("no unique key without nulls: comparing rows by their contents"),
-					 errhint("Name the columns that identify a row with \"key\".")));
+			ereport(
+				NOTICE,
+				(errmsg("no unique key without nulls: comparing rows by their contents"),
+				 errhint("Name the columns that identify a row with \"key\".")));
 	}
 	for (int side = 0; side < 2; side++)
 		upg_job_keys(&cmp->jobs[side], key);

@@ -19,7 +19,7 @@
 static void
 push_string(JsonbParseState **state, JsonbIteratorToken token, const char *s)
 {
-	JsonbValue	v;
+	JsonbValue v;
 
 	v.type = jbvString;
 	v.val.string.val = unconstify(char *, s);
@@ -39,7 +39,7 @@ static void
 push_column(JsonbParseState **state, UpgRowFinder *finder, UpgFoundRow *row, int c,
 			const bool *hidden)
 {
-	JsonbValue	null;
+	JsonbValue null;
 
 	push_string(state, WJB_KEY, finder->names[c]);
 	if (row->texts[c] == NULL)
@@ -59,7 +59,8 @@ push_column(JsonbParseState **state, UpgRowFinder *finder, UpgFoundRow *row, int
  *		The columns of a row, or those marked in "which".
  */
 Jsonb *
-upg_row_json(UpgRowFinder *finder, UpgFoundRow *row, const bool *which, const bool *hidden)
+upg_row_json(UpgRowFinder *finder, UpgFoundRow *row, const bool *which,
+			 const bool *hidden)
 {
 	JsonbParseState *state = NULL;
 

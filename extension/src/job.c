@@ -31,10 +31,10 @@
 List *
 upg_text_array_to_list(ArrayType *array, const char *what)
 {
-	Datum	   *items;
-	bool	   *nulls;
-	int			n;
-	List	   *result = NIL;
+	Datum *items;
+	bool *nulls;
+	int n;
+	List *result = NIL;
 
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -57,7 +57,7 @@ upg_text_array_to_list(ArrayType *array, const char *what)
 bool
 upg_name_in_list(List *names, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach (lc, names)
 		if (strcmp(lfirst(lc), name) == 0)
@@ -89,9 +89,9 @@ upg_source_attribute(UpgSource *source, const char *name)
 	Form_pg_attribute att = find_attribute(source, name);
 
 	if (att == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist", name, source->label)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation %s does not exist", name,
+							   source->label)));
 	return att;
 }
 
@@ -102,7 +102,7 @@ upg_source_attribute(UpgSource *source, const char *name)
 static char *
 mapped(Jsonb *mapping, const char *name)
 {
-	JsonbValue	key;
+	JsonbValue key;
 	JsonbValue *value;
 
 	if (mapping == NULL)
@@ -129,15 +129,17 @@ mapping_names(Jsonb *mapping)
 {
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	v;
-	List	   *names = NIL;
+	JsonbValue v;
+	List *names = NIL;
 
 	if (mapping == NULL)
 		return NIL;
 	if (!JB_ROOT_IS_OBJECT(mapping))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("mapping must be a JSON object"),
-						errhint("Write it as {\"name in the target\": \"column or expression\"}.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("mapping must be a JSON object"),
+			 errhint("Write it as {\"name in the target\": \"column or expression\"}.")));
 	it = JsonbIteratorInit(&mapping->root);
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 		if (token == WJB_KEY)
@@ -155,10 +157,10 @@ mapping_names(Jsonb *mapping)
 List *
 upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 {
-	List	   *maps = mapping_names(mapping);
-	List	   *renamed = NIL;
-	List	   *names = NIL;
-	ListCell   *lc;
+	List *maps = mapping_names(mapping);
+	List *renamed = NIL;
+	List *names = NIL;
+	ListCell *lc;
 
 	foreach (lc, columns)
 	{
@@ -173,7 +175,7 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 
 	foreach (lc, maps)
 	{
-		char	   *what = mapped(mapping, lfirst(lc));
+		char *what = mapped(mapping, lfirst(lc));
 
 		if (find_attribute(source, what) && strcmp(what, lfirst(lc)) != 0)
 			renamed = lappend(renamed, what);
@@ -183,7 +185,7 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 	for (int i = 0; i < source->desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(source->desc, i);
-		char	   *name = NameStr(att->attname);
+		char *name = NameStr(att->attname);
 
 		if (!att->attisdropped && !upg_name_in_list(except, name) &&
 			!upg_name_in_list(maps, name) && !upg_name_in_list(renamed, name))
@@ -199,15 +201,15 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 void
 upg_job_columns(UpgScanJob *job, UpgSource *source, List *names, Jsonb *mapping)
 {
-	ListCell   *lc;
-	int			n = 0;
+	ListCell *lc;
+	int n = 0;
 
 	job->ncolumns = list_length(names);
 	job->columns = palloc0(sizeof(UpgScanColumn) * Max(job->ncolumns, 1));
 	foreach (lc, names)
 	{
 		UpgScanColumn *column = &job->columns[n++];
-		char	   *what = mapped(mapping, lfirst(lc));
+		char *what = mapped(mapping, lfirst(lc));
 
 		column->name = lfirst(lc);
 		column->attname = what ? what : lfirst(lc);
@@ -228,13 +230,13 @@ upg_job_columns(UpgScanJob *job, UpgSource *source, List *names, Jsonb *mapping)
 void
 upg_job_keys(UpgScanJob *job, List *key)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	job->nkeys = 0;
 	job->keys = palloc0(sizeof(int) * Max(list_length(key), 1));
 	foreach (lc, key)
 	{
-		int			found = -1;
+		int found = -1;
 
 		for (int i = 0; i < job->ncolumns; i++)
 			if (strcmp(job->columns[i].name, lfirst(lc)) == 0)
@@ -245,8 +247,9 @@ upg_job_keys(UpgScanJob *job, List *key)
 								   (char *) lfirst(lc))));
 		for (int i = 0; i < job->nkeys; i++)
 			if (job->keys[i] == found)
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("key column \"%s\" given twice", (char *) lfirst(lc))));
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("key column \"%s\" given twice", (char *) lfirst(lc))));
 		job->keys[job->nkeys++] = found;
 	}
 }

@@ -56,7 +56,7 @@ UpgRowFinder *
 upg_row_finder(void)
 {
 	UpgRowFinder *finder = palloc0(sizeof(UpgRowFinder));
-	HASHCTL		ctl;
+	HASHCTL ctl;
 
 	finder->context = CurrentMemoryContext;
 	memset(&ctl, 0, sizeof(ctl));
@@ -75,7 +75,7 @@ upg_row_finder(void)
 UpgFoundKey *
 upg_row_finder_want(UpgRowFinder *finder, UpgSum key)
 {
-	bool		found;
+	bool found;
 	UpgFoundKey *entry = hash_search(finder->keys, &key, HASH_ENTER, &found);
 
 	if (!found)
@@ -124,18 +124,18 @@ learn_columns(UpgRowFinder *finder, UpgScanPlan *plan)
 static char *
 show_value(UpgEncoder *enc, const char *value)
 {
-	Oid			output;
-	bool		varlena;
-	char	   *text;
-	Size		length;
+	Oid output;
+	bool varlena;
+	char *text;
+	Size length;
 
 	getTypeOutputInfo(enc->typid, &output, &varlena);
 	text = OidOutputFunctionCall(output, fetch_att(value, enc->typbyval, enc->typlen));
 	length = strlen(text);
 	if (length > MAX_SHOWN)
 	{
-		int			clipped = pg_mbcliplen(text, (int) length, MAX_SHOWN - 64);
-		char	   *cut = psprintf("%.*s... (%zu bytes)", clipped, text, length);
+		int clipped = pg_mbcliplen(text, (int) length, MAX_SHOWN - 64);
+		char *cut = psprintf("%.*s... (%zu bytes)", clipped, text, length);
 
 		pfree(text);
 		text = cut;
@@ -177,7 +177,7 @@ static void
 consider_row(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple)
 {
 	UpgRowFinder *finder = arg;
-	UpgSum		key = upg_scan_key(plan, hash);
+	UpgSum key = upg_scan_key(plan, hash);
 	UpgFoundKey *entry = hash_search(finder->keys, &key, HASH_FIND, NULL);
 
 	if (entry == NULL && finder->suspects)
@@ -210,27 +210,28 @@ consider_row(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple)
 static bool
 has_key_index(UpgSource *source, const UpgScanJob *job)
 {
-	Relation	rel = relation_open(source->relid, NoLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	bool		found = false;
-	ListCell   *lc;
+	Relation rel = relation_open(source->relid, NoLock);
+	List *indexes = RelationGetIndexList(rel);
+	bool found = false;
+	ListCell *lc;
 
 	foreach (lc, indexes)
 	{
-		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
 		Form_pg_index form = index->rd_index;
-		int			matched = 0;
+		int matched = 0;
 
 		if (form->indisvalid && index->rd_rel->relam == BTREE_AM_OID &&
 			form->indnkeyatts >= job->nkeys && RelationGetIndexPredicate(index) == NIL)
 		{
 			for (int i = 0; i < job->nkeys; i++)
 			{
-				AttrNumber	attnum = form->indkey.values[i];
+				AttrNumber attnum = form->indkey.values[i];
 
 				for (int k = 0; k < job->nkeys; k++)
 					if (attnum != 0 &&
-						attnum == get_attnum(source->relid, job->columns[job->keys[k]].attname))
+						attnum ==
+							get_attnum(source->relid, job->columns[job->keys[k]].attname))
 						matched++;
 			}
 			found = matched == job->nkeys;
@@ -251,7 +252,7 @@ has_key_index(UpgSource *source, const UpgScanJob *job)
 static bool
 decode_key(UpgSum key, UpgScanPlan *plan, Datum *values)
 {
-	char		bytes[16];
+	char bytes[16];
 	const char *p = bytes;
 
 	upg_store64(bytes, key.lo);
@@ -259,11 +260,11 @@ decode_key(UpgSum key, UpgScanPlan *plan, Datum *values)
 	for (int k = 0; k < plan->key->ncolumns; k++)
 	{
 		UpgEncoder *enc = plan->key->columns[k].encoder;
-		uint64		raw = 0;
-		int			width = enc->kind == UPG_ENC_BYTES ? enc->width
-							: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4
-							? 8
-							: enc->typlen;
+		uint64 raw = 0;
+		int width = enc->kind == UPG_ENC_BYTES ? enc->width
+					: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4
+						? 8
+						: enc->typlen;
 
 		if (enc->kind == UPG_ENC_BYTES)
 		{
@@ -305,8 +306,8 @@ static void
 look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
 			  UpgScanPlan *plan, Datum **columns, int count)
 {
-	Oid		   *types = palloc(sizeof(Oid) * job->nkeys);
-	Datum	   *args = palloc(sizeof(Datum) * job->nkeys);
+	Oid *types = palloc(sizeof(Oid) * job->nkeys);
+	Datum *args = palloc(sizeof(Datum) * job->nkeys);
 	UpgChecksum ignored;
 	StringInfoData where;
 
@@ -316,8 +317,8 @@ look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
 		UpgEncoder *enc = plan->key->columns[k].encoder;
 
 		types[k] = get_array_type(enc->typid);
-		args[k] = PointerGetDatum(construct_array(columns[k], count, enc->typid, enc->typlen,
-												  enc->typbyval, enc->typalign));
+		args[k] = PointerGetDatum(construct_array(
+			columns[k], count, enc->typid, enc->typlen, enc->typbyval, enc->typalign));
 	}
 	if (job->nkeys == 1)
 		appendStringInfo(&where, "%s OPERATOR(pg_catalog.=) ANY ($1)",
@@ -326,7 +327,8 @@ look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
 	{
 		appendStringInfoString(&where, "EXISTS (SELECT FROM ROWS FROM (");
 		for (int k = 0; k < job->nkeys; k++)
-			appendStringInfo(&where, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "", k + 1);
+			appendStringInfo(&where, "%spg_catalog.unnest($%d)", k > 0 ? ", " : "",
+							 k + 1);
 		appendStringInfoString(&where, ") AS upg_wanted(");
 		for (int k = 0; k < job->nkeys; k++)
 			appendStringInfo(&where, "%supg_k%d", k > 0 ? ", " : "", k);
@@ -339,8 +341,8 @@ look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
 		appendStringInfoChar(&where, ')');
 	}
 	memset(&ignored, 0, sizeof(ignored));
-	upg_source_query_scan(source, job, where.data, job->nkeys, types, args, &ignored, NULL,
-						  consider_row, finder);
+	upg_source_query_scan(source, job, where.data, job->nkeys, types, args, &ignored,
+						  NULL, consider_row, finder);
 	pfree(where.data);
 }
 
@@ -352,11 +354,11 @@ static void
 look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
 {
 	UpgScanPlan *plan = upg_scan_plan(job, source->desc);
-	Datum	  **columns = palloc(sizeof(Datum *) * job->nkeys);
-	Datum	   *values = palloc(sizeof(Datum) * job->nkeys);
+	Datum **columns = palloc(sizeof(Datum *) * job->nkeys);
+	Datum *values = palloc(sizeof(Datum) * job->nkeys);
 	HASH_SEQ_STATUS seq;
 	UpgFoundKey *entry;
-	int			count = 0;
+	int count = 0;
 
 	for (int k = 0; k < job->nkeys; k++)
 		columns[k] = palloc(sizeof(Datum) * LOOKUP_BATCH);
@@ -395,7 +397,7 @@ something_missing(UpgRowFinder *finder, int side)
 {
 	HASH_SEQ_STATUS seq;
 	UpgFoundKey *entry;
-	bool		missing = false;
+	bool missing = false;
 
 	hash_seq_init(&seq, finder->keys);
 	while ((entry = hash_seq_search(&seq)) != NULL)
@@ -408,12 +410,12 @@ something_missing(UpgRowFinder *finder, int side)
 static double
 most_lookups(UpgSource *source)
 {
-	double		rows = 0;
-	ListCell   *lc;
+	double rows = 0;
+	ListCell *lc;
 
 	foreach (lc, source->members)
 	{
-		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+		Relation rel = relation_open(lfirst_oid(lc), NoLock);
 
 		rows += Max(rel->rd_rel->reltuples, 0);
 		relation_close(rel, NoLock);
@@ -426,7 +428,8 @@ most_lookups(UpgSource *source)
  *		Read the wanted rows of one side.
  */
 void
-upg_row_finder_read(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job, int side)
+upg_row_finder_read(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
+					int side)
 {
 	UpgChecksum ignored;
 	UpgScanPlan *plan = NULL;
@@ -461,11 +464,10 @@ any_row(const UpgFoundKey *entry)
 static int
 compare_direct(const UpgEncoder *enc, const char **a, const char **b)
 {
-	int			width = enc->kind == UPG_ENC_BYTES ? enc->width
-						: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4
-						? 8
-						: enc->typlen;
-	int			cmp = 0;
+	int width = enc->kind == UPG_ENC_BYTES                                 ? enc->width
+				: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4 ? 8
+																		   : enc->typlen;
+	int cmp = 0;
 
 	if (enc->kind == UPG_ENC_BYTES)
 		cmp = memcmp(*a, *b, width);
@@ -473,8 +475,8 @@ compare_direct(const UpgEncoder *enc, const char **a, const char **b)
 	{
 		for (int i = width - 1; i >= 0 && cmp == 0; i--)
 		{
-			int			x = i == width - 1 ? (signed char) (*a)[i] : (unsigned char) (*a)[i];
-			int			y = i == width - 1 ? (signed char) (*b)[i] : (unsigned char) (*b)[i];
+			int x = i == width - 1 ? (signed char) (*a)[i] : (unsigned char) (*a)[i];
+			int y = i == width - 1 ? (signed char) (*b)[i] : (unsigned char) (*b)[i];
 
 			cmp = x - y;
 		}
@@ -492,12 +494,11 @@ compare_keys(const void *pa, const void *pb, void *arg)
 	const UpgFoundKey *b = *(UpgFoundKey *const *) pb;
 	UpgFoundRow *ra = any_row(a);
 	UpgFoundRow *rb = any_row(b);
-	int			cmp = 0;
+	int cmp = 0;
 
 	if (finder->key_form == UPG_KEY_DIRECT)
 	{
-		char		xa[16],
-					xb[16];
+		char xa[16], xb[16];
 		const char *p = xa;
 		const char *q = xb;
 
@@ -518,8 +519,9 @@ compare_keys(const void *pa, const void *pb, void *arg)
 			cmp = x && y ? strcmp(x, y) : (x == NULL) - (y == NULL);
 		}
 		for (int c = 0; finder->nkeys == 0 && c < finder->ncolumns && cmp == 0; c++)
-			cmp = ra->texts[c] && rb->texts[c] ? strcmp(ra->texts[c], rb->texts[c])
-											   : (ra->texts[c] == NULL) - (rb->texts[c] == NULL);
+			cmp = ra->texts[c] && rb->texts[c]
+					  ? strcmp(ra->texts[c], rb->texts[c])
+					  : (ra->texts[c] == NULL) - (rb->texts[c] == NULL);
 	}
 	if (cmp == 0)
 		cmp = a->key.hi < b->key.hi ? -1 : a->key.hi > b->key.hi;

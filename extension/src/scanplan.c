@@ -75,9 +75,9 @@ UpgScanPlan *
 upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 {
 	UpgScanPlan *plan = palloc0(sizeof(UpgScanPlan));
-	int		   *positions = palloc(sizeof(int) * Max(Max(job->ncolumns, job->nkeys), 1));
+	int *positions = palloc(sizeof(int) * Max(Max(job->ncolumns, job->nkeys), 1));
 	const char **names = palloc(sizeof(char *) * Max(Max(job->ncolumns, job->nkeys), 1));
-	int			width = 0;
+	int width = 0;
 
 	plan->key_offset = -1;
 	plan->canon = upg_canonical_create(job->mode, job->seed);
@@ -99,7 +99,7 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 	plan->key_form = UPG_KEY_DIRECT;
 	for (int i = 0; i < job->nkeys; i++)
 	{
-		int			w = direct_width(plan->key->columns[i].encoder);
+		int w = direct_width(plan->key->columns[i].encoder);
 
 		if (w == 0)
 			plan->key_form = UPG_KEY_PRINT;
@@ -141,15 +141,15 @@ upg_scan_key(UpgScanPlan *plan, UpgSum hash)
 	UpgCanonical *canon = plan->canon;
 	UpgRowPlan *key = plan->key;
 	MemoryContext old;
-	UpgSum		result;
+	UpgSum result;
 
 	if (key == NULL)
 		return hash;
 
 	if (plan->key_form == UPG_KEY_DIRECT)
 	{
-		char		bytes[16] = {0};
-		bool		null = false;
+		char bytes[16] = {0};
+		bool null = false;
 
 		canon->used = 0;
 		for (int c = 0; c < key->ncolumns && !null; c++)
@@ -162,7 +162,8 @@ upg_scan_key(UpgScanPlan *plan, UpgSum hash)
 			{
 				memcpy(canon->data + canon->used, value, 4);
 #ifdef WORDS_BIGENDIAN
-				upg_store32(canon->data + canon->used, *(uint32 *) (canon->data + canon->used));
+				upg_store32(canon->data + canon->used,
+							*(uint32 *) (canon->data + canon->used));
 #endif
 				canon->used += 4;
 			}

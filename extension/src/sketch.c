@@ -65,7 +65,7 @@ upg_sketch_round_cells(int64 cells)
 UpgSketch *
 upg_sketch_create(int ncells, uint64 seed)
 {
-	UpgSketch  *sketch = palloc0(sizeof(UpgSketch));
+	UpgSketch *sketch = palloc0(sizeof(UpgSketch));
 
 	sketch->ncells = upg_sketch_round_cells(ncells);
 	sketch->seed = seed;
@@ -121,15 +121,15 @@ upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b)
 static inline bool
 cell_is_empty(const UpgSketchCell *cell)
 {
-	return cell->count == 0 && cell->check == 0 && cell->lanes[0] == 0 && cell->lanes[1] == 0 &&
-		   cell->lanes[2] == 0 && cell->lanes[3] == 0;
+	return cell->count == 0 && cell->check == 0 && cell->lanes[0] == 0 &&
+		   cell->lanes[1] == 0 && cell->lanes[2] == 0 && cell->lanes[3] == 0;
 }
 
 /* Inverse of an odd number modulo 2^64. */
 static uint64
 inverse(uint64 odd)
 {
-	uint64		x = odd;
+	uint64 x = odd;
 
 	for (int i = 0; i < 5; i++)
 		x *= 2 - odd * x;
@@ -145,7 +145,8 @@ is_element(UpgSum hash, int ncells, int index, uint32 count, uint32 check,
 		   UpgSketchPlace *place)
 {
 	*place = upg_sketch_place(hash, ncells);
-	return place->cell[index / (ncells / 3)] == (uint32) index && place->check * count == check;
+	return place->cell[index / (ncells / 3)] == (uint32) index &&
+		   place->check * count == check;
 }
 
 /*
@@ -156,11 +157,11 @@ static bool
 decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
 			UpgDifference *item, UpgSketchPlace *place)
 {
-	int64		count = (int32) cell->count;
-	uint64		lanes[4];
-	uint64		inv;
-	int			zeros = 0;
-	int			nlanes = sketch->key_form == UPG_KEY_NONE ? 2 : 4;
+	int64 count = (int32) cell->count;
+	uint64 lanes[4];
+	uint64 inv;
+	int zeros = 0;
+	int nlanes = sketch->key_form == UPG_KEY_NONE ? 2 : 4;
 
 	if (count == 0)
 		return false;
@@ -181,12 +182,13 @@ decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
 	item->copies = (int32) count;
 	for (uint32 guess = 0; guess < (1U << (zeros * nlanes)); guess++)
 	{
-		uint64		full[4];
+		uint64 full[4];
 
 		for (int k = 0; k < 4; k++)
 		{
 			/* without a key its lanes repeat those of the hash */
-			uint64		high = zeros == 0 ? 0 : (guess >> (zeros * (k % nlanes))) & ((1U << zeros) - 1);
+			uint64 high =
+				zeros == 0 ? 0 : (guess >> (zeros * (k % nlanes))) & ((1U << zeros) - 1);
 
 			full[k] = zeros == 0 ? lanes[k] : lanes[k] | (high << (64 - zeros));
 		}
@@ -194,8 +196,8 @@ decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
 		item->element.key.hi = full[1];
 		item->element.hash.lo = full[2];
 		item->element.hash.hi = full[3];
-		if (is_element(item->element.hash, sketch->ncells, index, cell->count, cell->check,
-					   place))
+		if (is_element(item->element.hash, sketch->ncells, index, cell->count,
+					   cell->check, place))
 			return true;
 	}
 	return false;
@@ -204,7 +206,7 @@ decode_cell(const UpgSketchCell *cell, const UpgSketch *sketch, int index,
 static void
 take_out(UpgSketchCell *cell, const UpgDifference *item, uint32 check)
 {
-	uint64		copies = (uint64) (int64) item->copies;
+	uint64 copies = (uint64) (int64) item->copies;
 
 	cell->lanes[0] -= item->element.key.lo * copies;
 	cell->lanes[1] -= item->element.key.hi * copies;
@@ -224,20 +226,19 @@ take_out(UpgSketchCell *cell, const UpgDifference *item, uint32 check)
 static double
 estimate_difference(const UpgSketchCell *cells, int ncells)
 {
-	int			part = ncells / 3;
-	double		estimate = 0;
+	int part = ncells / 3;
+	double estimate = 0;
 
 	for (int p = 0; p < 3; p++)
 	{
-		double		mean = 0,
-					square = 0;
+		double mean = 0, square = 0;
 
 		for (int i = p * part; i < (p + 1) * part; i++)
 			mean += (int32) cells[i].count;
 		mean /= part;
 		for (int i = p * part; i < (p + 1) * part; i++)
 		{
-			double		d = (int32) cells[i].count - mean;
+			double d = (int32) cells[i].count - mean;
 
 			square += d * d;
 		}
@@ -258,10 +259,10 @@ UpgSketchDiff *
 upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 {
 	UpgSketchDiff *diff = palloc0(sizeof(UpgSketchDiff));
-	int			n = a->ncells;
-	int		   *queue = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * n * 4);
-	int			nqueue = 0;
-	int			size = 256;
+	int n = a->ncells;
+	int *queue = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * n * 4);
+	int nqueue = 0;
+	int size = 256;
 	UpgSketchCell *cells =
 		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(UpgSketchCell) * n);
 
@@ -281,13 +282,14 @@ upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 
 	while (nqueue > 0)
 	{
-		int			index = queue[--nqueue];
+		int index = queue[--nqueue];
 		UpgDifference item;
 		UpgSketchPlace place;
 
 		if ((nqueue & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (cell_is_empty(&cells[index]) || !decode_cell(&cells[index], a, index, &item, &place))
+		if (cell_is_empty(&cells[index]) ||
+			!decode_cell(&cells[index], a, index, &item, &place))
 			continue;
 		/* more elements than cells: coincidences are being taken for elements */
 		if (diff->nitems >= n)
@@ -322,10 +324,9 @@ upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 bytea *
 upg_sketch_serialize(const UpgSketch *sketch)
 {
-	Size		size =
-		VARHDRSZ + SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * sketch->ncells;
-	bytea	   *result = palloc0(size);
-	char	   *p = VARDATA(result);
+	Size size = VARHDRSZ + SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * sketch->ncells;
+	bytea *result = palloc0(size);
+	char *p = VARDATA(result);
 
 	SET_VARSIZE(result, size);
 	memcpy(p, SKETCH_MAGIC, 8);
@@ -358,7 +359,7 @@ upg_sketch_serialize(const UpgSketch *sketch)
 static uint32
 load32(const char *p)
 {
-	uint32		v;
+	uint32 v;
 
 	memcpy(&v, p, 4);
 #ifdef WORDS_BIGENDIAN
@@ -370,7 +371,7 @@ load32(const char *p)
 static uint64
 load64(const char *p)
 {
-	uint64		v;
+	uint64 v;
 
 	memcpy(&v, p, 8);
 #ifdef WORDS_BIGENDIAN
@@ -387,26 +388,29 @@ UpgSketch *
 upg_sketch_deserialize(const bytea *bytes)
 {
 	const char *p = VARDATA_ANY(bytes);
-	Size		length = VARSIZE_ANY_EXHDR(bytes);
-	UpgSketch  *sketch;
-	uint32		ncells;
+	Size length = VARSIZE_ANY_EXHDR(bytes);
+	UpgSketch *sketch;
+	uint32 ncells;
 
 	if (length < SKETCH_HEADER_SIZE || memcmp(p, SKETCH_MAGIC, 8) != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid sketch"),
-						errdetail("It does not begin with the mark of this version of sketches."),
-						errhint("Make it with upg_table_sketch() of this version of upg.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid sketch"),
+			 errdetail("It does not begin with the mark of this version of sketches."),
+			 errhint("Make it with upg_table_sketch() of this version of upg.")));
 	ncells = load32(p + 40);
-	if (ncells < UPG_SKETCH_MIN_CELLS || ncells > UPG_SKETCH_MAX_CELLS || ncells % 3 != 0 ||
+	if (ncells < UPG_SKETCH_MIN_CELLS || ncells > UPG_SKETCH_MAX_CELLS ||
+		ncells % 3 != 0 ||
 		length != SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * ncells)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid sketch"),
-						errdetail("It is %zu bytes long and says it has %u cells.", length,
-								  ncells)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid sketch"),
+				 errdetail("It is %zu bytes long and says it has %u cells.", length,
+						   ncells)));
 	if ((uint8) p[9] > UPG_MODE_SEMANTIC || (uint8) p[10] > UPG_KEY_PRINT ||
 		load32(p + 48) == 0 || load32(p + 44) >= load32(p + 48))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid sketch"), errdetail("Its header holds invalid values.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid sketch"),
+				 errdetail("Its header holds invalid values.")));
 
 	sketch = upg_sketch_create((int) ncells, load64(p + 32));
 	sketch->total.header.known = true;

@@ -44,11 +44,11 @@ PG_FUNCTION_INFO_V1(upg_table_rows);
 static UpgSource *
 prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 {
-	UpgSource  *source;
-	List	   *key = NIL;
-	List	   *columns = NIL;
-	List	   *except = NIL;
-	Jsonb	   *mapping = NULL;
+	UpgSource *source;
+	List *key = NIL;
+	List *columns = NIL;
+	List *except = NIL;
+	Jsonb *mapping = NULL;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(first + 5) || PG_ARGISNULL(first + 6) ||
 		PG_ARGISNULL(first + 7))
@@ -59,7 +59,8 @@ prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 	if (!PG_ARGISNULL(first + 1))
 		columns = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first + 1), "columns");
 	if (!PG_ARGISNULL(first + 3))
-		except = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first + 3), "except_columns");
+		except =
+			upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first + 3), "except_columns");
 	if (!PG_ARGISNULL(first + 4))
 		mapping = PG_GETARG_JSONB_P(first + 4);
 
@@ -69,7 +70,8 @@ prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 	source = upg_source_open(
 		PG_GETARG_OID(0), PG_GETARG_BOOL(first + 7),
 		PG_ARGISNULL(first + 2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(first + 2)));
-	upg_job_columns(job, source, upg_job_names(source, columns, except, mapping), mapping);
+	upg_job_columns(job, source, upg_job_names(source, columns, except, mapping),
+					mapping);
 	upg_job_keys(job, key);
 	return source;
 }
@@ -84,20 +86,23 @@ prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 Datum
 upg_table_sketch(PG_FUNCTION_ARGS)
 {
-	UpgScanJob	job;
-	UpgSource  *source = prepare_job(fcinfo, 1, &job);
-	UpgSketch  *sketch;
+	UpgScanJob job;
+	UpgSource *source = prepare_job(fcinfo, 1, &job);
+	UpgSketch *sketch;
 
 	if (PG_ARGISNULL(10) || PG_ARGISNULL(11) || PG_ARGISNULL(12))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("cells, bucket and buckets must not be null")));
 	if (PG_GETARG_INT32(10) < 1 || PG_GETARG_INT32(10) > UPG_SKETCH_MAX_CELLS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("number of cells must be between 1 and %d", UPG_SKETCH_MAX_CELLS)));
+						errmsg("number of cells must be between 1 and %d",
+							   UPG_SKETCH_MAX_CELLS)));
 	if (PG_GETARG_INT32(12) < 1 || PG_GETARG_INT32(11) < 0 ||
 		PG_GETARG_INT32(11) >= PG_GETARG_INT32(12))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("bucket must be at least 0 and less than the number of buckets")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("bucket must be at least 0 and less than the number of buckets")));
 	if (!PG_ARGISNULL(9) && PG_GETARG_INT32(9) < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("number of workers must not be negative")));
@@ -105,15 +110,15 @@ upg_table_sketch(PG_FUNCTION_ARGS)
 	sketch = upg_sketch_create(PG_GETARG_INT32(10), job.seed);
 	sketch->bucket = (uint32) PG_GETARG_INT32(11);
 	sketch->buckets = (uint32) PG_GETARG_INT32(12);
-	upg_source_scan(source, &job, PG_ARGISNULL(9) ? -1 : PG_GETARG_INT32(9), &sketch->total,
-					sketch, NULL, NULL);
+	upg_source_scan(source, &job, PG_ARGISNULL(9) ? -1 : PG_GETARG_INT32(9),
+					&sketch->total, sketch, NULL, NULL);
 	PG_RETURN_BYTEA_P(upg_sketch_serialize(sketch));
 }
 
 static Datum
 print_datum(UpgSum print)
 {
-	bytea	   *result = palloc(VARHDRSZ + 16);
+	bytea *result = palloc(VARHDRSZ + 16);
 
 	SET_VARSIZE(result, VARHDRSZ + 16);
 	upg_sum_to_bytes(print, (unsigned char *) VARDATA(result));
@@ -123,7 +128,7 @@ print_datum(UpgSum print)
 static TupleDesc
 result_desc(FunctionCallInfo fcinfo)
 {
-	TupleDesc	desc;
+	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -137,11 +142,11 @@ result_desc(FunctionCallInfo fcinfo)
 Datum
 upg_sketch_info(PG_FUNCTION_ARGS)
 {
-	UpgSketch  *sketch = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
-	TupleDesc	desc = result_desc(fcinfo);
+	UpgSketch *sketch = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
+	TupleDesc desc = result_desc(fcinfo);
 	static const char *const forms[] = {"none", "direct", "print"};
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum values[5];
+	bool nulls[5] = {false};
 
 	values[0] = PointerGetDatum(&sketch->total);
 	values[1] = Int32GetDatum(sketch->ncells);
@@ -155,8 +160,8 @@ upg_sketch_info(PG_FUNCTION_ARGS)
 static UpgSketchDiff *
 diff_arguments(FunctionCallInfo fcinfo)
 {
-	UpgSketch  *a = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
-	UpgSketch  *b = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(1));
+	UpgSketch *a = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
+	UpgSketch *b = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(1));
 	const char *why = upg_sketch_conflict(a, b);
 
 	if (why)
@@ -174,9 +179,9 @@ Datum
 upg_sketch_estimate(PG_FUNCTION_ARGS)
 {
 	UpgSketchDiff *diff = diff_arguments(fcinfo);
-	TupleDesc	desc = result_desc(fcinfo);
-	Datum		values[4];
-	bool		nulls[4] = {false};
+	TupleDesc desc = result_desc(fcinfo);
+	Datum values[4];
+	bool nulls[4] = {false};
 
 	values[0] = BoolGetDatum(diff->left == 0);
 	values[1] = Int64GetDatum((int64) diff->estimate);
@@ -199,18 +204,20 @@ upg_sketch_diff(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	diff = diff_arguments(fcinfo);
 	if (diff->left > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the sketches are too small for the differences between the sets"),
-				 errdetail("About %.0f rows differ; %d cells could not be resolved.",
-						   diff->estimate, diff->left),
-				 errhint("Make sketches of at least %.0f cells, or of one bucket of the keys at "
-						 "a time.",
-						 diff->estimate * 1.6 + 256)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the sketches are too small for the differences between the sets"),
+			 errdetail("About %.0f rows differ; %d cells could not be resolved.",
+					   diff->estimate, diff->left),
+			 errhint(
+				 "Make sketches of at least %.0f cells, or of one bucket of the keys at "
+				 "a time.",
+				 diff->estimate * 1.6 + 256)));
 	for (int i = 0; i < diff->nitems; i++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
+		Datum values[3];
+		bool nulls[3] = {false};
 
 		values[0] = print_datum(diff->items[i].element.key);
 		values[1] = print_datum(diff->items[i].element.hash);
@@ -231,33 +238,34 @@ Datum
 upg_table_rows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	UpgScanJob	job;
-	UpgSource  *source;
+	UpgScanJob job;
+	UpgSource *source;
 	UpgRowFinder *finder;
 	UpgFoundKey **keys;
-	Datum	   *prints;
-	bool	   *print_nulls;
-	bool		nullable = false;
-	int			n;
+	Datum *prints;
+	bool *print_nulls;
+	bool nullable = false;
+	int n;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("prints must not be null")));
 	source = prepare_job(fcinfo, 2, &job);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), BYTEAOID, -1, false, TYPALIGN_INT, &prints,
-					  &print_nulls, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), BYTEAOID, -1, false, TYPALIGN_INT,
+					  &prints, &print_nulls, &n);
 	finder = upg_row_finder();
 	for (int i = 0; i < job.nkeys; i++)
 	{
 		UpgScanColumn *column = &job.columns[job.keys[i]];
 
-		nullable |= column->expr || !upg_source_attribute(source, column->attname)->attnotnull;
+		nullable |=
+			column->expr || !upg_source_attribute(source, column->attname)->attnotnull;
 	}
 	for (int i = 0; i < n; i++)
 	{
 		UpgFoundKey *entry;
-		bytea	   *print;
+		bytea *print;
 
 		if (print_nulls[i])
 			continue;
@@ -281,8 +289,8 @@ upg_table_rows(PG_FUNCTION_ARGS)
 	{
 		for (UpgFoundRow *row = keys[i]->rows[0]; row; row = row->next)
 		{
-			Datum		values[5];
-			bool		nulls[5] = {false};
+			Datum values[5];
+			bool nulls[5] = {false};
 
 			values[0] = print_datum(keys[i]->key);
 			values[1] = print_datum(row->hash);

@@ -55,7 +55,7 @@
 static void
 expression_error_context(void *arg)
 {
-	int			position = geterrposition();
+	int position = geterrposition();
 
 	if (position > 0)
 	{
@@ -74,10 +74,10 @@ void
 upg_check_expression(const char *text, const char *what)
 {
 	ErrorContextCallback callback;
-	List	   *parsed;
+	List *parsed;
 	SelectStmt *select;
-	ResTarget  *target;
-	bool		plain;
+	ResTarget *target;
+	bool plain;
 
 	callback.callback = expression_error_context;
 	callback.arg = unconstify(char *, text);
@@ -116,30 +116,34 @@ upg_check_expression(const char *text, const char *what)
 static void
 check_snapshot(Relation rel)
 {
-	Relation	catalog;
+	Relation catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		same = false;
+	HeapTuple tuple;
+	bool same = false;
 
 	catalog = table_open(RelationRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(RelationGetRelid(rel)));
-	scan = systable_beginscan(catalog, ClassOidIndexId, true, GetActiveSnapshot(), 1, &key);
+	scan =
+		systable_beginscan(catalog, ClassOidIndexId, true, GetActiveSnapshot(), 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		same = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode == rel->rd_rel->relfilenode;
+		same =
+			((Form_pg_class) GETSTRUCT(tuple))->relfilenode == rel->rd_rel->relfilenode;
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 
 	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_RELATION_CHANGED),
-				 errmsg("relation \"%s\" was created, truncated or rewritten after the snapshot "
-						"of this transaction was taken",
-						RelationGetRelationName(rel)),
-				 errdetail("The rows that belong to the snapshot may no longer exist."),
-				 errhint("Run this again in a new transaction.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_RELATION_CHANGED),
+			 errmsg(
+				 "relation \"%s\" was created, truncated or rewritten after the snapshot "
+				 "of this transaction was taken",
+				 RelationGetRelationName(rel)),
+			 errdetail("The rows that belong to the snapshot may no longer exist."),
+			 errhint("Run this again in a new transaction.")));
 }
 
 /*
@@ -149,9 +153,10 @@ check_snapshot(Relation rel)
 static bool
 scannable(Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc desc = RelationGetDescr(rel);
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_MATVIEW)
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_MATVIEW)
 		return false;
 	if (rel->rd_tableam != GetHeapamTableAmRoutine() || !rel->rd_rel->relispopulated ||
 		RELATION_IS_OTHER_TEMP(rel))
@@ -160,7 +165,7 @@ scannable(Relation rel)
 	/* columns that are computed when read are not in the tuple */
 	for (int i = 0; i < desc->natts; i++)
 	{
-		char		generated = TupleDescAttr(desc, i)->attgenerated;
+		char generated = TupleDescAttr(desc, i)->attgenerated;
 
 		if (generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED)
 			return false;
@@ -176,9 +181,9 @@ scannable(Relation rel)
 static List *
 find_members(Relation rel, bool only)
 {
-	List	   *all;
-	List	   *members = NIL;
-	ListCell   *lc;
+	List *all;
+	List *members = NIL;
+	ListCell *lc;
 
 	if (only || !rel->rd_rel->relhassubclass)
 		all = list_make1_oid(RelationGetRelid(rel));
@@ -187,9 +192,9 @@ find_members(Relation rel, bool only)
 
 	foreach (lc, all)
 	{
-		Relation	member = table_open(lfirst_oid(lc), NoLock);
-		bool		partitioned = member->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
-		bool		usable = partitioned || scannable(member);
+		Relation member = table_open(lfirst_oid(lc), NoLock);
+		bool partitioned = member->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+		bool usable = partitioned || scannable(member);
 
 		if (usable && !partitioned)
 		{
@@ -213,8 +218,8 @@ find_members(Relation rel, bool only)
 UpgSource *
 upg_source_open(Oid relid, bool only, const char *filter)
 {
-	UpgSource  *source = palloc0(sizeof(UpgSource));
-	Relation	rel = try_relation_open(relid, AccessShareLock);
+	UpgSource *source = palloc0(sizeof(UpgSource));
+	Relation rel = try_relation_open(relid, AccessShareLock);
 
 	if (rel == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
@@ -235,11 +240,12 @@ upg_source_open(Oid relid, bool only, const char *filter)
 		case RELKIND_FOREIGN_TABLE:
 			break;
 		default:
-			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-							errmsg("\"%s\" has no rows that can be verified",
-								   RelationGetRelationName(rel)),
-							errdetail("It is not a table, view, materialized view or foreign "
-									  "table.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" has no rows that can be verified",
+							RelationGetRelationName(rel)),
+					 errdetail("It is not a table, view, materialized view or foreign "
+							   "table.")));
 	}
 	if (filter)
 	{
@@ -276,12 +282,14 @@ upg_source_is_direct(UpgSource *source, const UpgScanJob *job)
 static void
 check_column(UpgSource *source, const char *name)
 {
-	AttrNumber	attnum = get_attnum(source->relid, name);
+	AttrNumber attnum = get_attnum(source->relid, name);
 
 	if (attnum == InvalidAttrNumber)
 		elog(ERROR, "column \"%s\" of relation %s vanished", name, source->label);
-	if (pg_attribute_aclcheck(source->relid, attnum, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error_col(ACLCHECK_NO_PRIV, OBJECT_COLUMN, get_rel_name(source->relid), name);
+	if (pg_attribute_aclcheck(source->relid, attnum, GetUserId(), ACL_SELECT) !=
+		ACLCHECK_OK)
+		aclcheck_error_col(ACLCHECK_NO_PRIV, OBJECT_COLUMN, get_rel_name(source->relid),
+						   name);
 }
 
 /*
@@ -293,12 +301,12 @@ check_column(UpgSource *source, const char *name)
 static void
 check_privileges(UpgSource *source, const UpgScanJob *job)
 {
-	Oid			user = GetUserId();
+	Oid user = GetUserId();
 
 	if (pg_class_aclcheck(source->relid, user, ACL_SELECT) == ACLCHECK_OK)
 		return;
-	if (job->ncolumns == 0 &&
-		pg_attribute_aclcheck_all(source->relid, user, ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+	if (job->ncolumns == 0 && pg_attribute_aclcheck_all(source->relid, user, ACL_SELECT,
+														ACLMASK_ANY) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(source->relkind),
 					   get_rel_name(source->relid));
 	for (int i = 0; i < job->ncolumns; i++)
@@ -337,17 +345,17 @@ upg_source_column_sql(const UpgScanColumn *column)
  * with.
  */
 void
-upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *where, int nargs,
-					  Oid *argtypes, Datum *args, UpgChecksum *total, UpgSketch *sketch,
-					  UpgScanRowFunc func, void *arg)
+upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *where,
+					  int nargs, Oid *argtypes, Datum *args, UpgChecksum *total,
+					  UpgSketch *sketch, UpgScanRowFunc func, void *arg)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg query scan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	UpgScanJob	inner = *job;
+	UpgScanJob inner = *job;
 	StringInfoData sql;
 	const char *separator = "";
-	Portal		portal;
+	Portal portal;
 	UpgScanPlan *plan;
 
 	initStringInfo(&sql);
@@ -372,11 +380,12 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 		appendStringInfo(&sql, "(%s)", where);
 
 	SPI_connect();
-	portal = SPI_cursor_open_with_args(NULL, sql.data, nargs, argtypes, args, NULL, true, 0);
+	portal =
+		SPI_cursor_open_with_args(NULL, sql.data, nargs, argtypes, args, NULL, true, 0);
 	MemoryContextSwitchTo(context);
 	plan = upg_scan_plan(&inner, CreateTupleDescCopy(portal->tupDesc));
-	upg_checksum_merge_into(total,
-							&(UpgChecksum){.header = upg_checksum_header(plan->canon, plan->row)});
+	upg_checksum_merge_into(
+		total, &(UpgChecksum){.header = upg_checksum_header(plan->canon, plan->row)});
 	if (sketch)
 	{
 		sketch->key_form = plan->key_form;
@@ -390,19 +399,20 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 			break;
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
-			HeapTuple	tuple = SPI_tuptable->vals[i];
-			UpgSum		hash;
+			HeapTuple tuple = SPI_tuptable->vals[i];
+			UpgSum hash;
 
 			upg_row_walk(plan->row, tuple->t_data);
 			hash = upg_row_hash_walked(plan->row);
 			if (sketch)
 			{
-				UpgElement	element;
+				UpgElement element;
 
 				element.key = upg_scan_key(plan, hash);
 				element.hash = hash;
-				if (sketch->buckets > 1 && upg_sketch_bucket(element.key, sketch->seed,
-															 sketch->buckets) != sketch->bucket)
+				if (sketch->buckets > 1 &&
+					upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) !=
+						sketch->bucket)
 					continue;
 				upg_sketch_add(sketch, &element);
 			}

@@ -50,36 +50,36 @@
 
 /* Memory fetched ahead of the tuple being hashed. */
 #define PREFETCH_BYTES 768
-#define CACHE_LINE	   64
+#define CACHE_LINE     64
 
 /* Most blocks a worker takes at a time. */
 #define MAX_CHUNK 64
 
 /* Keys of the shared memory table of contents. */
-#define SHM_KEY_JOB		UINT64CONST(0x7570670000000001)
-#define SHM_KEY_NAMES	UINT64CONST(0x7570670000000002)
+#define SHM_KEY_JOB     UINT64CONST(0x7570670000000001)
+#define SHM_KEY_NAMES   UINT64CONST(0x7570670000000002)
 #define SHM_KEY_RESULTS UINT64CONST(0x7570670000000003)
 
 /* One relation of the job, as all participants see it. */
 typedef struct SharedMember
 {
-	Oid			relid;
+	Oid relid;
 	BlockNumber nblocks;
-	pg_atomic_uint64 next;		/* block to be taken next */
+	pg_atomic_uint64 next; /* block to be taken next */
 } SharedMember;
 
 typedef struct SharedJob
 {
 	UpgCanonicalMode mode;
-	uint64		seed;
-	int			ncolumns;
-	int			nkeys;
-	int			ncells;			/* of each participant's sketch, or 0 */
-	uint32		bucket;
-	uint32		buckets;
-	Size		result_size;
-	int			participants;	/* that were asked for, the leader included */
-	int			nmembers;
+	uint64 seed;
+	int ncolumns;
+	int nkeys;
+	int ncells; /* of each participant's sketch, or 0 */
+	uint32 bucket;
+	uint32 buckets;
+	Size result_size;
+	int participants; /* that were asked for, the leader included */
+	int nmembers;
 	SharedMember members[FLEXIBLE_ARRAY_MEMBER];
 } SharedJob;
 
@@ -93,13 +93,13 @@ typedef struct SharedResult
 typedef struct ScanState
 {
 	const UpgScanJob *job;
-	Snapshot	snapshot;
+	Snapshot snapshot;
 	UpgChecksum *total;
-	UpgSketch  *sketch;
+	UpgSketch *sketch;
 	UpgScanRowFunc func;
-	void	   *arg;
+	void *arg;
 	/* for the error context */
-	Relation	rel;
+	Relation rel;
 	BlockNumber block;
 	OffsetNumber offset;
 } ScanState;
@@ -109,7 +109,7 @@ extern PGDLLEXPORT void upg_scan_worker_main(dsm_segment *seg, shm_toc *toc);
 static void
 scan_error_context(void *arg)
 {
-	ScanState  *state = arg;
+	ScanState *state = arg;
 
 	if (state->rel && state->offset != InvalidOffsetNumber)
 		errcontext("reading row (%u,%u) of relation \"%s\"", state->block, state->offset,
@@ -125,13 +125,13 @@ scan_error_context(void *arg)
 static int
 list_visible(ScanState *state, Relation rel, Buffer buffer, OffsetNumber *offsets)
 {
-	Snapshot	snapshot = state->snapshot;
+	Snapshot snapshot = state->snapshot;
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	bool		conflicts = CheckForSerializableConflictOutNeeded(rel, snapshot);
-	Page		page;
+	bool conflicts = CheckForSerializableConflictOutNeeded(rel, snapshot);
+	Page page;
 	OffsetNumber last;
-	bool		all_visible;
-	int			n = 0;
+	bool all_visible;
+	int n = 0;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
@@ -151,9 +151,9 @@ list_visible(ScanState *state, Relation rel, Buffer buffer, OffsetNumber *offset
 	{
 		for (OffsetNumber off = FirstOffsetNumber; off <= last; off++)
 		{
-			ItemId		item = PageGetItemId(page, off);
+			ItemId item = PageGetItemId(page, off);
 			HeapTupleData tuple;
-			bool		visible;
+			bool visible;
 
 			if (!ItemIdIsNormal(item))
 				continue;
@@ -161,9 +161,11 @@ list_visible(ScanState *state, Relation rel, Buffer buffer, OffsetNumber *offset
 			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
 			tuple.t_len = ItemIdGetLength(item);
 			ItemPointerSet(&tuple.t_self, block, off);
-			visible = all_visible || HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer);
+			visible =
+				all_visible || HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer);
 			if (conflicts)
-				HeapCheckForSerializableConflictOut(visible, rel, &tuple, buffer, snapshot);
+				HeapCheckForSerializableConflictOut(visible, rel, &tuple, buffer,
+													snapshot);
 			if (visible)
 				offsets[n++] = off;
 		}
@@ -188,7 +190,7 @@ prefetch_bytes(const char *start, Size length)
 static inline UpgSum
 row_key(UpgScanPlan *plan, HeapTupleHeader tuple, UpgSum hash)
 {
-	UpgSum		key = {0, 0};
+	UpgSum key = {0, 0};
 
 	if (plan->key_offset >= 0 && !(tuple->t_infomask & HEAP_HASNULL) &&
 		HeapTupleHeaderGetNatts(tuple) > plan->key_position)
@@ -197,7 +199,7 @@ row_key(UpgScanPlan *plan, HeapTupleHeader tuple, UpgSum hash)
 
 		if (plan->key_width == 4)
 		{
-			uint32		v;
+			uint32 v;
 
 			memcpy(&v, value, 4);
 			key.lo = v;
@@ -216,7 +218,8 @@ row_key(UpgScanPlan *plan, HeapTupleHeader tuple, UpgSum hash)
  *		Do with one row what is to be done beside adding up.
  */
 static pg_noinline void
-visit_row(ScanState *state, UpgScanPlan *plan, UpgSum hash, HeapTupleHeader data, Size length)
+visit_row(ScanState *state, UpgScanPlan *plan, UpgSum hash, HeapTupleHeader data,
+		  Size length)
 {
 	HeapTupleData tuple;
 
@@ -236,25 +239,24 @@ static void
 scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 {
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
-	int			n = list_visible(state, rel, buffer, offsets);
-	Page		page = BufferGetPage(buffer);
-	UpgSketch  *sketch = state->sketch;
-	UpgSum		sum = {0, 0};
-	int64		rows = 0;
-	int			ahead = 0;
-	Size		fetched = 0,
-				done = 0;
+	int n = list_visible(state, rel, buffer, offsets);
+	Page page = BufferGetPage(buffer);
+	UpgSketch *sketch = state->sketch;
+	UpgSum sum = {0, 0};
+	int64 rows = 0;
+	int ahead = 0;
+	Size fetched = 0, done = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		ItemId		item = PageGetItemId(page, offsets[i]);
+		ItemId item = PageGetItemId(page, offsets[i]);
 		HeapTupleHeader tuple = (HeapTupleHeader) PageGetItem(page, item);
-		Size		length = ItemIdGetLength(item);
-		UpgSum		hash;
+		Size length = ItemIdGetLength(item);
+		UpgSum hash;
 
 		while (ahead < n && fetched < done + length + PREFETCH_BYTES)
 		{
-			ItemId		next = PageGetItemId(page, offsets[ahead++]);
+			ItemId next = PageGetItemId(page, offsets[ahead++]);
 
 			prefetch_bytes((const char *) PageGetItem(page, next), ItemIdGetLength(next));
 			fetched += ItemIdGetLength(next);
@@ -265,12 +267,13 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 		hash = upg_row_hash(plan->row, tuple);
 		if (sketch)
 		{
-			UpgElement	element;
+			UpgElement element;
 
 			element.key = row_key(plan, tuple, hash);
 			element.hash = hash;
 			if (sketch->buckets > 1 &&
-				upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) != sketch->bucket)
+				upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) !=
+					sketch->bucket)
 				continue;
 			upg_sketch_add(sketch, &element);
 		}
@@ -294,7 +297,7 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg table scan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Relation	rel = table_open(member->relid, AccessShareLock);
+	Relation rel = table_open(member->relid, AccessShareLock);
 	BufferAccessStrategy strategy = NULL;
 	ErrorContextCallback callback;
 	UpgScanPlan *plan;
@@ -327,18 +330,19 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 	PredicateLockRelation(rel, state->snapshot);
 	for (;;)
 	{
-		uint64		first = pg_atomic_fetch_add_u64(&member->next, chunk);
+		uint64 first = pg_atomic_fetch_add_u64(&member->next, chunk);
 
 		if (first >= member->nblocks)
 			break;
-		for (uint64 block = first; block < first + chunk && block < member->nblocks; block++)
+		for (uint64 block = first; block < first + chunk && block < member->nblocks;
+			 block++)
 		{
-			Buffer		buffer;
+			Buffer buffer;
 
 			CHECK_FOR_INTERRUPTS();
 			state->block = (BlockNumber) block;
-			buffer = ReadBufferExtended(rel, MAIN_FORKNUM, (BlockNumber) block, RBM_NORMAL,
-										strategy);
+			buffer = ReadBufferExtended(rel, MAIN_FORKNUM, (BlockNumber) block,
+										RBM_NORMAL, strategy);
 			scan_page(state, plan, rel, buffer);
 			ReleaseBuffer(buffer);
 		}
@@ -377,14 +381,14 @@ scan_members(ScanState *state, SharedJob *shared, int participants)
 void
 upg_scan_worker_main(dsm_segment *seg, shm_toc *toc)
 {
-	SharedJob  *shared = shm_toc_lookup(toc, SHM_KEY_JOB, false);
+	SharedJob *shared = shm_toc_lookup(toc, SHM_KEY_JOB, false);
 	const char *names = shm_toc_lookup(toc, SHM_KEY_NAMES, false);
-	char	   *results = shm_toc_lookup(toc, SHM_KEY_RESULTS, false);
+	char *results = shm_toc_lookup(toc, SHM_KEY_RESULTS, false);
 	SharedResult *result =
 		(SharedResult *) (results + shared->result_size * ParallelWorkerNumber);
-	UpgScanJob	job;
-	UpgSketch	sketch;
-	ScanState	state;
+	UpgScanJob job;
+	UpgSketch sketch;
+	ScanState state;
 
 	memset(&job, 0, sizeof(job));
 	job.mode = shared->mode;
@@ -427,7 +431,7 @@ upg_scan_worker_main(dsm_segment *seg, shm_toc *toc)
 static Size
 names_size(const UpgScanJob *job)
 {
-	Size		size = 1;
+	Size size = 1;
 
 	for (int i = 0; i < job->ncolumns; i++)
 		size += strlen(job->columns[i].attname) + strlen(job->columns[i].name) + 2;
@@ -438,7 +442,7 @@ names_size(const UpgScanJob *job)
 static char *
 put_name(char *out, const char *name)
 {
-	size_t		size = strlen(name) + 1;
+	size_t size = strlen(name) + 1;
 
 	memcpy(out, name, size);
 	return out + size;
@@ -466,8 +470,8 @@ write_names(const UpgScanJob *job, char *out)
 static void
 fill_job(SharedJob *shared, const UpgScanJob *job, List *members, const UpgSketch *sketch)
 {
-	int			i = 0;
-	ListCell   *lc;
+	int i = 0;
+	ListCell *lc;
 
 	shared->mode = job->mode;
 	shared->seed = job->seed;
@@ -481,7 +485,7 @@ fill_job(SharedJob *shared, const UpgScanJob *job, List *members, const UpgSketc
 	shared->nmembers = list_length(members);
 	foreach (lc, members)
 	{
-		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		Relation rel = table_open(lfirst_oid(lc), NoLock);
 		SharedMember *member = &shared->members[i++];
 
 		member->relid = RelationGetRelid(rel);
@@ -502,17 +506,17 @@ fill_job(SharedJob *shared, const UpgScanJob *job, List *members, const UpgSketc
 static int
 choose_workers(const UpgScanJob *job, List *members, int wanted)
 {
-	double		pages = 0;
-	double		threshold = Max(min_parallel_table_scan_size, 1);
-	int			workers = 1;
-	ListCell   *lc;
+	double pages = 0;
+	double threshold = Max(min_parallel_table_scan_size, 1);
+	int workers = 1;
+	ListCell *lc;
 
 	if (wanted == 0 || IsInParallelMode() || !IsUnderPostmaster)
 		return 0;
 	foreach (lc, members)
 	{
-		Relation	rel = table_open(lfirst_oid(lc), NoLock);
-		bool		local = RelationUsesLocalBuffers(rel);
+		Relation rel = table_open(lfirst_oid(lc), NoLock);
+		bool local = RelationUsesLocalBuffers(rel);
 		UpgScanPlan *plan = upg_scan_plan(job, RelationGetDescr(rel));
 
 		pages += RelationGetNumberOfBlocks(rel);
@@ -543,14 +547,14 @@ scan_parallel(ScanState *state, List *members, int workers)
 {
 	const UpgScanJob *job = state->job;
 	ParallelContext *pcxt;
-	Size		job_size =
+	Size job_size =
 		offsetof(SharedJob, members) + sizeof(SharedMember) * list_length(members);
-	Size		result_size =
+	Size result_size =
 		MAXALIGN(sizeof(SharedResult) +
 				 sizeof(UpgSketchCell) * (state->sketch ? state->sketch->ncells : 0));
-	SharedJob  *shared;
-	char	   *names;
-	char	   *results;
+	SharedJob *shared;
+	char *names;
+	char *results;
 
 	EnterParallelMode();
 	pcxt = CreateParallelContext("$libdir/upg", "upg_scan_worker_main", workers);
@@ -597,7 +601,7 @@ scan_parallel(ScanState *state, List *members, int workers)
 static void
 set_headers(ScanState *state, List *members)
 {
-	Relation	rel = table_open(linitial_oid(members), NoLock);
+	Relation rel = table_open(linitial_oid(members), NoLock);
 	UpgScanPlan *plan = upg_scan_plan(state->job, RelationGetDescr(rel));
 
 	state->total->header = upg_checksum_header(plan->canon, plan->row);
@@ -622,7 +626,7 @@ void
 upg_scan_heap(const UpgScanJob *job, List *members, int workers, UpgChecksum *total,
 			  UpgSketch *sketch, UpgScanRowFunc func, void *arg)
 {
-	ScanState	state;
+	ScanState state;
 
 	memset(&state, 0, sizeof(state));
 	state.job = job;
@@ -638,8 +642,8 @@ upg_scan_heap(const UpgScanJob *job, List *members, int workers, UpgChecksum *to
 		scan_parallel(&state, members, workers);
 	else
 	{
-		SharedJob  *shared = palloc0(offsetof(SharedJob, members) +
-									 sizeof(SharedMember) * list_length(members));
+		SharedJob *shared = palloc0(offsetof(SharedJob, members) +
+									sizeof(SharedMember) * list_length(members));
 
 		fill_job(shared, job, members, sketch);
 		scan_members(&state, shared, 1);

@@ -1,24 +1,52 @@
 #!/usr/bin/perl
-# test/bench/checksum.pl: what checksums and compare cost, as ratios within one run.
+# test/bench/bench_checksum.pl: what checksums and compare cost, as ratios within one run.
 #
-#   test/bench/checksum.pl [--narrow ROWS] [--wide ROWS] [--toast ROWS] [--repeats N]
-#                          [--full] [--keep] [--only REGEX]
+#   test/bench/bench_checksum.pl [--narrow ROWS] [--wide ROWS] [--toast ROWS] [--repeats N]
+#                                [--full] [--keep] [--only REGEX]
 #
-# Connects by the PG* variables to a server on this machine (scripts/server.sh env DIR).
+# Starts a private server, or, with PGHOST set, uses that one, which must run on this machine.
 # Cost is the CPU time of a warm backend, read from /proc/PID/schedstat, so other work on
-# the machine does not count; only parallel speed-up is wall time.  Queries are taken in
+# the machine does not count; only the parallel speed-up is wall time.  Queries are taken in
 # turns and the median of the repeats is shown.  Plans are pinned, tables frozen.
 # --full takes 5 million narrow and 2 million wide rows; the default takes minutes.
+# The exit status is 1 if a bar is not met.
 use strict;
 use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
 use Getopt::Long;
 use IPC::Open2;
 use Time::HiRes qw(time);
 
+my $top = abs_path(dirname(__FILE__) . '/../..');
+my $server;
+
 my %opt = (narrow => 1_000_000, wide => 400_000, toast => 4_000, repeats => 7);
 GetOptions(\%opt, 'narrow=i', 'wide=i', 'toast=i', 'repeats=i', 'full', 'keep', 'only=s')
-  or die "usage: checksum.pl [--narrow N] [--wide N] [--toast N] [--repeats N] [--full] [--keep] [--only REGEX]\n";
+  or die "usage: bench_checksum.pl [--narrow N] [--wide N] [--toast N] [--repeats N] [--full] [--keep] [--only REGEX]\n";
 @opt{qw(narrow wide toast)} = (5_000_000, 2_000_000, 20_000) if $opt{full};
+
+if (!$ENV{PGHOST})
+{
+    $server = tempdir('/tmp/upg-bench.XXXXXX');
+    my $buffers = $opt{full} ? '4GB' : '1GB';
+    system("$top/scripts/server.sh", 'start', $server, 'fsync=off', "shared_buffers=$buffers", 'autovacuum=off', 'jit=off', 'max_wal_size=8GB') == 0
+      or die "the server did not start\n";
+    foreach (qx("$top/scripts/server.sh" env "$server")) {
+        while (/(PG\w+)='?([^' ]+)'?/g) { $ENV{$1} = $2 }
+    }
+    chomp(my $bindir = qx(\${PG_CONFIG:-pg_config} --bindir));
+    $ENV{PATH} = "$bindir:$ENV{PATH}";
+    $ENV{PGDATABASE} = 'postgres';
+}
+
+END {
+    my $status = $?;
+    system("$top/scripts/server.sh", 'destroy', $server) if defined $server;
+    $? = $status;
+}
+$SIG{INT} = $SIG{TERM} = sub { exit 130 };
 
 # One psql, kept open, and the process that serves it.
 sub session {
@@ -27,7 +55,7 @@ sub session {
     my $self = { in => $in, out => $out, pid => $pid };
     $self->{backend} = run($self, 'SELECT pg_backend_pid()');
     run($self, "SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_indexonlyscan = off;
-        SET enable_indexscan = off; SET enable_bitmapscan = off; SET work_mem = '256MB'; SET client_min_messages = warning;
+        SET enable_indexscan = off; SET enable_bitmapscan = off; SET client_min_messages = warning;
         SET synchronize_seqscans = off");
     return $self;
 }
