@@ -7,4 +7,6 @@ UPG_SQL_PARTS = \
 	40_audit.sql \
 	50_checksum.sql \
 	55_compare.sql \
+	60_undo.sql \
+	65_fingerprint.sql \
 	90_privileges.sql

@@ -29,7 +29,7 @@
 #if PG_VERSION_NUM >= 170000
 #define upg_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
 #else
-#define upg_test_for_old_snapshot(snapshot, rel, page)                                   \
+#define upg_test_for_old_snapshot(snapshot, rel, page) \
 	TestForOldSnapshot((snapshot), (rel), (page))
 #endif
 
@@ -41,6 +41,9 @@
 #define upg_portal_run(portal, count, top, dest, alt, qc) \
 	PortalRun((portal), (count), (top), true, (dest), (alt), (qc))
 #endif
+
+/* What the server was at build time, for records of where something was made. */
+#define UPG_SERVER_VERSION PG_VERSION_NUM
 
 /* PostgreSQL 17 brought RestrictSearchPath(). */
 #if PG_VERSION_NUM < 170000
@@ -58,12 +61,14 @@
 
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
+#include "storage/relfilelocator.h"
 #define UPG_REL_LOCATOR(rel)  ((rel)->rd_locator)
 #define UpgRelFileLocator     RelFileLocator
 #define UPG_LOCATOR_SPC(l)    ((l).spcOid)
 #define UPG_LOCATOR_DB(l)     ((l).dbOid)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
 #else
+#include "storage/relfilenode.h"
 #define UPG_REL_LOCATOR(rel)  ((rel)->rd_node)
 #define UpgRelFileLocator     RelFileNode
 #define UPG_LOCATOR_SPC(l)    ((l).spcNode)
@@ -74,6 +79,72 @@
 /* PostgreSQL 18 has pg_noreturn, which stands before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* PostgreSQL 17 counts processes from zero and names the invalid one. */
+#if PG_VERSION_NUM < 170000
+#define INVALID_PROC_NUMBER InvalidBackendId
+#endif
+#define upg_smgropen(locator, backend) smgropen((locator), (backend))
+
+#if PG_VERSION_NUM >= 160000
+#define upg_new_filenumber(spc, pgclass, persistence) \
+	GetNewRelFileNumber((spc), (pgclass), (persistence))
+#else
+#define upg_new_filenumber(spc, pgclass, persistence) \
+	GetNewRelFileNode((spc), (pgclass), (persistence))
+#endif
+
+/* PostgreSQL 17 passes the statement to reindexing, for event triggers. */
+#if PG_VERSION_NUM >= 170000
+#define upg_reindex_index(index, persistence, params) \
+	reindex_index(NULL, (index), false, (persistence), (params))
+#else
+#define upg_reindex_index(index, persistence, params) \
+	reindex_index((index), false, (persistence), (params))
+#endif
+
+/* PostgreSQL 18 keeps a compact form of each column beside the full one. */
+#if PG_VERSION_NUM >= 180000
+#define upg_populate_compact(desc, i) populate_compact_attribute((desc), (i))
+#else
+#define upg_populate_compact(desc, i) ((void) 0)
+#endif
+
+#define upg_read_buffer(locator, permanent) \
+	ReadBufferWithoutRelcache((locator), MAIN_FORKNUM, 0, RBM_NORMAL, NULL, (permanent))
+
+/* PostgreSQL 17 made the statistics target of a column nullable. */
+#if PG_VERSION_NUM >= 170000
+#define upg_set_no_stattarget(values, nulls)                    \
+	((values)[Anum_pg_attribute_attstattarget - 1] = (Datum) 0, \
+	 (nulls)[Anum_pg_attribute_attstattarget - 1] = true)
+#else
+#define upg_set_no_stattarget(values, nulls) \
+	((values)[Anum_pg_attribute_attstattarget - 1] = Int32GetDatum(0))
+#endif
+
+/* PostgreSQL 18 keeps cached offsets elsewhere, and asks about deferrable keys. */
+#if PG_VERSION_NUM >= 180000
+#define upg_forget_offset(att)     ((void) (att))
+#define upg_primary_key_index(rel) RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define upg_forget_offset(att)     ((att)->attcacheoff = -1)
+#define upg_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* PostgreSQL 17 asks whether a stronger lock will do. */
+#if PG_VERSION_NUM >= 170000
+#define upg_lock_held(tag, mode) LockHeldByMe((tag), (mode), false)
+#else
+#define upg_lock_held(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
+/* PostgreSQL 16 renamed the fields of counters. */
+#if PG_VERSION_NUM >= 160000
+#define UPG_TABSTAT_ID(status) ((status)->id)
+#else
+#define UPG_TABSTAT_ID(status) ((status)->t_id)
 #endif
 
 /* PostgreSQL 18 records name and version of a module in its magic block. */

@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 
 #include "audit.h"
+#include "capture.h"
 #include "compat.h"
 #include "session.h"
 #include "upg.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	upg_audit_init();
 	upg_worker_init();
 	upg_session_init();
+	upg_capture_init();
 }
 
 /*

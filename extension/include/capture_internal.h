@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_internal.h
+ *		What the files of the capture share among themselves.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/include/capture_internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_CAPTURE_INTERNAL_H
+#define UPG_CAPTURE_INTERNAL_H
+
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+
+#include "capture.h"
+
+/* in capture.c */
+extern void upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
+							 const char *instead);
+extern List *upg_collect_catalogs(const UpgOwnRows *own, bool large_objects);
+
+/* in capture_refuse.c */
+extern void upg_capture_refuse(UpgCapture *capture, Node *statement);
+extern bool upg_statement_may_use_sequences(Node *statement);
+
+/* in capture_filter.c */
+extern List *upg_exempt_objects(List **catalogs);
+extern void upg_filter_objects(List **catalogs, List *seeds, bool temporary);
+
+/* in capture_data.c */
+extern uint64 upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
+							   int64 *rows, List **differences);
+
+#endif /* UPG_CAPTURE_INTERNAL_H */

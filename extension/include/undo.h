@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo.h
+ *		What a migration changed and how it is taken back: types shared by
+ *		capture, the log, the proof and the rollback.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/include/undo.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef UPG_UNDO_H
+#define UPG_UNDO_H
+
+#include "access/htup.h"
+#include "access/xlogdefs.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "storage/block.h"
+#include "storage/lock.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+#include "compat.h"
+
+/* How much a migration wants its undo. */
+typedef enum UpgUndoMode
+{
+	UPG_UNDO_REQUIRED,    /* not exact: the migration fails */
+	UPG_UNDO_BEST_EFFORT, /* not exact: recorded as such */
+	UPG_UNDO_NONE         /* no undo is kept */
+} UpgUndoMode;
+
+/* Which rows are "ours": those of one subtransaction and its children. */
+typedef struct UpgOwnRows
+{
+	TransactionId first; /* xid of the capture's subtransaction */
+	XLogRecPtr lsn;      /* nothing of ours was written before it */
+} UpgOwnRows;
+
+/* One row of one catalog before and after the migration; NULL is "no row". */
+typedef struct UpgChange
+{
+	HeapTuple before;
+	HeapTuple after;
+	HeapTuple current; /* the row now, found by upg_undo_locate() */
+	bool reinsert;     /* take out and put in again: a unique key moves */
+} UpgChange;
+
+typedef struct UpgCatalogChanges
+{
+	Oid catalog;
+	List *changes; /* of UpgChange */
+} UpgCatalogChanges;
+
+/* Rows of one table. */
+typedef struct UpgRelationRows
+{
+	Oid relation;
+	char *name;       /* qualified, for messages */
+	Oid filenumber;   /* the file that held the rows */
+	bool switched;    /* that file is a kept one */
+	int64 inserted;   /* rows of ours that were left in that file */
+	int64 deleted;    /* pre-images in the log */
+	int64 rows_after; /* rows of ours in the new file, or -1 */
+} UpgRelationRows;
+
+/* A file that was kept. */
+typedef struct UpgKeptFile
+{
+	Oid relation; /* whose it was */
+	char kind;    /* that relation's relkind */
+	UpgRelFileLocator locator;
+	char persistence;
+	TransactionId frozenxid; /* horizons of its rows, for the caretaker */
+	MultiXactId minmxid;
+	Oid caretaker; /* pg_class row that owns it meanwhile */
+	BlockNumber pages;
+} UpgKeptFile;
+
+typedef struct UpgSequenceState
+{
+	Oid sequence;
+	int64 before_value;
+	bool before_called;
+	int64 after_value;
+	bool after_called;
+	bool switched; /* the file was changed, not only the value */
+} UpgSequenceState;
+
+/* Everything that one captured step left, as read from the log. */
+typedef struct UpgUndoLog
+{
+	int64 id;
+	int64 migration;
+	int32 step;
+	char *state;
+	char *verdict;
+	TransactionId *xids; /* sorted by TransactionIdPrecedes-free value */
+	int nxids;
+	Snapshot finish; /* what was committed when the capture ended */
+	List *catalogs;  /* of UpgCatalogChanges */
+	List *relations; /* of UpgRelationRows */
+	List *files;     /* of UpgKeptFile */
+	List *sequences; /* of UpgSequenceState */
+	List *exempt;    /* OIDs of objects that stay (toast tables) */
+} UpgUndoLog;
+
+typedef struct UpgUndoOptions
+{
+	bool proof;            /* inside the migration, to be thrown away */
+	const UpgOwnRows *own; /* for the proof: whose rows are ours */
+	bool dry_run;
+	bool discard; /* give up values written since */
+} UpgUndoOptions;
+
+typedef struct UpgUndoResult
+{
+	List *actions; /* of char *, what is (or would be) done */
+	List *notes;   /* of char *, what a person should know */
+	int64 catalog_rows;
+	int64 data_rows;
+	int64 indexes_rebuilt;
+} UpgUndoResult;
+
+/* in undo_catalog.c: facts about catalogs */
+typedef struct UpgCatalogInfo
+{
+	Oid catalog;
+	Oid index; /* index to find a row by */
+	int nkeys; /* columns of that index used as key */
+	AttrNumber keys[8];
+	Oid keyeq[8];
+	bool multiset;      /* rows have no key: compare whole rows */
+	AttrNumber oidcol;  /* column "oid", or 0 */
+	Bitmapset *moving;  /* columns that the server changes by itself */
+	Bitmapset *uniques; /* columns of unique indexes besides the key */
+} UpgCatalogInfo;
+
+extern const Oid *upg_catalogs(int *n);
+extern UpgCatalogInfo *upg_catalog_info(Relation rel);
+extern char *upg_catalog_key(UpgCatalogInfo *info, HeapTuple tuple, TupleDesc desc,
+							 int *len);
+extern HeapTuple upg_catalog_find(Relation rel, UpgCatalogInfo *info, HeapTuple like,
+								  List **claimed);
+extern Bitmapset *upg_catalog_diff(Relation rel, HeapTuple a, HeapTuple b);
+extern HeapTuple upg_tuple_flatten(HeapTuple tuple, TupleDesc desc);
+extern char *upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc);
+extern UpgCatalogChanges *upg_changes_of(List *catalogs, Oid catalog);
+extern Oid upg_row_relation(Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *second);
+extern bool upg_type_contains(Oid type, Oid part);
+extern bool upg_rel_is_populated(Oid relation);
+extern bool upg_attoptions_equal(Datum a, bool anull, Datum b, bool bnull);
+extern Datum upg_attoptions_merge(Datum before, bool beforenull, Datum current,
+								  bool currentnull, bool *isnull);
+
+/* in harvest.c */
+typedef void (*UpgRowCallback)(HeapTuple tuple, bool deleted, void *arg);
+extern void upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback,
+						void *arg);
+extern bool upg_own_xid(const UpgOwnRows *own, TransactionId xid);
+
+/* in undo_log.c */
+typedef struct UpgChunkWriter UpgChunkWriter;
+extern UpgChunkWriter *upg_chunks_begin(int64 log, Oid relation);
+extern void upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op,
+						   HeapTupleHeader data, uint32 len);
+extern uint64 upg_chunks_end(UpgChunkWriter *writer);
+typedef void (*UpgChunkCallback)(Oid catalog, char op, HeapTuple tuple, void *arg);
+extern uint64 upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback,
+							  void *arg);
+extern Relation upg_undo_table(const char *name, LOCKMODE lockmode);
+extern void upg_undo_insert(const char *table, Datum *values, bool *nulls);
+extern int64 upg_undo_log_new_id(void);
+extern void upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest,
+							   int64 catalog_rows, int64 data_rows);
+extern void upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
+								 const char *coverage, double capture_ms,
+								 double proof_ms);
+extern void upg_undo_log_state(int64 id, const char *state);
+extern UpgUndoLog *upg_undo_log_read(int64 migration, int32 step, bool own);
+extern void upg_undo_log_erase(int64 id);
+extern void upg_alias_add(TransactionId xid, TransactionId origin);
+extern void upg_alias_load(void);
+extern TransactionId upg_alias_origin(TransactionId xid);
+extern bool upg_log_has_xid(UpgUndoLog *log, TransactionId xid);
+extern bool upg_log_written_since(UpgUndoLog *log, TransactionId xid);
+extern List *upg_undo_log_heads(int64 except);
+extern List *upg_undo_log_kept(int64 migration);
+extern void upg_alias_forget(void);
+
+/* in keep.c */
+extern List *upg_keep_files(List *catalogs);
+extern void upg_keep_adopt(List *files);
+extern void upg_keep_release(UpgKeptFile *file);
+extern void upg_keep_destroy(UpgKeptFile *file);
+extern HeapTuple upg_keep_caretaker(UpgKeptFile *file);
+extern UpgKeptFile *upg_keep_find(List *files, Oid relation);
+
+/* in undo.c */
+extern void upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options,
+							 UpgUndoResult *result);
+extern void upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options,
+							  UpgUndoResult *result);
+extern void upg_undo_finalize(int64 migration);
+extern UpgChange *upg_class_change(UpgUndoLog *log, Oid relation);
+extern bool upg_class_switched(UpgChange *change);
+
+/* in undo_check.c */
+extern void upg_undo_lock(UpgUndoLog *log);
+extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);
+extern void upg_undo_check_dependents(UpgUndoLog *log, List **conflicts);
+extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
+								List **conflicts);
+extern void upg_undo_check_references(UpgUndoLog *log);
+extern void upg_undo_check_privileges(UpgUndoLog *log);
+
+/* in undo_data.c */
+extern const int64 upg_proof_row_limit;
+extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,
+							UpgUndoOptions *options, UpgUndoResult *result);
+extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
+							 UpgUndoOptions *options, UpgUndoResult *result);
+extern void upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result);
+extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
+extern bool upg_data_unreachable(Oid relation);
+extern bool upg_data_finds_row(const char *query, Oid relation);
+
+/* in undo_sequence.c */
+extern List *upg_sequences_remember(void);
+extern List *upg_sequences_changed(List *before, List *catalogs);
+extern void upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result);
+extern bool upg_sequence_read(Oid sequence, int64 *value, bool *called);
+
+/* in proof.c */
+extern List *upg_prove(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
+					   char **coverage);
+
+#endif /* UPG_UNDO_H */

@@ -1,0 +1,559 @@
+/*-------------------------------------------------------------------------
+ *
+ * capture_data.c
+ *		Pre-images of rows of user tables.
+ *
+ * A table that kept its file is read through its relcache entry.  Of a table
+ * that was dropped, truncated or rewritten the file from before is read: it
+ * still holds, with their headers, the rows that were changed before it was
+ * let go.  Its description is put together from the catalog rows of before,
+ * and values outside of a row are fetched from the kept file of its TOAST
+ * table.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/capture_data.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogutils.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "capture_internal.h"
+
+typedef struct DataCollector
+{
+	UpgUndoLog *log;
+	UpgChunkWriter *writer;
+	UpgRelationRows *rows;
+	TupleDesc desc;
+	List *outside; /* pre-images with values outside, kept files only */
+	bool kept;
+	MemoryContext cxt;
+	MemoryContext longcxt;
+} DataCollector;
+
+/* One chunk of a value that was stored outside of its row. */
+typedef struct ToastPiece
+{
+	Oid valueid;
+	int32 seq;
+	struct varlena *data;
+} ToastPiece;
+
+typedef struct ToastCollector
+{
+	List *wanted; /* OIDs of values */
+	List *pieces; /* of ToastPiece */
+	TupleDesc desc;
+	MemoryContext cxt;
+} ToastCollector;
+
+/*
+ * row_desc
+ *		The description of a row as it is stored: its own number of columns,
+ *		and no values for columns that it does not have.
+ */
+static TupleDesc
+row_desc(TupleDesc desc, HeapTuple row)
+{
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	TupleDesc copy = CreateTupleDescCopy(desc);
+
+	if (natts < copy->natts)
+		copy->natts = natts;
+	/* an image is no value of the table's row type */
+	copy->tdtypeid = RECORDOID;
+	copy->tdtypmod = -1;
+	return copy;
+}
+
+/*
+ * rebuild
+ *		Form the row again with all values inside; "fetch" gives them.
+ */
+static HeapTuple
+rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *, void *),
+		void *arg)
+{
+	TupleDesc own = row_desc(desc, row);
+	Datum *values = palloc(sizeof(Datum) * Max(own->natts, 1));
+	bool *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
+	HeapTuple result;
+
+	heap_deform_tuple(row, own, values, nulls);
+	for (int i = 0; i < own->natts; i++)
+	{
+		if (nulls[i] || TupleDescAttr(own, i)->attlen != -1 ||
+			!VARATT_IS_EXTERNAL(DatumGetPointer(values[i])))
+			continue;
+		values[i] =
+			PointerGetDatum(fetch((struct varlena *) DatumGetPointer(values[i]), arg));
+	}
+	result = heap_form_tuple(own, values, nulls);
+	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
+	return result;
+}
+
+static struct varlena *
+fetch_live(struct varlena *pointer, void *arg)
+{
+	return detoast_external_attr(pointer);
+}
+
+static int
+compare_pieces(const ListCell *a, const ListCell *b)
+{
+	const ToastPiece *pa = lfirst(a);
+	const ToastPiece *pb = lfirst(b);
+
+	if (pa->valueid != pb->valueid)
+		return pa->valueid < pb->valueid ? -1 : 1;
+	return pa->seq < pb->seq ? -1 : pa->seq > pb->seq;
+}
+
+/* Put a value together from the pieces of a kept TOAST file. */
+static struct varlena *
+fetch_kept(struct varlena *pointer, void *arg)
+{
+	ToastCollector *toast = arg;
+	struct varatt_external external;
+	struct varlena *result;
+	Size size;
+	Size have = 0;
+	ListCell *lc;
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(pointer))
+		return detoast_external_attr(pointer);
+	VARATT_EXTERNAL_GET_POINTER(external, pointer);
+	size = VARATT_EXTERNAL_GET_EXTSIZE(external);
+	result = palloc(size + VARHDRSZ);
+	if (VARATT_EXTERNAL_IS_COMPRESSED(external))
+		SET_VARSIZE_COMPRESSED(result, size + VARHDRSZ);
+	else
+		SET_VARSIZE(result, size + VARHDRSZ);
+	foreach (lc, toast->pieces)
+	{
+		ToastPiece *piece = lfirst(lc);
+		Size length;
+
+		if (piece->valueid != external.va_valueid)
+			continue;
+		length = VARSIZE_ANY_EXHDR(piece->data);
+		if (have + length > size)
+			elog(ERROR, "toasted value %u is too long", external.va_valueid);
+		memcpy(VARDATA(result) + have, VARDATA_ANY(piece->data), length);
+		have += length;
+	}
+	if (have != size)
+		elog(ERROR, "toasted value %u is incomplete", external.va_valueid);
+	return result;
+}
+
+static void
+collect_data(HeapTuple row, bool deleted, void *arg)
+{
+	DataCollector *collector = arg;
+	MemoryContext oldcxt;
+
+	if (!deleted)
+	{
+		collector->rows->inserted++;
+		return;
+	}
+	collector->rows->deleted++;
+	if (collector->writer == NULL)
+	{
+		oldcxt = MemoryContextSwitchTo(collector->longcxt);
+		collector->writer =
+			upg_chunks_begin(collector->log->id, collector->rows->relation);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	if (HeapTupleHasExternal(row))
+	{
+		if (collector->kept)
+		{
+			oldcxt = MemoryContextSwitchTo(collector->longcxt);
+			collector->outside = lappend(collector->outside, heap_copytuple(row));
+			MemoryContextSwitchTo(oldcxt);
+			return;
+		}
+		oldcxt = MemoryContextSwitchTo(collector->cxt);
+		row = rebuild(row, collector->desc, fetch_live, NULL);
+		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+		MemoryContextSwitchTo(oldcxt);
+		MemoryContextReset(collector->cxt);
+		return;
+	}
+	upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+}
+
+/*
+ * old_desc
+ *		Physical description of a relation's rows as it was before.
+ */
+static TupleDesc
+old_desc(UpgUndoLog *log, Form_pg_class form)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(form->relnatts);
+	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
+	bool *done = palloc0(sizeof(bool) * (form->relnatts + 1));
+	ListCell *lc;
+
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_attribute att;
+
+			if (change->before == NULL)
+				continue;
+			att = (Form_pg_attribute) GETSTRUCT(change->before);
+			if (att->attrelid != form->oid || att->attnum <= 0)
+				continue;
+			memcpy(TupleDescAttr(desc, att->attnum - 1), att, ATTRIBUTE_FIXED_PART_SIZE);
+			done[att->attnum] = true;
+		}
+	for (int i = 1; i <= form->relnatts; i++)
+	{
+		HeapTuple tuple;
+
+		if (done[i])
+			continue;
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(form->oid), Int16GetDatum(i));
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "column %d of relation %u is not known", i, form->oid);
+		memcpy(TupleDescAttr(desc, i - 1), GETSTRUCT(tuple), ATTRIBUTE_FIXED_PART_SIZE);
+		ReleaseSysCache(tuple);
+	}
+	for (int i = 0; i < form->relnatts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		upg_forget_offset(att);
+		att->atthasmissing = false;
+		att->atthasdef = false;
+		upg_populate_compact(desc, i);
+	}
+	return desc;
+}
+
+/* A relcache entry good enough to read the pages of a kept file. */
+static Relation
+open_kept(UpgKeptFile *file)
+{
+	Relation rel = CreateFakeRelcacheEntry(file->locator);
+
+	/* page LSNs say nothing in an unlogged file, or at the lowest WAL level */
+	rel->rd_rel->relpersistence =
+		XLogIsNeeded() ? file->persistence : RELPERSISTENCE_UNLOGGED;
+	rel->rd_id = file->relation;
+	/* a kind with a file but no access method: its size is asked of the file */
+	rel->rd_rel->relkind = RELKIND_SEQUENCE;
+	return rel;
+}
+
+static void
+collect_toast(HeapTuple row, ToastCollector *toast)
+{
+	bool isnull;
+	Oid valueid = DatumGetObjectId(heap_getattr(row, 1, toast->desc, &isnull));
+	ToastPiece *piece;
+	MemoryContext oldcxt;
+
+	if (!list_member_oid(toast->wanted, valueid))
+		return;
+	oldcxt = MemoryContextSwitchTo(toast->cxt);
+	piece = palloc(sizeof(ToastPiece));
+	piece->valueid = valueid;
+	piece->seq = DatumGetInt32(heap_getattr(row, 2, toast->desc, &isnull));
+	piece->data =
+		(struct varlena *) DatumGetPointer(heap_getattr(row, 3, toast->desc, &isnull));
+	{
+		Size size = VARSIZE_ANY(piece->data);
+		struct varlena *copy = palloc(size);
+
+		memcpy(copy, piece->data, size);
+		piece->data = copy;
+	}
+	toast->pieces = lappend(toast->pieces, piece);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* Read all pieces of the wanted values from a kept TOAST file. */
+static void
+scan_kept_toast(UpgKeptFile *file, ToastCollector *toast)
+{
+	Relation rel = open_kept(file);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+
+	for (BlockNumber block = 0; block < nblocks; block++)
+	{
+		Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, NULL);
+		Page page;
+		OffsetNumber max;
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		page = BufferGetPage(buffer);
+		max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
+		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
+		{
+			ItemId item = PageGetItemId(page, off);
+			HeapTupleData row;
+
+			if (!ItemIdIsNormal(item))
+				continue;
+			row.t_data = (HeapTupleHeader) PageGetItem(page, item);
+			row.t_len = ItemIdGetLength(item);
+			row.t_tableOid = file->relation;
+			ItemPointerSet(&row.t_self, block, off);
+			if (HeapTupleHeaderXminInvalid(row.t_data))
+				continue;
+			collect_toast(&row, toast);
+		}
+		UnlockReleaseBuffer(buffer);
+	}
+	FreeFakeRelcacheEntry(rel);
+	list_sort(toast->pieces, compare_pieces);
+}
+
+/* The pre-images of a kept file that have values outside. */
+static void
+write_outside(DataCollector *collector)
+{
+	ToastCollector toast = {0};
+	List *toastrels = NIL;
+	ListCell *lc;
+
+	toast.cxt = collector->longcxt;
+	toast.desc = CreateTemplateTupleDesc(3);
+	TupleDescInitEntry(toast.desc, 1, "chunk_id", OIDOID, -1, 0);
+	TupleDescInitEntry(toast.desc, 2, "chunk_seq", INT4OID, -1, 0);
+	TupleDescInitEntry(toast.desc, 3, "chunk_data", BYTEAOID, -1, 0);
+
+	foreach (lc, collector->outside)
+	{
+		HeapTuple row = lfirst(lc);
+		TupleDesc own = row_desc(collector->desc, row);
+		Datum *values = palloc(sizeof(Datum) * own->natts);
+		bool *nulls = palloc(sizeof(bool) * own->natts);
+
+		heap_deform_tuple(row, own, values, nulls);
+		for (int i = 0; i < own->natts; i++)
+		{
+			struct varatt_external external;
+
+			if (nulls[i] || TupleDescAttr(own, i)->attlen != -1 ||
+				!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[i])))
+				continue;
+			VARATT_EXTERNAL_GET_POINTER(external, DatumGetPointer(values[i]));
+			toast.wanted = list_append_unique_oid(toast.wanted, external.va_valueid);
+			toastrels = list_append_unique_oid(toastrels, external.va_toastrelid);
+		}
+	}
+	foreach (lc, toastrels)
+	{
+		UpgKeptFile *file = upg_keep_find(collector->log->files, lfirst_oid(lc));
+
+		if (file == NULL)
+			elog(ERROR, "the TOAST file of relation %u was not kept",
+				 collector->rows->relation);
+		scan_kept_toast(file, &toast);
+	}
+	foreach (lc, collector->outside)
+	{
+		HeapTuple row = rebuild(lfirst(lc), collector->desc, fetch_kept, &toast);
+
+		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+	}
+}
+
+/* Rows of a table as this transaction sees them now. */
+static int64
+count_rows(Relation rel)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	int64 count = 0;
+
+	while (heap_getnext(scan, ForwardScanDirection) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return count;
+}
+
+static char *
+qualified_name(Oid nsp, const char *relname)
+{
+	char *nspname = get_namespace_name(nsp);
+
+	return quote_qualified_identifier(nspname ? nspname : "?", relname);
+}
+
+/* Tables that lose a column and keep their file. */
+static List *
+tables_with_dropped_columns(UpgUndoLog *log)
+{
+	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
+	List *result = NIL;
+	ListCell *lc;
+
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_attribute before;
+
+			if (change->before == NULL || change->after == NULL)
+				continue;
+			before = (Form_pg_attribute) GETSTRUCT(change->before);
+			if (!before->attisdropped &&
+				((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
+				result = list_append_unique_oid(result, before->attrelid);
+		}
+	return result;
+}
+
+/*
+ * upg_capture_data
+ *		Write the pre-images of all tables in "touched" and of all whose file
+ *		was let go; fills log->relations and returns the digest.
+ */
+uint64
+upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *rows,
+				 List **differences)
+{
+	uint64 digest = 0;
+	List *tables = list_copy(touched);
+	ListCell *lc;
+	List *dropped;
+	Oid upgnsp = get_namespace_oid("upg", true);
+
+	foreach (lc, log->files)
+	{
+		UpgKeptFile *file = lfirst(lc);
+
+		if (file->kind == RELKIND_RELATION || file->kind == RELKIND_MATVIEW)
+			tables = list_append_unique_oid(tables, file->relation);
+	}
+
+	/* tables with dropped columns: their file holds the values */
+	dropped = tables_with_dropped_columns(log);
+	tables = list_concat_unique_oid(tables, dropped);
+
+	foreach (lc, tables)
+	{
+		Oid relid = lfirst_oid(lc);
+		UpgChange *change = upg_class_change(log, relid);
+		UpgKeptFile *file = upg_keep_find(log->files, relid);
+		bool written = list_member_oid(touched, relid);
+		DataCollector collector = {0};
+		UpgRelationRows *entry;
+		Form_pg_class form;
+		HeapTuple current = NULL;
+		Relation rel = NULL;
+
+		if (relid < FirstNormalObjectId)
+			continue;
+		if (change && change->before == NULL)
+			continue; /* created: goes away as a whole */
+		current = SearchSysCacheCopy1(RELOID, ObjectIdGetDatum(relid));
+		if (change)
+			form = (Form_pg_class) GETSTRUCT(change->before);
+		else if (HeapTupleIsValid(current))
+			form = (Form_pg_class) GETSTRUCT(current);
+		else
+			continue; /* came and went */
+		if ((form->relkind != RELKIND_RELATION && form->relkind != RELKIND_MATVIEW) ||
+			form->relpersistence == RELPERSISTENCE_TEMP || form->relnamespace == upgnsp)
+			continue;
+		if (form->relam != HEAP_TABLE_AM_OID)
+		{
+			*differences = lappend(
+				*differences,
+				psprintf("rows of table %s cannot be captured: it does not use the "
+						 "access method \"heap\"",
+						 qualified_name(form->relnamespace, NameStr(form->relname))));
+			continue;
+		}
+
+		entry = palloc0(sizeof(UpgRelationRows));
+		entry->relation = relid;
+		entry->name = qualified_name(form->relnamespace, NameStr(form->relname));
+		entry->filenumber = form->relfilenode;
+		entry->switched = file != NULL;
+		entry->rows_after = -1;
+		collector.log = log;
+		collector.rows = entry;
+		collector.kept = file != NULL;
+		collector.longcxt = CurrentMemoryContext;
+		collector.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row",
+											  ALLOCSET_DEFAULT_SIZES);
+		if (file == NULL && !written)
+			entry->inserted = 0;
+		else if (file == NULL)
+		{
+			rel = table_open(relid, AccessShareLock);
+			collector.desc = RelationGetDescr(rel);
+			upg_harvest(rel, own, collect_data, &collector);
+			table_close(rel, NoLock);
+		}
+		else
+		{
+			if (written)
+			{
+				rel = open_kept(file);
+				collector.desc = old_desc(log, form);
+				upg_harvest(rel, own, collect_data, &collector);
+				FreeFakeRelcacheEntry(rel);
+				if (collector.outside)
+					write_outside(&collector);
+			}
+			if (HeapTupleIsValid(current) && form->relkind == RELKIND_RELATION)
+			{
+				/* an untouched rewrite need not be counted: see undo_check.c */
+				rel = table_open(relid, AccessShareLock);
+				if (written || RelationGetNumberOfBlocks(rel) == 0)
+					entry->rows_after = count_rows(rel);
+				table_close(rel, NoLock);
+			}
+		}
+		if (collector.writer)
+			digest += upg_chunks_end(collector.writer);
+		MemoryContextDelete(collector.cxt);
+		if (entry->inserted == 0 && entry->deleted == 0 && file == NULL &&
+			!list_member_oid(dropped, relid))
+			continue;
+		*rows += entry->inserted + entry->deleted;
+		log->relations = lappend(log->relations, entry);
+	}
+	return digest;
+}

@@ -1,0 +1,1023 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_check.c
+ *		May this step be taken back now?
+ *
+ * Everything here reads only.  Conflicts are collected, not raised, so that a
+ * person sees all of them at once: rows of catalogs that others changed since,
+ * objects that others hung on what would go away, rows written since that
+ * would be lost.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_check.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/tupdesc_details.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_auth_members.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_shdepend.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "errors.h"
+#include "undo.h"
+
+/* TIDs of the pg_depend rows that the rollback itself takes away. */
+static List *claimed_depends = NIL;
+static List *claimed_shdepends = NIL;
+
+/*
+ * upg_undo_lock
+ *		Lock every relation whose description, file or rows will change.
+ *
+ * In the order of their OIDs, tables before their indexes, so that two
+ * rollbacks cannot deadlock with each other.
+ */
+void
+upg_undo_lock(UpgUndoLog *log)
+{
+	List *tables = NIL;
+	List *others = NIL;
+	ListCell *lc;
+
+	foreach (lc, log->catalogs)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		ListCell *lc2;
+
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+			HeapTuple rows[2] = {change->before, change->after};
+
+			for (int i = 0; i < 2; i++)
+			{
+				Oid oids[2];
+
+				if (rows[i] == NULL)
+					continue;
+				oids[0] = upg_row_relation(changes->catalog, rows[i],
+										   RelationGetDescr(rel), &oids[1]);
+				for (int j = 0; j < 2; j++)
+				{
+					if (!OidIsValid(oids[j]) || oids[j] < FirstNormalObjectId)
+						continue;
+					switch (get_rel_relkind(oids[j]))
+					{
+						case '\0':
+						case RELKIND_COMPOSITE_TYPE:
+							break;
+						case RELKIND_INDEX:
+						case RELKIND_PARTITIONED_INDEX:
+						case RELKIND_TOASTVALUE:
+							others = list_append_unique_oid(others, oids[j]);
+							break;
+						default:
+							tables = list_append_unique_oid(tables, oids[j]);
+					}
+				}
+			}
+		}
+		table_close(rel, AccessShareLock);
+	}
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+
+		if (get_rel_relkind(rows->relation) != '\0')
+			tables = list_append_unique_oid(tables, rows->relation);
+	}
+	list_sort(tables, list_oid_cmp);
+	list_sort(others, list_oid_cmp);
+	foreach (lc, tables)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	foreach (lc, others)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+}
+
+/* Columns of pg_class that a rollback computes instead of comparing. */
+static bool
+class_column_computed(AttrNumber attnum)
+{
+	return attnum == Anum_pg_class_relfilenode || attnum == Anum_pg_class_relnatts ||
+		   attnum == Anum_pg_class_reltoastrelid || attnum == Anum_pg_class_relchecks;
+}
+
+/* Has a relation a column, not a dropped one, after its Nth? */
+static bool
+has_column_beyond(Oid relation, int natts, int now)
+{
+	for (int i = natts + 1; i <= now; i++)
+	{
+		HeapTuple tuple =
+			SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(i));
+		bool live;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		live = !((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped;
+		ReleaseSysCache(tuple);
+		if (live)
+			return true;
+	}
+	return false;
+}
+
+/* Did others change a row of ours in a way that matters? */
+static char *
+row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *since = upg_catalog_diff(rel, change->after, change->current);
+	Bitmapset *ours = NULL;
+	StringInfoData columns;
+	int attnum = -1;
+
+	if (since == NULL)
+		return NULL;
+	if (change->before)
+		ours = upg_catalog_diff(rel, change->before, change->after);
+	initStringInfo(&columns);
+	while ((attnum = bms_next_member(since, attnum)) >= 0)
+	{
+		if (bms_is_member(attnum, info->moving))
+			continue;
+		if (RelationGetRelid(rel) == RelationRelationId)
+		{
+			if (change->before == NULL && attnum == Anum_pg_class_relnatts)
+			{
+				if (!has_column_beyond(
+						((Form_pg_class) GETSTRUCT(change->after))->oid,
+						((Form_pg_class) GETSTRUCT(change->after))->relnatts,
+						((Form_pg_class) GETSTRUCT(change->current))->relnatts))
+					continue;
+				appendStringInfo(&columns, "%scolumns were added",
+								 columns.len ? ", " : "");
+				continue;
+			}
+			if (class_column_computed(attnum))
+				continue;
+		}
+		/* others may change other columns of a row that stays */
+		if (change->before && !bms_is_member(attnum, ours))
+			continue;
+		if (!change->before && discard)
+			continue;
+		appendStringInfo(&columns, "%s%s", columns.len ? ", " : "",
+						 NameStr(TupleDescAttr(desc, attnum - 1)->attname));
+	}
+	if (columns.len == 0)
+		return NULL;
+	return psprintf("%s was changed since (%s)",
+					upg_catalog_describe(RelationGetRelid(rel), change->current, desc),
+					columns.data);
+}
+
+static char *
+qualified(Form_pg_class form)
+{
+	char *nsp = get_namespace_name(form->relnamespace);
+
+	return quote_qualified_identifier(nsp ? nsp : "?", NameStr(form->relname));
+}
+
+/* Is the name that a relation gets back held by one that is not ours? */
+static bool
+name_is_taken(UpgUndoLog *log, Form_pg_class form)
+{
+	Oid holder = get_relname_relid(NameStr(form->relname), form->relnamespace);
+	UpgChange *change;
+
+	if (!OidIsValid(holder) || holder == form->oid)
+		return false;
+	change = upg_class_change(log, holder);
+	return change == NULL || change->after == NULL;
+}
+
+/*
+ * updated_in_place
+ *		Rows that the server overwrites without a new version and that no lock
+ *		on a relation of ours protects.
+ */
+static bool
+updated_in_place(Relation rel, HeapTuple row)
+{
+	if (RelationGetRelid(rel) == DatabaseRelationId)
+		return true;
+	return RelationGetRelid(rel) == RelationRelationId &&
+		   ((Form_pg_class) GETSTRUCT(row))->oid < FirstNormalObjectId;
+}
+
+/*
+ * upg_undo_locate
+ *		Find the current row of every row that the migration left, and list
+ *		what others did to it.
+ */
+void
+upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
+{
+	ListCell *lc;
+
+	claimed_depends = NIL;
+	claimed_shdepends = NIL;
+	foreach (lc, log->catalogs)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		UpgCatalogInfo *info = upg_catalog_info(rel);
+		List *claimed = NIL;
+		ListCell *lc2;
+
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+			char *conflict;
+
+			if (changes->catalog == RelationRelationId && change->before &&
+				!options->proof &&
+				name_is_taken(log, (Form_pg_class) GETSTRUCT(change->before)))
+				*conflicts = lappend(
+					*conflicts,
+					psprintf("the name %s is taken by another relation",
+							 qualified((Form_pg_class) GETSTRUCT(change->before))));
+			if (change->after == NULL)
+			{
+				if (!info->multiset && upg_catalog_find(rel, info, change->before, NULL))
+					*conflicts = lappend(
+						*conflicts,
+						psprintf("%s exists again",
+								 upg_catalog_describe(changes->catalog, change->before,
+													  RelationGetDescr(rel))));
+				continue;
+			}
+			change->current = upg_catalog_find(rel, info, change->after, &claimed);
+			if (change->current && !options->proof &&
+				updated_in_place(rel, change->current))
+			{
+				/* the server may overwrite this row where it lies: keep it out */
+				LockTuple(rel, &change->current->t_self, ExclusiveLock);
+				change->current = upg_catalog_find(rel, info, change->after, &claimed);
+			}
+			if (change->current == NULL)
+			{
+				*conflicts =
+					lappend(*conflicts,
+							psprintf("%s is gone or was changed since",
+									 upg_catalog_describe(changes->catalog, change->after,
+														  RelationGetDescr(rel))));
+				continue;
+			}
+			conflict = row_conflict(rel, info, change, options->discard);
+			if (conflict)
+				*conflicts = lappend(*conflicts, conflict);
+		}
+		if (changes->catalog == DependRelationId)
+			claimed_depends = claimed;
+		else if (changes->catalog == SharedDependRelationId)
+			claimed_shdepends = claimed;
+		table_close(rel, AccessShareLock);
+	}
+}
+
+static bool
+is_claimed(List *claimed, ItemPointer tid)
+{
+	ListCell *lc;
+
+	foreach (lc, claimed)
+		if (ItemPointerEquals(lfirst(lc), tid))
+			return true;
+	return false;
+}
+
+/* Objects that depend on one that would go away, ours apart. */
+static void
+check_references_to(Relation depend, Oid classid, Oid objid, int subid, List **conflicts)
+{
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	int nkeys = 2;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(classid));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(objid));
+	if (subid != 0)
+	{
+		ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
+					Int32GetDatum(subid));
+		nkeys = 3;
+	}
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, nkeys, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+		ObjectAddress reference;
+
+		if (is_claimed(claimed_depends, &tuple->t_self))
+			continue;
+		/* the TOAST table that a table has got since goes with it */
+		if (form->classid == RelationRelationId && form->deptype == DEPENDENCY_INTERNAL &&
+			get_rel_relkind(form->objid) == RELKIND_TOASTVALUE)
+			continue;
+		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
+		ObjectAddressSubSet(reference, form->refclassid, form->refobjid,
+							form->refobjsubid);
+		*conflicts = lappend(
+			*conflicts, psprintf("%s depends on %s", getObjectDescription(&object, true),
+								 getObjectDescription(&reference, true)));
+	}
+	systable_endscan(scan);
+}
+
+/* Ownership and privileges that hang on a role that would go away. */
+static void
+check_role_references(Relation shdepend, Oid role, List **conflicts)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_shdepend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(AuthIdRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_shdepend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(role));
+	scan =
+		systable_beginscan(shdepend, SharedDependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (is_claimed(claimed_shdepends, &tuple->t_self))
+			continue;
+		*conflicts = lappend(*conflicts,
+							 psprintf("role \"%s\" owns objects or has privileges by now",
+									  GetUserNameFromId(role, true)));
+		break;
+	}
+	systable_endscan(scan);
+}
+
+/*
+ * upg_undo_check_dependents
+ *		List the objects that others made to depend on what would go away.
+ */
+void
+upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	Relation shdepend = table_open(SharedDependRelationId, AccessShareLock);
+	ListCell *lc;
+
+	foreach (lc, log->catalogs)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		UpgCatalogInfo *info = upg_catalog_info(rel);
+		ListCell *lc2;
+
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+			bool isnull;
+
+			if (change->before || change->current == NULL)
+				continue;
+			if (changes->catalog == AttributeRelationId)
+			{
+				Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
+				UpgChange *class = upg_class_change(log, att->attrelid);
+
+				if (att->attnum > 0 && (class == NULL || class->before))
+					check_references_to(depend, RelationRelationId, att->attrelid,
+										att->attnum, conflicts);
+			}
+			else if (info->oidcol)
+			{
+				Oid oid = DatumGetObjectId(heap_getattr(change->current, info->oidcol,
+														RelationGetDescr(rel), &isnull));
+
+				if (changes->catalog == AuthIdRelationId)
+					check_role_references(shdepend, oid, conflicts);
+				else
+					check_references_to(depend, changes->catalog, oid, 0, conflicts);
+			}
+		}
+		table_close(rel, AccessShareLock);
+	}
+	table_close(shdepend, AccessShareLock);
+	table_close(depend, AccessShareLock);
+}
+
+/*
+ * upg_data_count
+ *		How many of the migration's rows a table still holds untouched; older
+ *		gets the number of rows that were there before, since that of the rows
+ *		written after the migration.
+ */
+int64
+upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	HeapTuple tuple;
+	int64 ours = 0;
+
+	*older = *since = 0;
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!upg_log_has_xid(log, xid))
+			xid = upg_alias_origin(xid);
+		if (upg_log_has_xid(log, xid))
+			ours++;
+		else if (upg_log_written_since(log, xid))
+			(*since)++;
+		else
+			(*older)++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	return ours;
+}
+
+/* Rows that are visible in a kept file. */
+static int64
+count_kept(UpgKeptFile *file)
+{
+	Relation rel = table_open(file->caretaker, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	int64 count = 0;
+
+	while (heap_getnext(scan, ForwardScanDirection) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return count;
+}
+
+static char *
+relation_name(Oid relid)
+{
+	char *nsp = get_namespace_name(get_rel_namespace(relid));
+	char *name = get_rel_name(relid);
+
+	return quote_qualified_identifier(nsp ? nsp : "?", name ? name : "?");
+}
+
+/*
+ * check_column
+ *		Values of one column that would be lost: written since into a column
+ *		that goes away, or missing in one that comes back.
+ */
+static void
+check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
+			 List **conflicts)
+{
+	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
+	bool goes = change->before == NULL;
+	Form_pg_attribute before =
+		goes ? NULL : (Form_pg_attribute) GETSTRUCT(change->before);
+	Relation rel = table_open(att->attrelid, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	Snapshot snapshot;
+	TableScanDesc scan;
+	HeapTuple tuple;
+	int64 lost = 0;
+	Datum missing = (Datum) 0;
+	bool has_missing = false;
+	int16 attlen = att->attlen;
+	bool attbyval = att->attbyval;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	{
+		table_close(rel, NoLock);
+		return;
+	}
+	if (!goes)
+	{
+		Oid filenumber = UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
+		bool same = false;
+		ListCell *lc;
+
+		foreach (lc, log->relations)
+		{
+			UpgRelationRows *rows = lfirst(lc);
+
+			if (rows->relation == att->attrelid && rows->filenumber == filenumber)
+				same = true;
+		}
+		if (!same && RelationGetNumberOfBlocks(rel) > 0)
+		{
+			*conflicts =
+				lappend(*conflicts,
+						psprintf("table %s was rewritten since, so the values of its "
+								 "column \"%s\" are gone",
+								 relation_name(att->attrelid), NameStr(before->attname)));
+			table_close(rel, NoLock);
+			return;
+		}
+	}
+	else if (desc->constr && desc->constr->missing &&
+			 desc->constr->missing[att->attnum - 1].am_present)
+	{
+		has_missing = true;
+		missing = desc->constr->missing[att->attnum - 1].am_value;
+	}
+
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
+		bool isnull;
+		Datum value;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!upg_log_has_xid(log, xid))
+			xid = upg_alias_origin(xid);
+		if (!upg_log_written_since(log, xid))
+			continue;
+		if (HeapTupleHeaderGetNatts(tuple->t_data) < att->attnum)
+			isnull = true;
+		else
+			value = heap_getattr(tuple, att->attnum, desc, &isnull);
+		if (goes)
+		{
+			if (isnull ||
+				(has_missing && datum_image_eq(value, missing, attbyval, attlen)))
+				continue;
+		}
+		else if (!isnull)
+			continue;
+		lost++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	if (lost == 0)
+		return;
+	if (goes && !options->discard)
+		*conflicts = lappend(
+			*conflicts,
+			psprintf(INT64_FORMAT
+					 " rows of table %s hold values written since in column \"%s\"",
+					 lost, relation_name(att->attrelid), NameStr(att->attname)));
+	else if (!goes && (!options->discard || before->attnotnull))
+		*conflicts = lappend(*conflicts,
+							 psprintf(INT64_FORMAT " rows of table %s were written since "
+												   "and have no value for column \"%s\"",
+									  lost, relation_name(att->attrelid),
+									  NameStr(before->attname)));
+}
+
+/*
+ * check_label
+ *		Is an enum label that would go away in use?
+ */
+static void
+check_label(UpgChange *change, List **conflicts)
+{
+	Form_pg_enum label = (Form_pg_enum) GETSTRUCT(change->current);
+	Relation rel = table_open(AttributeRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	char *text = pstrdup(NameStr(label->enumlabel));
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+		StringInfoData query;
+		char relkind;
+		Oid type = att->atttypid;
+
+		if (att->attisdropped || att->attnum <= 0 || type < FirstNormalObjectId)
+			continue;
+		relkind = get_rel_relkind(att->attrelid);
+		if (relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW)
+			continue;
+		if (get_rel_persistence(att->attrelid) == RELPERSISTENCE_TEMP)
+			continue;
+		if (relkind == RELKIND_MATVIEW && !upg_rel_is_populated(att->attrelid))
+			continue;
+		initStringInfo(&query);
+		if (type == label->enumtypid)
+			appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s::text = %s LIMIT 1",
+							 relation_name(att->attrelid),
+							 quote_identifier(NameStr(att->attname)),
+							 quote_literal_cstr(text));
+		else if (upg_type_contains(type, label->enumtypid))
+			appendStringInfo(
+				&query,
+				"SELECT 1 FROM ONLY %s WHERE pg_catalog.strpos(%s::text, %s) > 0 LIMIT 1",
+				relation_name(att->attrelid), quote_identifier(NameStr(att->attname)),
+				quote_literal_cstr(text));
+		else
+			continue;
+		if (upg_data_finds_row(query.data, att->attrelid))
+			*conflicts = lappend(
+				*conflicts,
+				psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
+						 text, format_type_be(label->enumtypid), NameStr(att->attname),
+						 relation_name(att->attrelid)));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/*
+ * upg_undo_check_rows
+ *		List the rows written since that a rollback would lose, and those of
+ *		the migration that are not as it left them.
+ */
+void
+upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
+{
+	UpgCatalogChanges *changes;
+	ListCell *lc;
+
+	changes = upg_changes_of(log->catalogs, RelationRelationId);
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_class form;
+			Relation rel;
+			int64 older;
+			int64 since;
+			int64 ours;
+			UpgKeptFile *file;
+
+			if (change->current == NULL)
+				continue;
+			form = (Form_pg_class) GETSTRUCT(change->current);
+			if (form->relkind != RELKIND_RELATION)
+				continue;
+			file = upg_keep_find(log->files, form->oid);
+			if (change->before && file == NULL)
+				continue;
+			rel = table_open(form->oid, NoLock);
+			ours = upg_data_count(rel, log, &older, &since) + older;
+			table_close(rel, NoLock);
+			if (since > 0 && !options->discard)
+				*conflicts =
+					lappend(*conflicts,
+							psprintf("table %s holds " INT64_FORMAT " rows written since",
+									 relation_name(form->oid), since));
+			if (change->before && !options->discard)
+			{
+				int64 expected = -1;
+				ListCell *lc2;
+
+				foreach (lc2, log->relations)
+					if (((UpgRelationRows *) lfirst(lc2))->relation == form->oid)
+						expected = ((UpgRelationRows *) lfirst(lc2))->rows_after;
+				if (expected < 0)
+					expected = count_kept(file);
+				if (ours != expected)
+					*conflicts = lappend(
+						*conflicts,
+						psprintf(INT64_FORMAT
+								 " rows of table %s were changed or deleted since",
+								 expected - ours, relation_name(form->oid)));
+			}
+		}
+
+	changes = upg_changes_of(log->catalogs, AttributeRelationId);
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_attribute att;
+			UpgChange *class;
+
+			if (change->current == NULL)
+				continue;
+			att = (Form_pg_attribute) GETSTRUCT(change->current);
+			if (att->attnum <= 0 || att->attrelid < FirstNormalObjectId)
+				continue;
+			class = upg_class_change(log, att->attrelid);
+			if (class && class->before == NULL)
+				continue; /* the whole table goes */
+			if (upg_keep_find(log->files, att->attrelid))
+				continue; /* the whole file is exchanged */
+			if (get_rel_relkind(att->attrelid) != RELKIND_RELATION)
+				continue;
+			if (change->before == NULL
+					? att->attgenerated == '\0'
+					: (att->attisdropped &&
+					   !((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped))
+				check_column(log, options, change, conflicts);
+		}
+
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+		Relation rel;
+		int64 older;
+		int64 since;
+		int64 ours;
+
+		if (rows->switched || get_rel_relkind(rows->relation) == '\0')
+			continue;
+		rel = table_open(rows->relation, NoLock);
+		ours = upg_data_count(rel, log, &older, &since);
+		table_close(rel, NoLock);
+		if (ours != rows->inserted)
+			*conflicts =
+				lappend(*conflicts,
+						psprintf(INT64_FORMAT " rows of table %s that the migration "
+											  "wrote were changed or deleted since",
+								 rows->inserted - ours, relation_name(rows->relation)));
+	}
+
+	changes = upg_changes_of(log->catalogs, EnumRelationId);
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+
+			if (change->before == NULL && change->current &&
+				upg_changes_of(log->catalogs, TypeRelationId) == NULL)
+				check_label(change, conflicts);
+		}
+}
+
+/*
+ * upg_undo_check_privileges
+ *		A role may take back only what it could have done itself.
+ */
+void
+upg_undo_check_privileges(UpgUndoLog *log)
+{
+	ListCell *lc;
+
+	if (superuser())
+		return;
+	foreach (lc, log->catalogs)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
+		AttrNumber ownercol = InvalidAttrNumber;
+		ListCell *lc2;
+
+		for (int i = 0; i < desc->natts; i++)
+		{
+			const char *name = NameStr(TupleDescAttr(desc, i)->attname);
+			int len = strlen(name);
+
+			if (TupleDescAttr(desc, i)->atttypid == OIDOID && len > 5 &&
+				strcmp(name + len - 5, "owner") == 0)
+				ownercol = i + 1;
+		}
+		if (rel->rd_rel->relisshared && changes->catalog != SharedDependRelationId)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to take back a change of catalog \"%s\"",
+							RelationGetRelationName(rel)),
+					 errhint("Let a superuser roll this migration back.")));
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+			HeapTuple rows[3] = {change->before, change->after, change->current};
+
+			for (int i = 0; i < 3; i++)
+			{
+				bool isnull;
+				Oid second;
+				Oid owner = InvalidOid;
+				Oid relation;
+
+				if (rows[i] == NULL)
+					continue;
+				relation = upg_row_relation(changes->catalog, rows[i], desc, &second);
+				if (ownercol != InvalidAttrNumber)
+					owner =
+						DatumGetObjectId(heap_getattr(rows[i], ownercol, desc, &isnull));
+				else if (OidIsValid(relation) && get_rel_relkind(relation) != '\0')
+				{
+					HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+
+					owner = ((Form_pg_class) GETSTRUCT(class))->relowner;
+					ReleaseSysCache(class);
+				}
+				if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner))
+					ereport(
+						ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("permission denied to take back a change of %s",
+								upg_catalog_describe(changes->catalog, rows[i], desc)),
+						 errdetail("It belongs to role \"%s\".",
+								   GetUserNameFromId(owner, true))));
+			}
+		}
+		table_close(rel, AccessShareLock);
+	}
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+		HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(rows->relation));
+		Oid owner;
+
+		if (!HeapTupleIsValid(class))
+			continue;
+		owner = ((Form_pg_class) GETSTRUCT(class))->relowner;
+		ReleaseSysCache(class);
+		if (!has_privs_of_role(GetUserId(), owner))
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+							errmsg("permission denied to take back rows of table %s",
+								   rows->name)));
+	}
+}
+
+/* ---------------------------------------------------------------------
+ * References between catalogs
+ * ---------------------------------------------------------------------
+ */
+typedef struct CatalogReference
+{
+	Oid catalog;
+	AttrNumber column;
+	Oid target;
+	bool array;
+	bool optional;
+} CatalogReference;
+
+static CatalogReference *references = NULL;
+static int nreferences = 0;
+
+/* Read what the server says about references between its catalogs. */
+static void
+load_references(void)
+{
+	int ret;
+	CatalogReference *list;
+
+	SPI_connect();
+	ret = SPI_execute("SELECT fktable::oid, fkcols[1], pktable::oid, is_array, is_opt"
+					  " FROM pg_catalog.pg_get_catalog_foreign_keys()"
+					  " WHERE pg_catalog.cardinality(fkcols) OPERATOR(pg_catalog.=) 1",
+					  true, 0);
+	if (ret != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute failed: %d", ret);
+	list = MemoryContextAlloc(TopMemoryContext, sizeof(CatalogReference) * SPI_processed);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		bool isnull;
+
+		list[i].catalog = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		list[i].column = get_attnum(list[i].catalog, SPI_getvalue(row, desc, 2));
+		list[i].target = DatumGetObjectId(SPI_getbinval(row, desc, 3, &isnull));
+		list[i].array = DatumGetBool(SPI_getbinval(row, desc, 4, &isnull));
+		list[i].optional = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+	}
+	nreferences = SPI_processed;
+	references = list;
+	SPI_finish();
+}
+
+static bool
+object_exists(Oid catalog, Oid oid)
+{
+	Relation rel = table_open(catalog, AccessShareLock);
+	UpgCatalogInfo *info = upg_catalog_info(rel);
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool result;
+
+	ScanKeyInit(&key, info->keys[0], BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, info->index, true, NULL, 1, &key);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+static void
+check_reference(Relation rel, HeapTuple row, CatalogReference *ref, Oid oid)
+{
+	if (!OidIsValid(oid) || oid < FirstNormalObjectId || object_exists(ref->target, oid))
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UPG_LATER_CHANGES),
+		 errmsg("%s cannot be restored",
+				upg_catalog_describe(RelationGetRelid(rel), row, RelationGetDescr(rel))),
+		 errdetail(
+			 "Its column \"%s\" refers to OID %u of %s, which does not exist any more.",
+			 NameStr(TupleDescAttr(RelationGetDescr(rel), ref->column - 1)->attname), oid,
+			 get_rel_name(ref->target))));
+}
+
+/*
+ * upg_undo_check_references
+ *		Every row that was put back must refer to objects that exist.
+ */
+void
+upg_undo_check_references(UpgUndoLog *log)
+{
+	ListCell *lc;
+
+	if (references == NULL)
+		load_references();
+	foreach (lc, log->catalogs)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
+		ListCell *lc2;
+
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+
+			if (change->before == NULL)
+				continue;
+			for (int i = 0; i < nreferences; i++)
+			{
+				CatalogReference *ref = &references[i];
+				bool isnull;
+				Datum value;
+
+				if (ref->catalog != changes->catalog ||
+					ref->target == AttributeRelationId)
+					continue;
+				if (changes->catalog == RelationRelationId &&
+					ref->column == Anum_pg_class_reltoastrelid)
+					continue;
+				value = heap_getattr(change->before, ref->column, desc, &isnull);
+				if (isnull)
+					continue;
+				if (!ref->array)
+					check_reference(rel, change->before, ref, DatumGetObjectId(value));
+				else if (TupleDescAttr(desc, ref->column - 1)->atttypid == OIDVECTOROID)
+				{
+					oidvector *vector = (oidvector *) PG_DETOAST_DATUM(value);
+
+					for (int j = 0; j < vector->dim1; j++)
+						check_reference(rel, change->before, ref, vector->values[j]);
+				}
+				else
+				{
+					Datum *elems;
+					int n;
+
+					deconstruct_array(DatumGetArrayTypeP(value), OIDOID, sizeof(Oid),
+									  true, TYPALIGN_INT, &elems, NULL, &n);
+					for (int j = 0; j < n; j++)
+						check_reference(rel, change->before, ref,
+										DatumGetObjectId(elems[j]));
+				}
+			}
+		}
+		table_close(rel, AccessShareLock);
+	}
+}

@@ -1,0 +1,630 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_data.c
+ *		Rows of user tables: taking out what the migration wrote, putting back
+ *		what it changed or deleted.
+ *
+ * Rows are written below the executor: no trigger fires, no rule applies.
+ * Index entries are made, unique keys checked; expressions run as the table's
+ * owner in a security-restricted context.
+ *
+ * A row that is put back gets a new xmin.  So that an earlier migration still
+ * knows its own rows, those are put back in a subtransaction of their own,
+ * whose xid is noted as an alias.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_data.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "errors.h"
+#include "undo.h"
+
+/* Above this many rows the proof compares counts instead of writing rows. */
+const int64 upg_proof_row_limit = 10000;
+
+/*
+ * skipped
+ *		The proof leaves large tables alone; what it covers is stated.
+ */
+static bool
+skipped(UpgRelationRows *rows, UpgUndoOptions *options)
+{
+	return options->proof && (rows->inserted + rows->deleted > upg_proof_row_limit ||
+							  upg_data_unreachable(rows->relation));
+}
+
+/*
+ * upg_data_unreachable
+ *		Has this transaction dropped the relation after giving it a new file?
+ *
+ * The relation cache then keeps an entry that says "dropped" until the
+ * transaction ends, and no catalog row brings it back to life.
+ */
+bool
+upg_data_unreachable(Oid relation)
+{
+	Relation rel = RelationIdGetRelation(relation);
+
+	if (!RelationIsValid(rel))
+		return true;
+	RelationClose(rel);
+	return false;
+}
+
+static void
+note_tid(HeapTuple row, bool deleted, void *arg)
+{
+	List **tids = arg;
+	ItemPointer tid;
+	MemoryContext oldcxt;
+
+	if (deleted)
+		return;
+	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(tids));
+	tid = palloc(sizeof(ItemPointerData));
+	*tid = row->t_self;
+	*tids = lappend(*tids, tid);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/*
+ * remove_own
+ *		The proof's way: the rows are still ours, so only pages that we touched
+ *		need to be read.
+ */
+static void
+remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
+{
+	Relation rel = table_open(rows->relation, AccessShareLock);
+	List **tids = palloc0(sizeof(List *));
+	ListCell *lc;
+
+	upg_harvest(rel, own, note_tid, tids);
+	foreach (lc, *tids)
+		simple_heap_delete(rel, lfirst(lc));
+	if (list_length(*tids) != rows->inserted)
+		elog(ERROR, "%d rows of table %s found, " INT64_FORMAT " expected",
+			 list_length(*tids), rows->name, rows->inserted);
+	table_close(rel, NoLock);
+}
+
+/*
+ * upg_data_remove
+ *		Delete the rows that the migration wrote and nobody touched since.
+ */
+void
+upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
+				UpgUndoResult *result)
+{
+	Relation rel;
+	Snapshot snapshot;
+	TableScanDesc scan;
+	HeapTuple tuple;
+	int64 removed = 0;
+
+	if (skipped(rows, options))
+		return;
+	if (options->proof)
+	{
+		remove_own(rows, options->own);
+		return;
+	}
+	rel = table_open(rows->relation, AccessExclusiveLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan(rel, snapshot, 0, NULL);
+	while (removed < rows->inserted &&
+		   (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
+		ItemPointerData tid = tuple->t_self;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!upg_log_has_xid(log, xid) && !upg_log_has_xid(log, upg_alias_origin(xid)))
+			continue;
+		simple_heap_delete(rel, &tid);
+		removed++;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	result->data_rows += removed;
+	if (removed != rows->inserted)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LATER_CHANGES),
+				 errmsg("rows of table %s that the migration wrote are gone", rows->name),
+				 errdetail("Of " INT64_FORMAT " rows " INT64_FORMAT " were found.",
+						   rows->inserted, removed)));
+	if (removed > 0)
+		result->actions = lappend(result->actions,
+								  psprintf(INT64_FORMAT " rows of table %s are taken out",
+										   removed, rows->name));
+}
+
+/* Whose row an image is, as far as the other kept logs care. */
+typedef struct RowGroup
+{
+	int owner;            /* index of the log whose row it is, or -1 */
+	uint64 since;         /* bit n: written after log n */
+	TransactionId origin; /* first xid seen */
+} RowGroup;
+
+typedef struct Restorer
+{
+	UpgUndoLog *log;
+	Relation rel;
+	List *others;   /* of UpgUndoLog: heads of the other kept logs */
+	List *groups;   /* of RowGroup */
+	RowGroup *only; /* put back rows of this group only */
+	EState *estate;
+	ResultRelInfo *info;
+	TupleTableSlot *slot;
+	CommandId cid;
+	List *recheck; /* indexes of deferrable unique constraints */
+	int64 restored;
+	MemoryContext rowcxt;
+} Restorer;
+
+static RowGroup
+classify(Restorer *restorer, TransactionId xid)
+{
+	RowGroup group = {-1, 0, xid};
+	int n = 0;
+	ListCell *lc;
+
+	xid = upg_alias_origin(xid);
+	group.origin = xid;
+	foreach (lc, restorer->others)
+	{
+		UpgUndoLog *other = lfirst(lc);
+
+		if (upg_log_has_xid(other, xid))
+			group.owner = n;
+		else if (n < 64 && upg_log_written_since(other, xid))
+			group.since |= UINT64CONST(1) << n;
+		n++;
+	}
+	return group;
+}
+
+static void
+find_group(Oid catalog, char op, HeapTuple row, void *arg)
+{
+	Restorer *restorer = arg;
+	RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+	RowGroup *copy;
+	ListCell *lc;
+
+	foreach (lc, restorer->groups)
+	{
+		RowGroup *known = lfirst(lc);
+
+		if (known->owner == group.owner && known->since == group.since)
+			return;
+	}
+	copy = palloc(sizeof(RowGroup));
+	*copy = group;
+	restorer->groups = lappend(restorer->groups, copy);
+}
+
+static void
+restore_row(Oid catalog, char op, HeapTuple row, void *arg)
+{
+	Restorer *restorer = arg;
+	MemoryContext oldcxt;
+	HeapTuple copy;
+
+	if (restorer->only)
+	{
+		RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+
+		if (group.owner != restorer->only->owner || group.since != restorer->only->since)
+			return;
+	}
+	CHECK_FOR_INTERRUPTS();
+	oldcxt = MemoryContextSwitchTo(restorer->rowcxt);
+	copy = heap_copytuple(row);
+	copy->t_tableOid = RelationGetRelid(restorer->rel);
+	heap_insert(restorer->rel, copy, restorer->cid, 0, NULL);
+	if (restorer->info->ri_NumIndices > 0)
+	{
+		List *recheck;
+		HeapTuple stored = copy;
+
+		ExecStoreHeapTuple(stored, restorer->slot, false);
+		restorer->slot->tts_tableOid = copy->t_tableOid;
+		recheck =
+			upg_exec_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
+		MemoryContextSwitchTo(oldcxt);
+		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
+		MemoryContextSwitchTo(restorer->rowcxt);
+		ExecClearTuple(restorer->slot);
+		ResetPerTupleExprContext(restorer->estate);
+	}
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextReset(restorer->rowcxt);
+	restorer->restored++;
+}
+
+/*
+ * upg_data_restore
+ *		Put back the rows that the migration changed or deleted.
+ */
+void
+upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
+				 UpgUndoResult *result)
+{
+	Restorer restorer = {0};
+	Oid saved_user;
+	int saved_context;
+	int nestlevel;
+	ListCell *lc;
+
+	if (skipped(rows, options))
+		return;
+	restorer.log = log;
+	restorer.rel = table_open(rows->relation,
+							  options->proof ? AccessShareLock : AccessExclusiveLock);
+	if (!options->proof)
+		restorer.others = upg_undo_log_heads(log->id);
+	if (restorer.others)
+		upg_chunks_read(log->id, rows->relation, find_group, &restorer);
+	if (restorer.groups == NIL)
+		restorer.groups = list_make1(NULL);
+
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(restorer.rel->rd_rel->relowner,
+						   saved_context | SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	RestrictSearchPath();
+
+	foreach (lc, restorer.groups)
+	{
+		RowGroup *group = lfirst(lc);
+		bool alias = group && (group->owner >= 0 || group->since != UINT64CONST(0) ||
+							   restorer.others);
+		ResourceOwner owner = CurrentResourceOwner;
+		MemoryContext cxt = CurrentMemoryContext;
+
+		if (alias)
+		{
+			BeginInternalSubTransaction(NULL);
+			MemoryContextSwitchTo(cxt);
+			upg_alias_add(GetCurrentTransactionId(), group->origin);
+		}
+		restorer.only = group;
+		restorer.rowcxt = AllocSetContextCreate(CurrentMemoryContext, "upg restore row",
+												ALLOCSET_DEFAULT_SIZES);
+		restorer.estate = CreateExecutorState();
+		restorer.info = makeNode(ResultRelInfo);
+		InitResultRelInfo(restorer.info, restorer.rel, 1, NULL, 0);
+		ExecOpenIndices(restorer.info, false);
+		restorer.slot =
+			MakeSingleTupleTableSlot(RelationGetDescr(restorer.rel), &TTSOpsHeapTuple);
+		restorer.cid = GetCurrentCommandId(true);
+		upg_chunks_read(log->id, rows->relation, restore_row, &restorer);
+		ExecDropSingleTupleTableSlot(restorer.slot);
+		ExecCloseIndices(restorer.info);
+		FreeExecutorState(restorer.estate);
+		MemoryContextDelete(restorer.rowcxt);
+		CommandCounterIncrement();
+		if (alias)
+		{
+			ReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(cxt);
+			CurrentResourceOwner = owner;
+		}
+	}
+
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(saved_user, saved_context);
+	table_close(restorer.rel, NoLock);
+
+	if (!options->proof)
+		foreach (lc, restorer.recheck)
+		{
+			ReindexParams params = {0};
+
+			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)),
+							  &params);
+			CommandCounterIncrement();
+		}
+	if (restorer.restored != rows->deleted)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_UNDO_UNUSABLE), errmsg("the undo log is damaged"),
+				 errdetail("It should hold " INT64_FORMAT
+						   " rows of table %s and has " INT64_FORMAT ".",
+						   rows->deleted, rows->name, restorer.restored)));
+	result->data_rows += restorer.restored;
+	result->actions =
+		lappend(result->actions, psprintf(INT64_FORMAT " rows of table %s are put back",
+										  restorer.restored, rows->name));
+}
+
+/* Run a query that must find nothing; true if it found something. */
+static bool
+finds_row(const char *query, Oid owner)
+{
+	Oid saved_user;
+	int saved_context;
+	int nestlevel;
+	bool result;
+
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
+									  SECURITY_NOFORCE_RLS);
+	nestlevel = NewGUCNestLevel();
+	RestrictSearchPath();
+	SPI_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute failed: %s", query);
+	result = SPI_processed > 0;
+	PopActiveSnapshot();
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(saved_user, saved_context);
+	return result;
+}
+
+static char *
+rel_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+static Oid
+rel_owner(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * upg_data_finds_row
+ *		Does this query find anything?  Run as the owner of a relation.
+ */
+bool
+upg_data_finds_row(const char *query, Oid relation)
+{
+	return finds_row(query, rel_owner(relation));
+}
+
+static void
+violated(const char *what, const char *name, Oid relid)
+{
+	ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
+					errmsg("rows written since stand in the way of the rollback"),
+					errdetail("%s \"%s\" of table %s would be violated.", what, name,
+							  rel_name(relid)),
+					errhint("Correct these rows, then roll back again.")));
+}
+
+/*
+ * check_constraint
+ *		A constraint that came back must hold for the rows of now.
+ */
+static void
+check_constraint(Form_pg_constraint con, HeapTuple row)
+{
+	StringInfoData query;
+	bool isnull;
+	char *name = NameStr(con->conname);
+
+	if (!con->convalidated || !OidIsValid(con->conrelid))
+		return;
+	if (get_rel_relkind(con->conrelid) != RELKIND_RELATION)
+		return;
+	initStringInfo(&query);
+	if (con->contype == CONSTRAINT_CHECK)
+	{
+		Datum bin = SysCacheGetAttr(CONSTROID, row, Anum_pg_constraint_conbin, &isnull);
+		char *expr;
+		int nestlevel;
+
+		if (isnull)
+			return;
+		/* names are written as they will be read: with nothing but pg_catalog */
+		nestlevel = NewGUCNestLevel();
+		RestrictSearchPath();
+		expr = TextDatumGetCString(
+			DirectFunctionCall2(pg_get_expr, bin, ObjectIdGetDatum(con->conrelid)));
+		AtEOXact_GUC(false, nestlevel);
+		appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE NOT (%s) LIMIT 1",
+						 rel_name(con->conrelid), expr);
+		if (finds_row(query.data, rel_owner(con->conrelid)))
+			violated("Constraint", name, con->conrelid);
+	}
+	else if (con->contype == CONSTRAINT_FOREIGN)
+	{
+		Trigger trigger = {0};
+		Relation fk = table_open(con->conrelid, AccessShareLock);
+		Relation pk = table_open(con->confrelid, AccessShareLock);
+		Oid saved_user;
+		int saved_context;
+
+		trigger.tgname = name;
+		trigger.tgenabled = TRIGGER_FIRES_ON_ORIGIN;
+		trigger.tgisinternal = true;
+		trigger.tgconstrrelid = con->confrelid;
+		trigger.tgconstrindid = con->conindid;
+		trigger.tgconstraint = con->oid;
+		trigger.tgdeferrable = false;
+		trigger.tginitdeferred = false;
+		GetUserIdAndSecContext(&saved_user, &saved_context);
+		SetUserIdAndSecContext(fk->rd_rel->relowner, saved_context |
+														 SECURITY_RESTRICTED_OPERATION |
+														 SECURITY_NOFORCE_RLS);
+		PushActiveSnapshot(GetLatestSnapshot());
+		if (!RI_Initial_Check(&trigger, fk, pk))
+		{
+			PopActiveSnapshot();
+			SetUserIdAndSecContext(saved_user, saved_context);
+			PushActiveSnapshot(GetLatestSnapshot());
+			if (!RI_Initial_Check(&trigger, fk, pk))
+				ereport(ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("foreign key \"%s\" of table %s cannot be verified", name,
+								rel_name(con->conrelid)),
+						 errhint("Let a superuser roll this migration back.")));
+		}
+		PopActiveSnapshot();
+		SetUserIdAndSecContext(saved_user, saved_context);
+		table_close(pk, AccessShareLock);
+		table_close(fk, AccessShareLock);
+	}
+}
+
+/* Foreign keys from or to a table. */
+static void
+check_foreign_keys(List *relations)
+{
+	Relation rel;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	List *found = NIL;
+	ListCell *lc;
+
+	if (relations == NIL)
+		return;
+	rel = table_open(ConstraintRelationId, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (con->contype == CONSTRAINT_FOREIGN &&
+			(list_member_oid(relations, con->conrelid) ||
+			 list_member_oid(relations, con->confrelid)))
+			found = lappend(found, heap_copytuple(tuple));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	foreach (lc, found)
+		check_constraint((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)),
+						 lfirst(lc));
+}
+
+/*
+ * upg_data_revalidate
+ *		What came back must hold for rows written since: constraints, NOT NULL,
+ *		narrower types, foreign keys of rows put back.
+ */
+void
+upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
+{
+	UpgCatalogChanges *changes;
+	List *written = NIL;
+	ListCell *lc;
+
+	foreach (lc, relations)
+		if (get_rel_relkind(((UpgRelationRows *) lfirst(lc))->relation) ==
+			RELKIND_RELATION)
+			written = lappend_oid(written, ((UpgRelationRows *) lfirst(lc))->relation);
+	check_foreign_keys(written);
+
+	changes = upg_changes_of(log->catalogs, ConstraintRelationId);
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_constraint con;
+
+			if (change->before == NULL)
+				continue;
+			con = (Form_pg_constraint) GETSTRUCT(change->before);
+			/* a table whose file came back holds the rows that it held */
+			if (upg_keep_find(log->files, con->conrelid) &&
+				con->contype == CONSTRAINT_CHECK)
+				continue;
+			if (change->after &&
+				((Form_pg_constraint) GETSTRUCT(change->after))->convalidated ==
+					con->convalidated &&
+				con->contype != CONSTRAINT_CHECK)
+				continue;
+			check_constraint(con, change->before);
+		}
+
+	changes = upg_changes_of(log->catalogs, AttributeRelationId);
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_attribute before;
+			Form_pg_attribute after;
+			StringInfoData query;
+			char *column;
+
+			if (change->before == NULL || change->after == NULL)
+				continue;
+			before = (Form_pg_attribute) GETSTRUCT(change->before);
+			after = (Form_pg_attribute) GETSTRUCT(change->after);
+			if (before->attisdropped || before->attnum <= 0 ||
+				upg_keep_find(log->files, before->attrelid) ||
+				get_rel_relkind(before->attrelid) != RELKIND_RELATION ||
+				get_rel_persistence(before->attrelid) == RELPERSISTENCE_TEMP)
+				continue;
+			column = pstrdup(quote_identifier(NameStr(before->attname)));
+			initStringInfo(&query);
+			if (before->attnotnull && !after->attnotnull)
+			{
+				appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s IS NULL LIMIT 1",
+								 rel_name(before->attrelid), column);
+				if (finds_row(query.data, rel_owner(before->attrelid)))
+					violated("NOT NULL of column", NameStr(before->attname),
+							 before->attrelid);
+			}
+			if (!after->attisdropped && before->atttypmod >= 0 &&
+				before->atttypmod != after->atttypmod)
+			{
+				char *type = format_type_extended(before->atttypid, before->atttypmod,
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY);
+
+				resetStringInfo(&query);
+				appendStringInfo(
+					&query,
+					"SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
+					" (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
+					rel_name(before->attrelid), column, column, type);
+				if (finds_row(query.data, rel_owner(before->attrelid)))
+					violated(psprintf("Type %s of column", type),
+							 NameStr(before->attname), before->attrelid);
+			}
+		}
+}

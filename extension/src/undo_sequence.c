@@ -1,0 +1,271 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_sequence.c
+ *		Values of sequences before and after a migration.
+ *
+ * nextval() and setval() change a sequence in place, outside of MVCC, so their
+ * pre-image has to be read before.  It is put back only if nobody has used
+ * the sequence since: a value that was given out must not be given out again.
+ * Putting back goes through a new file, so it is transactional.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_sequence.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
+#include "commands/defrem.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "undo.h"
+
+/* Read the one row of a sequence's file; false if the file is not a sequence. */
+static bool
+read_page(UpgRelFileLocator locator, bool permanent, int64 *value, bool *called)
+{
+	Buffer buffer = upg_read_buffer(locator, permanent);
+	Page page;
+	ItemId item;
+	bool result = false;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (!PageIsNew(page) && PageGetMaxOffsetNumber(page) >= FirstOffsetNumber)
+	{
+		item = PageGetItemId(page, FirstOffsetNumber);
+		if (ItemIdIsNormal(item))
+		{
+			HeapTupleHeader header = (HeapTupleHeader) PageGetItem(page, item);
+			FormData_pg_sequence_data data;
+
+			memcpy(&data, (char *) header + header->t_hoff, sizeof(data));
+			*value = data.last_value;
+			*called = data.is_called;
+			result = true;
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	return result;
+}
+
+static bool
+read_by_class(Form_pg_class form, int64 *value, bool *called)
+{
+	UpgRelFileLocator locator;
+
+	if (form->relkind != RELKIND_SEQUENCE || !OidIsValid(form->relfilenode) ||
+		form->relpersistence == RELPERSISTENCE_TEMP)
+		return false;
+	UPG_LOCATOR_SPC(locator) =
+		OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace;
+	UPG_LOCATOR_DB(locator) = MyDatabaseId;
+	UPG_LOCATOR_NUMBER(locator) = form->relfilenode;
+	return read_page(locator, form->relpersistence == RELPERSISTENCE_PERMANENT, value,
+					 called);
+}
+
+/*
+ * upg_sequence_read
+ *		The value of a sequence now.
+ */
+bool
+upg_sequence_read(Oid sequence, int64 *value, bool *called)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
+	bool result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = read_by_class((Form_pg_class) GETSTRUCT(tuple), value, called);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * upg_sequences_remember
+ *		The values of all sequences of the database.
+ */
+List *
+upg_sequences_remember(void)
+{
+	Relation rel = table_open(SequenceRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	Oid own = get_namespace_oid("upg", true);
+	List *result = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		UpgSequenceState *state;
+
+		if (get_rel_namespace(((Form_pg_sequence) GETSTRUCT(tuple))->seqrelid) == own)
+			continue;
+		state = palloc0(sizeof(UpgSequenceState));
+
+		state->sequence = ((Form_pg_sequence) GETSTRUCT(tuple))->seqrelid;
+		if (upg_sequence_read(state->sequence, &state->before_value,
+							  &state->before_called))
+			result = lappend(result, state);
+		else
+			pfree(state);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * upg_sequences_changed
+ *		Those that we moved.
+ *
+ * nextval() and setval() hold a lock on the sequence until the transaction
+ * ends, so a sequence that has moved without our holding that lock was moved
+ * by others.  A sequence with a new file is noted with its value of now: it
+ * tells later whether the new one was used.
+ */
+List *
+upg_sequences_changed(List *before, List *catalogs)
+{
+	UpgCatalogChanges *classes = upg_changes_of(catalogs, RelationRelationId);
+	List *result = NIL;
+	List *changed = NIL;
+	ListCell *lc;
+
+	if (classes)
+		foreach (lc, classes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_class form;
+			UpgSequenceState *state;
+
+			if (change->before == NULL)
+				continue;
+			form = (Form_pg_class) GETSTRUCT(change->before);
+			if (form->relkind != RELKIND_SEQUENCE)
+				continue;
+			if (change->after &&
+				((Form_pg_class) GETSTRUCT(change->after))->relfilenode ==
+					form->relfilenode)
+				continue;
+			changed = lappend_oid(changed, form->oid);
+			if (change->after == NULL)
+				continue;
+			state = palloc0(sizeof(UpgSequenceState));
+			state->sequence = form->oid;
+			state->switched = true;
+			if (upg_sequence_read(form->oid, &state->after_value, &state->after_called))
+				result = lappend(result, state);
+		}
+
+	foreach (lc, before)
+	{
+		UpgSequenceState *old = lfirst(lc);
+		UpgSequenceState *state;
+		LOCKTAG tag;
+		int64 value;
+		bool called;
+
+		if (!upg_sequence_read(old->sequence, &value, &called) ||
+			(!list_member_oid(changed, old->sequence) && value == old->before_value &&
+			 called == old->before_called))
+			continue;
+		if (list_member_oid(changed, old->sequence))
+			continue;
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, old->sequence);
+		if (!upg_lock_held(&tag, RowExclusiveLock) &&
+			!upg_lock_held(&tag, ShareRowExclusiveLock) &&
+			!upg_lock_held(&tag, AccessExclusiveLock))
+			continue;
+		state = palloc(sizeof(UpgSequenceState));
+		*state = *old;
+		state->after_value = value;
+		state->after_called = called;
+		result = lappend(result, state);
+	}
+	return result;
+}
+
+/*
+ * upg_sequences_restore
+ *		Put values back where nobody has used the sequence since.
+ *
+ * ALTER SEQUENCE ... RESTART gives the sequence a new file; setval() on that
+ * file is undone with it if this transaction fails.
+ */
+void
+upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
+{
+	ListCell *lc;
+
+	foreach (lc, log->sequences)
+	{
+		UpgSequenceState *state = lfirst(lc);
+		int64 value;
+		bool called;
+		char *name;
+		AlterSeqStmt *stmt;
+		ParseState *pstate;
+		Oid saved_user;
+		int saved_context;
+		HeapTuple tuple;
+
+		if (state->switched)
+			continue; /* came back with its file */
+		LockRelationOid(state->sequence, ShareRowExclusiveLock);
+		if (!upg_sequence_read(state->sequence, &value, &called))
+			continue;
+		name = get_rel_name(state->sequence);
+		if (value != state->after_value || called != state->after_called)
+		{
+			result->notes = lappend(
+				result->notes,
+				psprintf(
+					"sequence \"%s\" was used since and keeps its value " INT64_FORMAT,
+					name, value));
+			continue;
+		}
+		stmt = makeNode(AlterSeqStmt);
+		stmt->sequence = makeRangeVar(
+			get_namespace_name(get_rel_namespace(state->sequence)), name, -1);
+		stmt->options = list_make1(makeDefElem(
+			"restart", (Node *) makeFloat(psprintf(INT64_FORMAT, state->before_value)),
+			-1));
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(state->sequence));
+		GetUserIdAndSecContext(&saved_user, &saved_context);
+		SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
+							   saved_context | SECURITY_RESTRICTED_OPERATION);
+		ReleaseSysCache(tuple);
+		pstate = make_parsestate(NULL);
+		(void) AlterSequence(pstate, stmt);
+		free_parsestate(pstate);
+		CommandCounterIncrement();
+		(void) DirectFunctionCall3(setval3_oid, ObjectIdGetDatum(state->sequence),
+								   Int64GetDatum(state->before_value),
+								   BoolGetDatum(state->before_called));
+		SetUserIdAndSecContext(saved_user, saved_context);
+		result->actions = lappend(result->actions,
+								  psprintf("sequence \"%s\" goes back to " INT64_FORMAT,
+										   name, state->before_value));
+	}
+}
