@@ -48,6 +48,8 @@ INSERT INTO matrix VALUES
     ('upg_register', 'oa'),
     ('upg_repair', 'a'),
     ('upg_rollback', 'oa'),
+    ('upg_schema_fingerprint', 'vopau'),
+    ('upg_schema_fingerprint_parts', 'vopau'),
     ('upg_script_info', 'vopau'),
     ('upg_script_statements', 'vopau'),
     ('upg_sketch_diff', 'vopau'),
