@@ -29,7 +29,7 @@
 #if PG_VERSION_NUM >= 170000
 #define upg_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
 #else
-#define upg_test_for_old_snapshot(snapshot, rel, page)                                   \
+#define upg_test_for_old_snapshot(snapshot, rel, page) \
 	TestForOldSnapshot((snapshot), (rel), (page))
 #endif
 
@@ -41,6 +41,9 @@
 #define upg_portal_run(portal, count, top, dest, alt, qc) \
 	PortalRun((portal), (count), (top), true, (dest), (alt), (qc))
 #endif
+
+/* What the server was at build time, for records of where something was made. */
+#define UPG_SERVER_VERSION PG_VERSION_NUM
 
 /* PostgreSQL 17 brought RestrictSearchPath(). */
 #if PG_VERSION_NUM < 170000
@@ -59,17 +62,17 @@
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
 #include "storage/relfilelocator.h"
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_locator)
-#define UpgRelFileLocator RelFileLocator
-#define UPG_LOCATOR_SPC(l) ((l).spcOid)
-#define UPG_LOCATOR_DB(l) ((l).dbOid)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_locator)
+#define UpgRelFileLocator     RelFileLocator
+#define UPG_LOCATOR_SPC(l)    ((l).spcOid)
+#define UPG_LOCATOR_DB(l)     ((l).dbOid)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
 #else
 #include "storage/relfilenode.h"
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_node)
-#define UpgRelFileLocator RelFileNode
-#define UPG_LOCATOR_SPC(l) ((l).spcNode)
-#define UPG_LOCATOR_DB(l) ((l).dbNode)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_node)
+#define UpgRelFileLocator     RelFileNode
+#define UPG_LOCATOR_SPC(l)    ((l).spcNode)
+#define UPG_LOCATOR_DB(l)     ((l).dbNode)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
 
@@ -85,15 +88,10 @@
 #endif
 #define upg_smgropen(locator, backend) smgropen((locator), (backend))
 
-/* PostgreSQL 16 tells whether only summarizing indexes need an entry. */
 #if PG_VERSION_NUM >= 160000
-#define upg_insert_index_tuples(rri, slot, estate) \
-	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL, false)
 #define upg_new_filenumber(spc, pgclass, persistence) \
 	GetNewRelFileNumber((spc), (pgclass), (persistence))
 #else
-#define upg_insert_index_tuples(rri, slot, estate) \
-	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
 #define upg_new_filenumber(spc, pgclass, persistence) \
 	GetNewRelFileNode((spc), (pgclass), (persistence))
 #endif
@@ -105,14 +103,6 @@
 #else
 #define upg_reindex_index(index, persistence, params) \
 	reindex_index((index), false, (persistence), (params))
-#endif
-
-/*
- * The minor releases that brought versions of attributes: values of composite
- * types made under another version are refused.
- */
-#if PG_VERSION_NUM >= 150020 && PG_VERSION_NUM < 160000
-#define UPG_HAVE_ATTRIBUTE_VERSIONS 1
 #endif
 
 /* PostgreSQL 18 keeps a compact form of each column beside the full one. */
@@ -127,12 +117,35 @@
 
 /* PostgreSQL 17 made the statistics target of a column nullable. */
 #if PG_VERSION_NUM >= 170000
-#define upg_set_no_stattarget(values, nulls) \
+#define upg_set_no_stattarget(values, nulls)                    \
 	((values)[Anum_pg_attribute_attstattarget - 1] = (Datum) 0, \
 	 (nulls)[Anum_pg_attribute_attstattarget - 1] = true)
 #else
 #define upg_set_no_stattarget(values, nulls) \
 	((values)[Anum_pg_attribute_attstattarget - 1] = Int32GetDatum(0))
+#endif
+
+/* PostgreSQL 18 keeps cached offsets elsewhere, and asks about deferrable keys. */
+#if PG_VERSION_NUM >= 180000
+#define upg_forget_offset(att)     ((void) (att))
+#define upg_primary_key_index(rel) RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define upg_forget_offset(att)     ((att)->attcacheoff = -1)
+#define upg_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* PostgreSQL 17 asks whether a stronger lock will do. */
+#if PG_VERSION_NUM >= 170000
+#define upg_lock_held(tag, mode) LockHeldByMe((tag), (mode), false)
+#else
+#define upg_lock_held(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
+/* PostgreSQL 16 renamed the fields of counters. */
+#if PG_VERSION_NUM >= 160000
+#define UPG_TABSTAT_ID(status) ((status)->id)
+#else
+#define UPG_TABSTAT_ID(status) ((status)->t_id)
 #endif
 
 /* PostgreSQL 18 records name and version of a module in its magic block. */

@@ -98,7 +98,7 @@ note_touched(UpgCapture *capture)
 					trans->deleted_pre_truncdrop >
 				0)
 				capture->touched =
-					list_append_unique_oid(capture->touched, trans->parent->t_id);
+					list_append_unique_oid(capture->touched, UPG_TABSTAT_ID(trans->parent));
 		}
 	}
 	MemoryContextSwitchTo(oldcxt);

@@ -254,7 +254,7 @@ old_desc(UpgUndoLog *log, Form_pg_class form)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		att->attcacheoff = -1;
+		upg_forget_offset(att);
 		att->atthasmissing = false;
 		att->atthasdef = false;
 		upg_populate_compact(desc, i);

@@ -823,7 +823,8 @@ sweep_removed(UndoRun *run)
 static void
 renew_versions(UndoRun *run)
 {
-#ifdef UPG_HAVE_ATTRIBUTE_VERSIONS
+	/* the name of the hidden option tells that this minor release has them */
+#ifdef ATTRIBUTE_VERSION_ATTOPTION
 	ListCell *lc;
 
 	foreach (lc, run->versions)

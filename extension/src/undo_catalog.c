@@ -189,7 +189,7 @@ upg_catalog_info(Relation rel)
 													  : SharedDependDependerIndexId;
 		}
 		else
-			build.index = RelationGetPrimaryKeyIndex(rel);
+			build.index = upg_primary_key_index(rel);
 		if (!OidIsValid(build.index))
 			elog(ERROR, "catalog \"%s\" has no primary key",
 				 RelationGetRelationName(rel));

@@ -262,7 +262,7 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 		ExecStoreHeapTuple(stored, restorer->slot, false);
 		restorer->slot->tts_tableOid = copy->t_tableOid;
 		recheck =
-			upg_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
+			upg_exec_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
 		MemoryContextSwitchTo(oldcxt);
 		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
 		MemoryContextSwitchTo(restorer->rowcxt);

@@ -142,7 +142,7 @@ upg_undo_insert(const char *table, Datum *values, bool *nulls)
 static Oid
 log_index(Relation rel)
 {
-	Oid index = RelationGetPrimaryKeyIndex(rel);
+	Oid index = upg_primary_key_index(rel);
 
 	if (!OidIsValid(index))
 		ereport(ERROR, (errcode(ERRCODE_UPG_UNDO_UNUSABLE),
@@ -527,7 +527,7 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 	values[LOG_SYSTEM - 1] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[LOG_DATABASE - 1] = ObjectIdGetDatum(MyDatabaseId);
 	values[LOG_CATVERSION - 1] = Int32GetDatum(CATALOG_VERSION_NO);
-	values[LOG_SERVER - 1] = Int32GetDatum(PG_VERSION_NUM);
+	values[LOG_SERVER - 1] = Int32GetDatum(UPG_SERVER_VERSION);
 	values[LOG_DIGEST - 1] = Int64GetDatum((int64) (digest + digest_parts(log)));
 	values[LOG_CAPTURED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[LOG_CAPTURE_MS - 1] = true;
@@ -725,21 +725,30 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 	UpgUndoLog *log;
 	bool isnull;
 	Datum value;
+	ScanKeyData keys[2];
+	Oid index;
+	int64 last = 0;
 	CatalogReader reader = {0};
 	uint64 digest;
 	uint64 expected;
 	ListCell *lc;
 
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	ScanKeyInit(&keys[0], LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(migration));
+	ScanKeyInit(&keys[1], LOG_STEP, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(step));
+	index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) !=
-				migration ||
-			DatumGetInt32(heap_getattr(tuple, LOG_STEP, desc, &isnull)) != step)
-			continue;
+		int64 id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
+
 		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
 				   "kept") != 0)
 			continue;
+		/* the latest, should a step have been captured twice */
+		if (head != NULL && id < last)
+			continue;
+		last = id;
 		head = heap_copytuple(tuple);
 	}
 	systable_endscan(scan);

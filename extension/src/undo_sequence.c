@@ -193,9 +193,9 @@ upg_sequences_changed(List *before, List *catalogs)
 		if (list_member_oid(changed, old->sequence))
 			continue;
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, old->sequence);
-		if (!LockHeldByMe(&tag, RowExclusiveLock) &&
-			!LockHeldByMe(&tag, ShareRowExclusiveLock) &&
-			!LockHeldByMe(&tag, AccessExclusiveLock))
+		if (!upg_lock_held(&tag, RowExclusiveLock) &&
+			!upg_lock_held(&tag, ShareRowExclusiveLock) &&
+			!upg_lock_held(&tag, AccessExclusiveLock))
 			continue;
 		state = palloc(sizeof(UpgSequenceState));
 		*state = *old;

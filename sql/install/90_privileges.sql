@@ -90,3 +90,15 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_compare(
         regclass, regclass, text[], text[], text[], jsonb, text, text, integer, text[])
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+
+-- The fingerprint reads catalogs that everybody may read.
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_schema_fingerprint(text[]),
+    @extschema@.upg_schema_fingerprint_parts(text[])
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT EXECUTE ON FUNCTION
+    upg.fp_identity(oid, oid),
+    upg.fp_identities(oid, oid[]),
+    upg.fp_columns(oid, int2[]),
+    upg.fp_query(regclass)
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;

@@ -33,7 +33,7 @@ ALTER TABLE shop.people RENAME CONSTRAINT name_len TO nl; ALTER TABLE shop.peopl
 -- case: alter constraint deferrable
 ALTER TABLE shop.orders ALTER CONSTRAINT orders_person_fkey DEFERRABLE INITIALLY DEFERRED;
 -- case: no inherit check
-ALTER TABLE shop.parent ADD CONSTRAINT ni CHECK (a > 0) NO INHERIT; ALTER TABLE shop.parent ADD CONSTRAINT inh CHECK (a > 0);
+ALTER TABLE shop.parent ADD CONSTRAINT ni CHECK (a > 0) NO INHERIT; ALTER TABLE shop.parent ADD CONSTRAINT inherited CHECK (a > 0);
 -- case: exclusion constraint
 ALTER TABLE shop.scratch ADD COLUMN r int4range; ALTER TABLE shop.scratch ADD EXCLUDE USING gist (r WITH &&);
 -- case: replace view with more columns
@@ -67,7 +67,7 @@ CREATE TRIGGER a BEFORE INSERT ON shop.people FOR EACH ROW WHEN (NEW.score > 3) 
 -- case: drop trigger
 DROP TRIGGER orders_touch ON shop.orders;
 -- case: rename trigger, disable trigger
-ALTER TRIGGER orders_touch ON shop.orders RENAME TO ot; ALTER TABLE shop.orders DISABLE TRIGGER ot;
+ALTER TRIGGER orders_touch ON shop.orders RENAME TO renamed; ALTER TABLE shop.orders DISABLE TRIGGER renamed;
 -- case: partition triggers
 CREATE TRIGGER pt AFTER INSERT ON shop.parts FOR EACH ROW EXECUTE FUNCTION shop.touch(); INSERT INTO shop.parts VALUES (99, 'eu', 'n');
 -- case: rules
@@ -99,7 +99,7 @@ CREATE TYPE shop.trange AS RANGE (subtype = time, multirange_type_name = tmr); D
 -- case: shell type completed
 CREATE TYPE shop.sh; CREATE FUNCTION shop.shin(cstring) RETURNS shop.sh LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION shop.shout(shop.sh) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out'; CREATE TYPE shop.sh (INPUT = shop.shin, OUTPUT = shop.shout, LIKE = int4);
 -- case: cast and conversion and collation
-CREATE CAST (shop.pair AS text) WITH INOUT; CREATE COLLATION shop.coll (locale = 'C'); CREATE CONVERSION shop.conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+CREATE CAST (shop.pair AS text) WITH inout; CREATE COLLATION shop.coll (locale = 'C'); CREATE CONVERSION shop.conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
 -- case: text search
 CREATE TEXT SEARCH CONFIGURATION shop.cfg (COPY = simple); CREATE TEXT SEARCH DICTIONARY shop.dict (TEMPLATE = simple); ALTER TEXT SEARCH CONFIGURATION shop.cfg ALTER MAPPING FOR asciiword WITH shop.dict;
 -- case: sequences
