@@ -29,7 +29,7 @@
 #if PG_VERSION_NUM >= 170000
 #define upg_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
 #else
-#define upg_test_for_old_snapshot(snapshot, rel, page)                                   \
+#define upg_test_for_old_snapshot(snapshot, rel, page) \
 	TestForOldSnapshot((snapshot), (rel), (page))
 #endif
 
@@ -59,20 +59,19 @@
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
 #include "storage/relfilelocator.h"
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_locator)
-#define UpgRelFileLocator RelFileLocator
-#define UPG_LOCATOR_SPC(l) ((l).spcOid)
-#define UPG_LOCATOR_DB(l) ((l).dbOid)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_locator)
+#define UpgRelFileLocator     RelFileLocator
+#define UPG_LOCATOR_SPC(l)    ((l).spcOid)
+#define UPG_LOCATOR_DB(l)     ((l).dbOid)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNumber)
 #else
 #include "storage/relfilenode.h"
-#define UPG_REL_LOCATOR(rel) ((rel)->rd_node)
-#define UpgRelFileLocator RelFileNode
-#define UPG_LOCATOR_SPC(l) ((l).spcNode)
-#define UPG_LOCATOR_DB(l) ((l).dbNode)
+#define UPG_REL_LOCATOR(rel)  ((rel)->rd_node)
+#define UpgRelFileLocator     RelFileNode
+#define UPG_LOCATOR_SPC(l)    ((l).spcNode)
+#define UPG_LOCATOR_DB(l)     ((l).dbNode)
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
-
 
 /* PostgreSQL 18 has pg_noreturn, which stands before the declaration. */
 #if PG_VERSION_NUM < 180000
@@ -127,7 +126,7 @@
 
 /* PostgreSQL 17 made the statistics target of a column nullable. */
 #if PG_VERSION_NUM >= 170000
-#define upg_set_no_stattarget(values, nulls) \
+#define upg_set_no_stattarget(values, nulls)                    \
 	((values)[Anum_pg_attribute_attstattarget - 1] = (Datum) 0, \
 	 (nulls)[Anum_pg_attribute_attstattarget - 1] = true)
 #else
