@@ -76,7 +76,6 @@
 #define UPG_LOCATOR_NUMBER(l) ((l).relNode)
 #endif
 
-
 /* PostgreSQL 18 has pg_noreturn, which stands before the declaration. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
