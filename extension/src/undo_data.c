@@ -249,6 +249,10 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 		if (group.owner != restorer->only->owner || group.since != restorer->only->since)
 			return;
 	}
+	/* an image that points to values elsewhere would outlive them */
+	if (HeapTupleHasExternal(row))
+		elog(ERROR, "row image of table \"%s\" is not complete",
+			 RelationGetRelationName(restorer->rel));
 	CHECK_FOR_INTERRUPTS();
 	oldcxt = MemoryContextSwitchTo(restorer->rowcxt);
 	copy = heap_copytuple(row);
@@ -261,8 +265,8 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 
 		ExecStoreHeapTuple(stored, restorer->slot, false);
 		restorer->slot->tts_tableOid = copy->t_tableOid;
-		recheck =
-			upg_exec_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
+		recheck = upg_exec_insert_index_tuples(restorer->info, restorer->slot,
+											   restorer->estate);
 		MemoryContextSwitchTo(oldcxt);
 		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
 		MemoryContextSwitchTo(restorer->rowcxt);
