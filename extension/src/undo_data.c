@@ -440,19 +440,34 @@ violated(const char *what, const char *name, Oid relid)
 }
 
 /*
+ * parent_refers_elsewhere
+ *		Is this foreign key the copy of one that refers to a partitioned table?
+ */
+static bool
+parent_refers_elsewhere(Form_pg_constraint con, HeapTuple *parent)
+{
+	*parent = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(con->conparentid));
+	return HeapTupleIsValid(*parent) &&
+		   ((Form_pg_constraint) GETSTRUCT(*parent))->confrelid != con->confrelid;
+}
+
+/*
  * check_constraint
  *		A constraint that came back must hold for the rows of now.
  */
 static void
 check_constraint(Form_pg_constraint con, HeapTuple row)
 {
+	HeapTuple parent = NULL;
 	StringInfoData query;
 	bool isnull;
 	char *name = NameStr(con->conname);
 
 	if (!con->convalidated || !OidIsValid(con->conrelid))
 		return;
-	if (get_rel_relkind(con->conrelid) != RELKIND_RELATION)
+	if (get_rel_relkind(con->conrelid) != RELKIND_RELATION &&
+		!(con->contype == CONSTRAINT_FOREIGN &&
+		  get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE))
 		return;
 	initStringInfo(&query);
 	if (con->contype == CONSTRAINT_CHECK)
@@ -473,6 +488,12 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 						 rel_name(con->conrelid), expr);
 		if (finds_row(query.data, rel_owner(con->conrelid)))
 			violated("Constraint", name, con->conrelid);
+	}
+	else if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->conparentid) &&
+			 parent_refers_elsewhere(con, &parent))
+	{
+		/* to one partition of the referenced table: the whole one counts */
+		check_constraint((Form_pg_constraint) GETSTRUCT(parent), parent);
 	}
 	else if (con->contype == CONSTRAINT_FOREIGN)
 	{
