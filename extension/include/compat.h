@@ -59,6 +59,8 @@
 #define UPG_VXID_PROCNO(vxid) ((vxid).backendId)
 #endif
 
+#include "access/tupdesc.h"
+
 /* PostgreSQL 16 renamed RelFileNode to RelFileLocator. */
 #if PG_VERSION_NUM >= 160000
 #include "storage/relfilelocator.h"
@@ -145,6 +147,20 @@
 #define UPG_TABSTAT_ID(status) ((status)->id)
 #else
 #define UPG_TABSTAT_ID(status) ((status)->t_id)
+#endif
+
+/* PostgreSQL 18 lays descriptions out by their number of columns. */
+#if PG_VERSION_NUM >= 180000
+#define upg_truncated_desc(desc, n) CreateTupleDescTruncatedCopy((desc), (n))
+#else
+static inline TupleDesc
+upg_truncated_desc(TupleDesc desc, int n)
+{
+	TupleDesc copy = CreateTupleDescCopy(desc);
+
+	copy->natts = n;
+	return copy;
+}
 #endif
 
 /* PostgreSQL 18 records name and version of a module in its magic block. */

@@ -82,10 +82,8 @@ static TupleDesc
 row_desc(TupleDesc desc, HeapTuple row)
 {
 	int natts = HeapTupleHeaderGetNatts(row->t_data);
-	TupleDesc copy = CreateTupleDescCopy(desc);
+	TupleDesc copy = upg_truncated_desc(desc, Min(natts, desc->natts));
 
-	if (natts < copy->natts)
-		copy->natts = natts;
 	/* an image is no value of the table's row type */
 	copy->tdtypeid = RECORDOID;
 	copy->tdtypmod = -1;

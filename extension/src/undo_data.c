@@ -249,6 +249,10 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 		if (group.owner != restorer->only->owner || group.since != restorer->only->since)
 			return;
 	}
+	/* an image that points to values elsewhere would outlive them */
+	if (HeapTupleHasExternal(row))
+		elog(ERROR, "row image of table \"%s\" is not complete",
+			 RelationGetRelationName(restorer->rel));
 	CHECK_FOR_INTERRUPTS();
 	oldcxt = MemoryContextSwitchTo(restorer->rowcxt);
 	copy = heap_copytuple(row);
@@ -261,8 +265,8 @@ restore_row(Oid catalog, char op, HeapTuple row, void *arg)
 
 		ExecStoreHeapTuple(stored, restorer->slot, false);
 		restorer->slot->tts_tableOid = copy->t_tableOid;
-		recheck =
-			upg_exec_insert_index_tuples(restorer->info, restorer->slot, restorer->estate);
+		recheck = upg_exec_insert_index_tuples(restorer->info, restorer->slot,
+											   restorer->estate);
 		MemoryContextSwitchTo(oldcxt);
 		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
 		MemoryContextSwitchTo(restorer->rowcxt);
@@ -436,19 +440,34 @@ violated(const char *what, const char *name, Oid relid)
 }
 
 /*
+ * parent_refers_elsewhere
+ *		Is this foreign key the copy of one that refers to a partitioned table?
+ */
+static bool
+parent_refers_elsewhere(Form_pg_constraint con, HeapTuple *parent)
+{
+	*parent = SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(con->conparentid));
+	return HeapTupleIsValid(*parent) &&
+		   ((Form_pg_constraint) GETSTRUCT(*parent))->confrelid != con->confrelid;
+}
+
+/*
  * check_constraint
  *		A constraint that came back must hold for the rows of now.
  */
 static void
 check_constraint(Form_pg_constraint con, HeapTuple row)
 {
+	HeapTuple parent = NULL;
 	StringInfoData query;
 	bool isnull;
 	char *name = NameStr(con->conname);
 
 	if (!con->convalidated || !OidIsValid(con->conrelid))
 		return;
-	if (get_rel_relkind(con->conrelid) != RELKIND_RELATION)
+	if (get_rel_relkind(con->conrelid) != RELKIND_RELATION &&
+		!(con->contype == CONSTRAINT_FOREIGN &&
+		  get_rel_relkind(con->conrelid) == RELKIND_PARTITIONED_TABLE))
 		return;
 	initStringInfo(&query);
 	if (con->contype == CONSTRAINT_CHECK)
@@ -469,6 +488,12 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 						 rel_name(con->conrelid), expr);
 		if (finds_row(query.data, rel_owner(con->conrelid)))
 			violated("Constraint", name, con->conrelid);
+	}
+	else if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->conparentid) &&
+			 parent_refers_elsewhere(con, &parent))
+	{
+		/* to one partition of the referenced table: the whole one counts */
+		check_constraint((Form_pg_constraint) GETSTRUCT(parent), parent);
 	}
 	else if (con->contype == CONSTRAINT_FOREIGN)
 	{

@@ -64,3 +64,5 @@ DROP EXTENSION upg CASCADE;
 SET track_counts = off; UPDATE shop.nokey SET a = 2;
 -- case: catalog changed by hand
 SET allow_system_table_mods = on; UPDATE pg_catalog.pg_proc SET prosrc = 'SELECT a - b' WHERE proname = 'add' AND pronamespace = 'shop'::regnamespace;
+-- case: truncate a partition that a foreign key refers to
+CREATE TABLE shop.fkp (id int, r text, FOREIGN KEY (id, r) REFERENCES shop.parts); INSERT INTO shop.fkp VALUES (2, 'eu'), (1, 'us'); UPDATE shop.parts SET v = 'w' WHERE id = 2; TRUNCATE shop.parts_eu CASCADE;
