@@ -164,6 +164,8 @@ extern int cmd_new(UpgContext *ctx);
 extern int cmd_wait(UpgContext *ctx);
 extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
+extern int cmd_doctor(UpgContext *ctx);
+extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);
 extern int cmd_audit_verify(UpgContext *ctx);
 extern int cmd_audit_export(UpgContext *ctx);

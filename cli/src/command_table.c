@@ -218,6 +218,17 @@ const UpgCommand upg_commands[] = {
 	 "Shows state, checksums and dependencies; with --down the SQL that would take it "
 	 "back.",
 	 for_show, 1, 1, true, cmd_show, NULL, false},
+	{"doctor", NULL, "[DIR]", "find out what is wrong, and what to do",
+	 "Looks at the server, versions, rights of the role, worker slots, migrations that "
+	 "are "
+	 "half done, invalid indexes, the audit trail and, if there is a directory, changed, "
+	 "missing and late files. Changes nothing. Exit code 8 if something is broken.",
+	 for_check, 0, 1, true, cmd_doctor, NULL, false},
+	{"explain", NULL, "NAME|RUN", "the story of a migration or of a run",
+	 "Tells state, every attempt with its error, place and waits for locks, and what to "
+	 "do "
+	 "next. A run is named by its number.",
+	 for_timeout, 1, 1, true, cmd_explain, NULL, false},
 	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
 	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
 	 for_repair, 1, 1, true, cmd_repair, NULL, false},

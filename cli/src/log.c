@@ -78,6 +78,9 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-2024", "the audit trail does not verify"},
 	{"UPG-2025", "the files are not SQL"},
 	{"UPG-2026", "a file exists already"},
+	{"UPG-2027", "the doctor found something broken"},
+	{"UPG-2028", "the two tables are not the same"},
+	{"UPG-2029", "the two tables cannot be compared"},
 	{"UPG-9999", "internal error"},
 	{NULL, NULL}};
 

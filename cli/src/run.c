@@ -204,7 +204,7 @@ explain_stop(UpgContext *ctx, const char *name, const UpgTodo *todo, int applied
 	{
 		err_next("mend %s, then run \"upg up %s\" again; it goes on there",
 				 todo->entry->up.path, ctx->source->dir);
-		err_next("upg history %s", printable(ctx->arena, name));
+		err_next("upg explain %s", printable(ctx->arena, name));
 	}
 }
 

@@ -193,7 +193,7 @@ failure_of(const UpgRows *rows, const char *name, const char *state)
 	}
 	if (unknown)
 		err_next("upg repair %s --mark=applied|absent --reason=TEXT", name);
-	err_next("upg history %s", name);
+	err_next("upg explain %s", name);
 }
 
 /*

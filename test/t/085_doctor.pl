@@ -1,0 +1,84 @@
+# upg doctor finds what is planted and names the remedy; upg explain tells the story.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use JSON::PP;
+use Test::More;
+use UpgTest;
+
+server_start();
+my ($rc, $out, $err);
+my $work = workdir();
+
+database('sound');
+files("$work/m", '1_a.sql' => 'CREATE TABLE a (i int);', '2_b.sql' => 'CREATE INDEX a_i ON a (i);', '4_d.sql' => 'SELECT 4;');
+upg('up', '-d', 'sound', "$work/m");
+($rc, $out, $err) = upg('doctor', '-d', 'sound', "$work/m");
+is($rc, 0, 'a sound database exits 0') or diag $err;
+like($out, qr/^ok +$_ /m, "$_ is ok") foreach qw(server versions rights workers unfinished indexes audit files);
+like($out, qr/^all is well$/m, 'and it is said');
+
+# warnings
+sql('sound', q{UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'a_i'::regclass});
+files("$work/m", '1_a.sql' => 'CREATE TABLE a (j int);', '3_c.sql' => 'SELECT 3;');
+unlink "$work/m/2_b.sql";
+($rc, $out, $err) = upg('doctor', '-d', 'sound', "$work/m");
+is($rc, 0, 'warnings exit 0');
+like($out, qr/^warning +indexes +index a_i on a is invalid.*\n +do: REINDEX INDEX CONCURRENTLY a_i/m, 'an invalid index');
+like($out, qr/^warning +files +".*1_a\.sql" differs/m, 'a changed file');
+like($out, qr/^warning +files +".*3_c\.sql" is pending and comes before/m, 'a late file');
+like($out, qr/^warning +files +migration "2_b" is applied, but its file is gone/m, 'a missing file');
+like($out, qr/^nothing is broken, but see the warnings$/m, 'summed up');
+($rc, $out, $err) = upg('doctor', '--json', '-d', 'sound', "$work/m");
+my $doc = decode_json($out);
+is($doc->{warnings}, 4, '--json counts them');
+is((grep { $_->{check} eq 'indexes' } @{ $doc->{checks} })[0]{result}, 'warning', 'and has each');
+
+# a role without rights
+sql('sound', 'CREATE ROLE stranger LOGIN');
+($rc, $out, $err) = upg('doctor', '-d', 'sound', '-U', 'stranger');
+unlike($out, qr/^ok +(rights|audit|unfinished) /m, 'what may not be seen is not called ok');
+like($out, qr/GRANT upg_operator TO stranger;/, 'the remedy is named') or diag "$out$err";
+
+# faults
+database('bare', bare => 1);
+($rc, $out, $err) = upg('doctor', '-d', 'bare');
+is($rc, 8, 'a missing extension exits 8');
+like($out, qr/^fault +versions +extension "upg" is not installed.*\n +do: .*upg init/m, 'and is named');
+database('readonly');
+sql('postgres', 'ALTER DATABASE readonly SET default_transaction_read_only = on');
+($rc, $out, $err) = upg('doctor', '-d', 'readonly');
+is($rc, 8, 'a read-only database exits 8');
+like($out, qr/^fault +server +transactions are read-only/m, 'and is named');
+sql('sound', 'ALTER TABLE upg.audit_log DISABLE TRIGGER ALL; UPDATE upg.audit_log SET actor = \'nobody\' WHERE seq = 1');
+($rc, $out, $err) = upg('doctor', '-d', 'sound', "$work/m");
+is($rc, 8, 'a damaged audit trail exits 8');
+like($out, qr/^fault +audit +the trail does not verify/m, 'and is named');
+like($err, qr/1 fault found/, 'and counted');
+($rc) = upg('doctor', '-h', '/nonexistent');
+is($rc, 11, 'no server exits 11');
+
+# the story
+database('story');
+files("$work/s", '1_good.sql' => 'CREATE TABLE good (i int);', '2_bad.sql' => "SELECT 1;\nSELECT * FROM nothing;\n");
+upg('up', '-d', 'story', "$work/s");
+($rc, $out, $err) = upg('explain', '-d', 'story', '2_bad');
+is($rc, 0, 'explain of what failed') or diag $err;
+like($out, qr/^migration "2_bad" is not applied: nothing of it is there; mend/, 'state and advice');
+like($out, qr/apply "2_bad": failed, by postgres in run 1/, 'the attempt');
+like($out, qr/line 2: relation "nothing" does not exist/, 'its error and place');
+like($out, qr/statement: SELECT \* FROM nothing/, 'and its statement');
+like($out, qr/^audit trail: 1 entry /m, 'and the audit trail');
+($rc, $out, $err) = upg('explain', '-d', 'story', '1');
+like($out, qr/^1 +up +failed /m, 'explain of a run');
+like($out, qr/apply "1_good": succeeded.*apply "2_bad": failed/s, 'tells its attempts in order');
+($rc, $out, $err) = upg('explain', '--json', '-d', 'story', '2_bad');
+$doc = decode_json($out);
+is($doc->{attempts}[0]{sqlstate}, '42P01', '--json has the attempts');
+is(scalar(@{ $doc->{audit} }), 1, 'and the audit entries');
+($rc, $out, $err) = upg('explain', '-d', 'story', 'nonesuch');
+is($rc, 1, 'what nobody knows exits 1');
+like($err, qr/holds no migration "nonesuch"/, 'and is named');
+
+done_testing();
