@@ -161,6 +161,39 @@ cmd_repair(UpgContext *ctx)
 	return UPG_EXIT_OK;
 }
 
+/* upg finalize */
+int
+cmd_finalize(UpgContext *ctx)
+{
+	const char *params[1];
+	UpgRows *rows;
+
+	params[0] = ctx_arg(ctx, 0);
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	if (!opt_on(ctx, OPT_DRY_RUN))
+	{
+		if (!ctx_confirm(ctx, arena_printf(ctx->arena,
+										   "Give up the recorded way back of \"%s\"?",
+										   params[0])))
+			return upg_error.exit_code;
+		rows = conn_query(ctx->conn, "SELECT @extschema@.upg_finalize($1)", 1, params);
+		if (rows == NULL)
+			return upg_error.exit_code;
+		rows_free(rows);
+	}
+	render_start(ctx);
+	if (ctx->json)
+	{
+		json_string(render_doc(), "migration", params[0]);
+		json_string(render_doc(), "state",
+					opt_on(ctx, OPT_DRY_RUN) ? "planned" : "finalized");
+	}
+	render_text(ctx, "%s \"%s\"\n",
+				opt_on(ctx, OPT_DRY_RUN) ? "would finalize" : "finalized", params[0]);
+	return UPG_EXIT_OK;
+}
+
 /* upg audit verify */
 int
 cmd_audit_verify(UpgContext *ctx)

@@ -45,6 +45,7 @@ typedef enum UpgOpt
 	OPT_LAYOUT,
 	OPT_LIMIT,
 	OPT_LOCK_TIMEOUT,
+	OPT_UNDO,
 	OPT_MARK,
 	OPT_MARKDOWN,
 	OPT_MAN,
@@ -167,6 +168,7 @@ extern int cmd_show(UpgContext *ctx);
 extern int cmd_doctor(UpgContext *ctx);
 extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);
+extern int cmd_finalize(UpgContext *ctx);
 extern int cmd_audit_verify(UpgContext *ctx);
 extern int cmd_audit_export(UpgContext *ctx);
 extern int cmd_audit_checkpoint(UpgContext *ctx);

@@ -52,6 +52,10 @@ const UpgOption upg_options[] = {
 	 false},
 	{OPT_LIMIT, '\0', "limit", "ROWS", "at most so many rows (default: 100)", NULL,
 	 false},
+	{OPT_UNDO, '\0', "undo", "MODE",
+	 "record how to take it back without a down script: none, best_effort or required "
+	 "(default: the setting upg.undo)",
+	 "none|best_effort|required", false},
 	{OPT_LOCK_TIMEOUT, '\0', "lock-timeout", "TIME",
 	 "give up a lock after TIME and try again (default: the server's upg.lock_timeout)",
 	 NULL, false},
@@ -98,8 +102,8 @@ const UpgOption upg_options[] = {
 static const unsigned char none[] = {OPT_END};
 static const unsigned char for_init[] = {OPT_SCHEMA, OPT_UPDATE, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_up[] = {OPT_TO,      OPT_DRY_RUN,      OPT_RELEASE,
-									   OPT_ON_FAIL, OPT_OUT_OF_ORDER, DIR_OPTIONS,
-									   RUN_OPTIONS, OPT_END};
+									   OPT_ON_FAIL, OPT_OUT_OF_ORDER, OPT_UNDO,
+									   DIR_OPTIONS, RUN_OPTIONS,      OPT_END};
 static const unsigned char for_down[] = {OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,
 										 OPT_REASON, OPT_YES, RUN_OPTIONS, OPT_END};
 static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
@@ -109,7 +113,8 @@ static const unsigned char for_plan[] = {
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_apply[] = {
-	OPT_NAME, OPT_REQUIRES, OPT_DRY_RUN, OPT_SET, OPT_STREAM_ABOVE, RUN_OPTIONS, OPT_END};
+	OPT_NAME,         OPT_REQUIRES, OPT_UNDO, OPT_DRY_RUN, OPT_SET,
+	OPT_STREAM_ABOVE, RUN_OPTIONS,  OPT_END};
 static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 											 OPT_TIMEOUT, OPT_END};
 static const unsigned char for_adopt[] = {OPT_TO,      OPT_DRY_RUN, OPT_YES,
@@ -121,6 +126,7 @@ static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOU
 static const unsigned char for_show[] = {OPT_DOWN, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_repair[] = {OPT_MARK, OPT_REASON,  OPT_DRY_RUN,
 										   OPT_YES,  OPT_TIMEOUT, OPT_END};
+static const unsigned char for_finalize[] = {OPT_DRY_RUN, OPT_YES, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_verify[] = {OPT_CHECKPOINT, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_export[] = {OPT_FORMAT, OPT_FROM, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_checkpoint[] = {OPT_NOTE, OPT_TIMEOUT, OPT_END};
@@ -232,6 +238,11 @@ const UpgCommand upg_commands[] = {
 	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
 	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
 	 for_repair, 1, 1, true, cmd_repair, NULL, false},
+	{"finalize", NULL, "NAME", "give up the way back that was recorded",
+	 "Frees what is kept to take a migration back without a down script. From then on "
+	 "going "
+	 "back is a new upgrade.",
+	 for_finalize, 1, 1, true, cmd_finalize, NULL, false},
 	{"audit", NULL, "COMMAND", "the audit trail",
 	 "The hash-chained record of every action.", none, 0, 0, false, NULL, audit_commands,
 	 false},

@@ -145,6 +145,8 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 		if (path != NULL)
 			json_string(&json, "source", path);
 	}
+	if (opt_get(ctx, OPT_UNDO) != NULL)
+		json_string(&json, "undo", opt_get(ctx, OPT_UNDO));
 	if (lock_timeout != NULL)
 		json_string(&json, "lock_timeout", lock_timeout);
 	json_object_end(&json);

@@ -35,8 +35,8 @@ typedef struct UpgOptions
 	int lock_retries;    /* -1: the setting */
 	uint8 *sha256;       /* of a script whose text is not given, or NULL */
 	int64 size;          /* of that script, in bytes */
-	int undo;               /* UpgUndoMode */
-	bool by_down;           /* roll back by the down script, not by the undo log */
+	int undo;            /* UpgUndoMode */
+	bool by_down;        /* roll back by the down script, not by the undo log */
 	bool dry_run;
 	bool cascade;
 	char *reason;

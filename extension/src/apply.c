@@ -392,7 +392,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	/* Under the lock of the name, what the books say cannot change any more. */
 	locked = upg_footprint_try(name_key, false, &refused, &holders);
 	before = upg_ledger_find(def->name);
-	if (settled_already(def, before, result) || (!locked && worker_has_it(before, result)))
+	if (settled_already(def, before, result) ||
+		(!locked && worker_has_it(before, result)))
 		return;
 	if (!locked)
 	{
@@ -528,7 +529,8 @@ prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
 	if (strcmp(captured.verdict, "none") != 0)
 		result->undo = captured.verdict;
 	foreach (lc, captured.differences)
-		upg_result_warn(result, psprintf("rollback is not exact: %s", (char *) lfirst(lc)));
+		upg_result_warn(result,
+						psprintf("rollback is not exact: %s", (char *) lfirst(lc)));
 	upg_ledger_set_undo(migration_id, result->undo, result->started);
 }
 
@@ -740,8 +742,9 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 				 errhint("Give a down script, and apply it with the option {\"undo\": "
 						 "\"none\"}.")));
 	if (options->undo == UPG_UNDO_BEST_EFFORT && def->down == NULL)
-		upg_result_warn(result, "a migration of several steps is not captured; without a down "
-								"script it cannot be rolled back");
+		upg_result_warn(result,
+						"a migration of several steps is not captured; without a down "
+						"script it cannot be rolled back");
 
 	/* Running without a worker is as good as queued; worker.c notes the death. */
 	id = upg_ledger_write(before, def,

@@ -97,8 +97,8 @@ note_touched(UpgCapture *capture)
 					trans->inserted_pre_truncdrop + trans->updated_pre_truncdrop +
 					trans->deleted_pre_truncdrop >
 				0)
-				capture->touched =
-					list_append_unique_oid(capture->touched, UPG_TABSTAT_ID(trans->parent));
+				capture->touched = list_append_unique_oid(capture->touched,
+														  UPG_TABSTAT_ID(trans->parent));
 		}
 	}
 	MemoryContextSwitchTo(oldcxt);

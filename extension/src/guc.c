@@ -92,9 +92,10 @@ upg_guc_init(void)
 		NULL, NULL);
 
 	DefineCustomEnumVariable(
-		"upg.undo", "Sets whether migrations are captured, to be taken back without a down script.",
-		"\"required\" refuses a migration whose rollback is not proven exact.", &upg_guc_undo,
-		UPG_UNDO_NONE, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
+		"upg.undo",
+		"Sets whether migrations are captured, to be taken back without a down script.",
+		"\"required\" refuses a migration whose rollback is not proven exact.",
+		&upg_guc_undo, UPG_UNDO_NONE, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("upg");
 }

@@ -505,6 +505,17 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 }
 
 /*
+ * upg_migration_has_undo
+ *		Was the migration captured when it was applied, and not finalized since?
+ */
+bool
+upg_migration_has_undo(const UpgMigration *migration)
+{
+	return migration->applied_order > 0 && (strcmp(migration->undo, "exact") == 0 ||
+											strcmp(migration->undo, "inexact") == 0);
+}
+
+/*
  * upg_ledger_set_undo
  *		How a migration can be taken back: exact, inexact, given, none, finalized.
  *

@@ -47,7 +47,6 @@ static void guarded(const char *name, List *batch, UpgOptions *options,
 					UpgResult *result);
 static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 						  UpgRun **run, UpgResult *result);
-static bool has_undo(UpgMigration *migration);
 static void rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 							 UpgResult *result);
 static void check_dependents(const char *name, List *batch);
@@ -249,7 +248,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		return;
 	}
 
-	if (has_undo(migration) && !options->by_down)
+	if (upg_migration_has_undo(migration) && !options->by_down)
 	{
 		rollback_by_undo(migration, batch, options, result);
 		return;
@@ -308,6 +307,8 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 			(*run)->lock_retries = options->lock_retries;
 		upg_run_step(*run, &script->steps[0]);
 	}
+	if (upg_migration_has_undo(migration))
+		upg_undo_finalize(migration->id); /* it describes a state that is gone */
 	upg_ledger_rolled_back(migration, "given", result->started, script->nstatements,
 						   options->reason, options->upgrade);
 	attempt.migration = name;
@@ -321,22 +322,12 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 }
 
 /*
- * has_undo
- *		Was the migration captured, and not finalized since?
- */
-static bool
-has_undo(UpgMigration *migration)
-{
-	return migration->state == UPG_STATE_APPLIED &&
-		(strcmp(migration->undo, "exact") == 0 || strcmp(migration->undo, "inexact") == 0);
-}
-
-/*
  * rollback_by_undo
  *		Take back what was captured when the migration was applied.
  */
 static void
-rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options, UpgResult *result)
+rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
+				 UpgResult *result)
 {
 	UpgUndoOptions undo = {0};
 	UpgUndoResult done;
@@ -344,8 +335,8 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options, UpgR
 	char *up = upg_ledger_script(migration->id, false);
 	ListCell *lc;
 
-	upg_footprint_acquire(upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL), options,
-									   migration->name),
+	upg_footprint_acquire(upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL),
+									   options, migration->name),
 						  false, migration->name);
 	migration = find_to_roll_back(migration->name);
 	check_dependents(migration->name, batch);
@@ -388,9 +379,10 @@ upg_finalize(PG_FUNCTION_ARGS)
 	upg_require_writable("upg_finalize()");
 	upg_worker_flush();
 	upg_footprint_acquire(
-		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false, name);
+		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
+		name);
 	migration = find_to_roll_back(name);
-	if (!has_undo(migration))
+	if (!upg_migration_has_undo(migration))
 		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
 						errmsg("migration \"%s\" has no undo to give up", name),
 						errdetail("Its way back is \"%s\".", migration->undo)));

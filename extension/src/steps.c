@@ -47,6 +47,7 @@
 #include "footprint.h"
 #include "probe.h"
 #include "steps.h"
+#include "undo.h"
 #include "upg.h"
 #include "worker.h"
 
@@ -989,8 +990,8 @@ cut_again(Job *job, ErrorData *edata)
 		SPI_OK_UPDATE,
 		2,
 		{INT8OID, INT4OID}};
-	Datum		values[2] = {Int64GetDatum(job->migration->id)};
-	UpgBooks	books;
+	Datum values[2] = {Int64GetDatum(job->migration->id)};
+	UpgBooks books;
 	UpgStatement *stmt = job->run->current;
 	UpgCut cut = job->cut;
 	UpgScript *script;
@@ -1113,6 +1114,8 @@ finish_job(Job *job)
 	UpgAttempt attempt = {0};
 
 	begin_transaction();
+	if (job->down && upg_migration_has_undo(job->migration))
+		upg_undo_finalize(job->migration->id); /* it describes a state that is gone */
 	if (job->down)
 		upg_ledger_rolled_back(job->migration, "given", job->started,
 							   job->script->nstatements, job->reason, job->upgrade);
