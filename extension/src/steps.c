@@ -631,8 +631,10 @@ load_job(int64 migration_id, TransactionId order)
 	if (job == NULL)
 		return NULL;
 	if (job->text == NULL)
-		elog(ERROR, "migration " INT64_FORMAT " has no script in the books",
-			 migration_id);
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+				 errmsg("the script of migration \"%s\" vanished from the ledger", name),
+				 errhint("Apply the migration with its script again.")));
 
 	begin_transaction();
 	become_role(job);
