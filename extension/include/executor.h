@@ -42,6 +42,7 @@ extern UpgRun *upg_run_create(const char *migration, const char *direction,
 							  const UpgScript *script);
 extern void upg_run_step(UpgRun *run, const UpgStep *step);
 extern void upg_run_alone(UpgRun *run, UpgStatement *stmt, MemoryContext lasting);
+extern void upg_run_disarm(void);
 extern void upg_run_settings(UpgRun *run, int last_statement);
 extern void upg_run_sql(const char *sql, bool top_level, MemoryContext lasting);
 extern char *upg_run_lock_waits(UpgRun *run);

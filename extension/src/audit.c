@@ -704,6 +704,7 @@ upg_audit_note(PG_FUNCTION_ARGS)
 	char *object = NULL;
 	char *detail = NULL;
 
+	PreventCommandDuringRecovery("upg_audit_note()");
 	PreventCommandIfReadOnly("upg_audit_note()");
 
 	if (PG_ARGISNULL(0) || VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)

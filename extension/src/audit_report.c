@@ -611,6 +611,7 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 	bytea *hash = palloc(VARHDRSZ + UPG_AUDIT_HASH_LEN);
 	char *json;
 
+	PreventCommandDuringRecovery("upg_audit_checkpoint()");
 	PreventCommandIfReadOnly("upg_audit_checkpoint()");
 	PreventCommandIfParallelMode("upg_audit_checkpoint()");
 

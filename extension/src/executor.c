@@ -41,6 +41,7 @@
 #include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -61,6 +62,7 @@ static void run_raw(RawStmt *raw, const char *text, bool top_level,
 static bool takes_strong_locks(Node *stmt);
 static char *note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since);
 static void append_json_field(StringInfo buf, const char *name, const char *value);
+static void arm_statement_timeout(void);
 static void statement_error_context(void *arg);
 static void report_progress(UpgRun *run, UpgStatement *stmt);
 static void set_constraints_immediate(UpgRun *run);
@@ -143,7 +145,9 @@ upg_run_alone(UpgRun *run, UpgStatement *stmt, MemoryContext lasting)
 	callback.arg = run;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
+	arm_statement_timeout();
 	run_raw(stmt->raw, run->script->text, true, lasting);
+	upg_run_disarm();
 	error_context_stack = callback.previous;
 	run->current = NULL;
 }
@@ -198,6 +202,7 @@ run_statement(UpgRun *run, UpgStatement *stmt)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
+	arm_statement_timeout();
 	if (IsA(stmt->raw->stmt, TransactionStmt))
 		run_savepoint(run, stmt);
 	else if (run->lock_timeout > 0 && takes_strong_locks(stmt->raw->stmt))
@@ -205,9 +210,35 @@ run_statement(UpgRun *run, UpgStatement *stmt)
 	else
 		run_raw(stmt->raw, run->script->text, false, CurrentMemoryContext);
 
+	upg_run_disarm();
 	error_context_stack = callback.previous;
 	CommandCounterIncrement();
 	run->current = NULL;
+}
+
+/*
+ * arm_statement_timeout
+ *		In a background worker, statement_timeout is ours to enforce.
+ *
+ * It counts for each statement of the script, as if a client had sent it.  In
+ * a session it counts for the call of upg_apply() as a whole.
+ */
+static void
+arm_statement_timeout(void)
+{
+	if (IsBackgroundWorker && StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+}
+
+/*
+ * upg_run_disarm
+ *		The statement is over, for better or worse.
+ */
+void
+upg_run_disarm(void)
+{
+	if (IsBackgroundWorker)
+		disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
 /*

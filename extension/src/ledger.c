@@ -67,6 +67,7 @@ static const int allowed_moves[] = {
 		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
 };
 
+static void check_one_row(const char *migration);
 static List *text_list(Datum array, bool isnull);
 static Datum text_array(List *texts);
 static Datum bytes_datum(const uint8 *bytes);
@@ -229,6 +230,21 @@ upg_ledger_script(int64 migration_id, bool down)
 }
 
 /*
+ * check_one_row
+ *		The migration that was just written must have been there.
+ */
+static void
+check_one_row(const char *migration)
+{
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+				 errmsg("migration \"%s\" vanished from the ledger", migration),
+				 errhint("Was upg.migrations changed by hand?  upg_audit_export() shows "
+						 "what upg wrote.")));
+}
+
+/*
  * upg_ledger_write
  *		Write a definition into the books, in a new state; returns the id.
  *
@@ -330,8 +346,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 
 	upg_books_open(&books);
 	upg_query(before ? &update : &insert, values, nulls);
-	if (SPI_processed != 1)
-		elog(ERROR, "migration \"%s\" vanished from the books", def->name);
+	check_one_row(def->name);
 	id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
 	upg_books_close(&books);
 
@@ -377,6 +392,7 @@ upg_ledger_move(UpgMigration *migration, UpgState state, const char *direction,
 
 	upg_books_open(&books);
 	upg_query(&query, values, nulls);
+	check_one_row(migration->name);
 	upg_books_close(&books);
 
 	if (state != UPG_STATE_RUNNING)
@@ -409,6 +425,7 @@ upg_ledger_applied(UpgMigration *migration, TimestampTz started)
 	upg_state_check(migration->name, migration->state, UPG_STATE_APPLIED);
 	upg_books_open(&books);
 	upg_query(&query, values, NULL);
+	check_one_row(migration->name);
 	upg_books_close(&books);
 	upg_audit_add("migration.applied", migration->name,
 				  state_json(migration->state, &migration->checksums),
@@ -467,6 +484,7 @@ upg_ledger_rolled_back(UpgMigration *migration, const char *method, TimestampTz 
 	upg_books_open(&books);
 	upg_query(&record, values, nulls);
 	upg_query(&update, values, NULL);
+	check_one_row(migration->name);
 	upg_query(&versions, head, NULL);
 	upg_books_close(&books);
 	upg_audit_add("migration.rolled_back", migration->name,

@@ -18,8 +18,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -47,6 +49,8 @@ typedef enum EffectKind
 } EffectKind;
 
 static EffectKind effect_of(Node *stmt);
+static char *intent_of(UpgStatement *stmt);
+static bool made_here(const char *intent);
 static char *query_text(const char *sql, const char *arg1, const char *arg2);
 static char *shared_name(Node *stmt, bool *tablespace);
 static const char *relation_identity(RangeVar *name, Oid *relid);
@@ -102,10 +106,41 @@ effect_of(Node *stmt)
  * upg_probe_intent
  *		Describe, as JSON, what a statement is about to do and what is there.
  *
- * Needs a transaction.
+ * Needs a transaction.  OIDs mean nothing in a database that a dump was
+ * restored into, so the intent names the database that it was made in.
  */
 char *
 upg_probe_intent(UpgStatement *stmt)
+{
+	char *intent = intent_of(stmt);
+	char *end = strrchr(intent, '}');
+
+	return psprintf("%.*s%s\"cluster\": \"" UINT64_FORMAT "\", \"database\": \"%u\"}",
+					(int) (end - intent), intent, strchr(intent, ':') != NULL ? ", " : "",
+					GetSystemIdentifier(), MyDatabaseId);
+}
+
+/*
+ * made_here
+ *		Was this intent written in this database?
+ *
+ * Needs a transaction.
+ */
+static bool
+made_here(const char *intent)
+{
+	char *answer = query_text(
+		"SELECT ($1::pg_catalog.jsonb->>'cluster' = $2 AND"
+		" $1::pg_catalog.jsonb->>'database' = (SELECT oid::pg_catalog.text FROM"
+		" pg_catalog.pg_database WHERE datname ="
+		" pg_catalog.current_database()))::pg_catalog.text",
+		intent, psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+
+	return answer != NULL && strcmp(answer, "true") == 0;
+}
+
+static char *
+intent_of(UpgStatement *stmt)
 {
 	Node *node = stmt->raw->stmt;
 	bool tablespace;
@@ -209,6 +244,24 @@ upg_probe(UpgStatement *stmt, const char *intent, MemoryContext lasting, char **
 	*finding = MemoryContextStrdup(lasting, "nothing of it is there");
 	if (intent == NULL)
 		return UPG_OUTCOME_ABSENT;
+
+	if (effect != EFFECT_REPEATABLE && effect != EFFECT_OPAQUE)
+	{
+		bool here;
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		here = made_here(intent);
+		CommitTransactionCommand();
+		if (!here)
+		{
+			*finding = MemoryContextStrdup(
+				lasting,
+				"it ran in another database, of which this one is a copy, so how "
+				"far it came cannot be told");
+			return UPG_OUTCOME_UNKNOWN;
+		}
+	}
 
 	switch (effect)
 	{

@@ -448,6 +448,8 @@ upg_forget_registration(PG_FUNCTION_ARGS)
 	upg_books_open(&books);
 	upg_query(&query, &value, NULL);
 	upg_books_close(&books);
+	upg_steps_forget(migration->id, "up");
+	upg_steps_forget(migration->id, "down");
 	upg_audit_add("migration.forgotten", name, "{\"state\":\"registered\"}", NULL);
 
 	PG_RETURN_VOID();

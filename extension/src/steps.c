@@ -92,6 +92,7 @@ static void run_transaction_step(Job *job, UpgStep *step);
 static void run_autocommit_step(Job *job, UpgStep *step);
 static bool cut_again(Job *job, ErrorData *edata);
 static void fail_job(Job *job, UpgStep *step, ErrorData *edata);
+static void try_to_finish(Job *job);
 static void finish_job(Job *job);
 static void mark_step(Job *job, UpgStep *step, const char *state, const char *intent);
 static void note_attempt(Job *job, UpgStep *step, const char *state, const char *message,
@@ -455,7 +456,7 @@ upg_steps_run(int64 migration_id, TransactionId order)
 		for (int i = 0; ok && i < job->script->nsteps; i++)
 			ok = run_one_step(job, &job->script->steps[i]);
 		if (ok)
-			finish_job(job);
+			try_to_finish(job);
 	}
 	pgstat_report_activity(STATE_IDLE, NULL);
 	pgstat_report_stat(true);
@@ -594,8 +595,12 @@ load_job(int64 migration_id, TransactionId order)
 		job->down = strcmp(upg_result_text(0, 11), "down") == 0;
 		job->taken_over = strcmp(upg_result_text(0, 12), "running") == 0;
 		job->text = upg_result_text(0, 13);
-		upg_guc_lock_timeout = pg_strtoint32(upg_result_text(0, 7));
-		upg_guc_lock_retries = pg_strtoint32(upg_result_text(0, 8));
+		text = upg_result_text(0, 7);
+		if (text != NULL)
+			upg_guc_lock_timeout = pg_strtoint32(text);
+		text = upg_result_text(0, 8);
+		if (text != NULL)
+			upg_guc_lock_retries = pg_strtoint32(text);
 		MemoryContextSwitchTo(old);
 
 		upg_query(&settings, &value, NULL);
@@ -627,8 +632,10 @@ load_job(int64 migration_id, TransactionId order)
 	if (job == NULL)
 		return NULL;
 	if (job->text == NULL)
-		elog(ERROR, "migration " INT64_FORMAT " has no script in the books",
-			 migration_id);
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
+				 errmsg("the script of migration \"%s\" vanished from the ledger", name),
+				 errhint("Apply the migration with its script again.")));
 
 	begin_transaction();
 	become_role(job);
@@ -882,6 +889,7 @@ run_one_step(Job *job, UpgStep *step)
 	}
 	PG_CATCH();
 	{
+		upg_run_disarm();
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
@@ -1041,23 +1049,34 @@ static void
 fail_job(Job *job, UpgStep *step, ErrorData *edata)
 {
 	UpgAttempt attempt = {0};
-	UpgStatement *stmt = job->run->current;
+	UpgStatement *volatile stmt = job->run->current;
 	char *finding = NULL;
+	char *volatile intent = NULL;
 	int done;
-	bool open = false;
+	volatile UpgOutcome outcome = UPG_OUTCOME_ABSENT;
 
-	/* A statement that failed half-way may have left something behind. */
-	if (step->kind == UPG_STEP_AUTOCOMMIT && stmt != NULL)
+	/*
+	 * A statement that failed half-way may have left something behind; and one
+	 * that was cancelled at the last moment, or whose success could not be
+	 * written down, has done all.
+	 */
+	if (step->kind == UPG_STEP_AUTOCOMMIT)
 	{
-		char *intent = NULL;
-
 		begin_transaction();
 		read_steps(job);
-		intent = job->intents[step->no - 1];
+		if (job->states[step->no - 1] != NULL &&
+			strcmp(job->states[step->no - 1], "running") == 0)
+		{
+			intent = job->intents[step->no - 1];
+			stmt = &job->script->statements[step->first - 1];
+		}
 		commit_transaction();
+	}
+	if (intent != NULL)
+	{
 		PG_TRY();
 		{
-			open = upg_probe(stmt, intent, job->context, &finding) == UPG_OUTCOME_UNKNOWN;
+			outcome = upg_probe(stmt, intent, job->context, &finding);
 		}
 		PG_CATCH();
 		{
@@ -1066,7 +1085,7 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 			AbortCurrentTransaction();
 			finding =
 				"what it left behind could not be cleared away; the next run tries again";
-			open = true;
+			outcome = UPG_OUTCOME_UNKNOWN;
 		}
 		PG_END_TRY();
 	}
@@ -1095,16 +1114,63 @@ fail_job(Job *job, UpgStep *step, ErrorData *edata)
 	attempt.started = job->started;
 	attempt.upgrade = job->upgrade;
 	upg_ledger_attempt(&attempt);
-	if (!open)
-		mark_step(job, step, "failed", NULL);
+	commit_transaction();
+
+	/* Apart from the record, which must stay even if the books are damaged. */
+	begin_transaction();
+	if (outcome != UPG_OUTCOME_UNKNOWN)
+		mark_step(job, step, outcome == UPG_OUTCOME_DONE ? "done" : "failed", NULL);
 
 	done = count_done(job);
-	if (done > 0 || open)
+	if (done > 0 || outcome == UPG_OUTCOME_UNKNOWN)
 		upg_ledger_move(job->migration, UPG_STATE_PARTIAL, NULL, NULL);
 	else if (job->down)
 		back_to_before_down(job->migration);
 	else
 		upg_ledger_move(job->migration, UPG_STATE_FAILED, NULL, NULL);
+	commit_transaction();
+}
+
+/*
+ * try_to_finish
+ *		Book the migration as done; if the books refuse, say why in them.
+ *
+ * All steps are done, so that the next run only has to book it.
+ */
+static void
+try_to_finish(Job *job)
+{
+	UpgAttempt attempt = {0};
+	ErrorData *volatile edata = NULL;
+
+	PG_TRY();
+	{
+		finish_job(job);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(job->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(job->context);
+	}
+	PG_END_TRY();
+	if (edata == NULL)
+		return;
+
+	begin_transaction();
+	attempt.migration = job->migration->name;
+	attempt.direction = job->down ? "down" : "up";
+	attempt.state = "failed";
+	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
+	attempt.message = edata->message;
+	attempt.detail = edata->detail;
+	attempt.hint = edata->hint;
+	attempt.context = edata->context;
+	attempt.started = job->started;
+	attempt.upgrade = job->upgrade;
+	upg_ledger_attempt(&attempt);
 	commit_transaction();
 }
 
@@ -1166,7 +1232,9 @@ mark_step(Job *job, UpgStep *step, const char *state, const char *intent)
 	if (SPI_processed != 1)
 		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
 						errmsg("step %d of migration \"%s\" is not in the ledger",
-							   step->no, job->migration->name)));
+							   step->no, job->migration->name),
+						errhint("Was upg.steps changed by hand?  Apply the migration "
+								"again; it goes on where it stopped.")));
 	upg_books_close(&books);
 	job->states[step->no - 1] = MemoryContextStrdup(job->context, state);
 }
@@ -1209,11 +1277,14 @@ count_done(Job *job)
 	return done;
 }
 
+/* A transaction for the books, whatever the role or the script set for its own. */
 static void
 begin_transaction(void)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	XactReadOnly = false;
+	XactIsoLevel = XACT_READ_COMMITTED;
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 

@@ -28,6 +28,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -38,8 +39,10 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -94,6 +97,7 @@ static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
 static bool start_worker(const WorkOrder *order, const char *name,
 						 BackgroundWorkerHandle **handle);
+static void own_defaults(void);
 static void run_record(dsm_handle segment);
 
 PGDLLEXPORT void upg_worker_main(Datum arg);
@@ -113,13 +117,31 @@ upg_worker_init(void)
  * upg_worker_request
  *		Have a worker run a queued migration once this transaction has committed.
  *
- * "user" is the role that the worker logs in as.
+ * "user" is the role that the worker logs in as; one that may not log in would
+ * end the worker before it could say anything.
  */
 void
 upg_worker_request(int64 migration_id, Oid user)
 {
-	Request *request = MemoryContextAlloc(TopTransactionContext, sizeof(Request));
+	Request *request;
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(user));
+	bool can_login =
+		HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!can_login)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+			 errmsg("a migration of several steps cannot run as role \"%s\", which is "
+					"not permitted to log in",
+					GetUserNameFromId(user, false)),
+			 errdetail("A background worker runs it, and logs in as the session's role."),
+			 errhint("Log in as another role and use SET ROLE, not SET SESSION "
+					 "AUTHORIZATION, or ALTER ROLE ... LOGIN.")));
+
+	request = MemoryContextAlloc(TopTransactionContext, sizeof(Request));
 	request->migration_id = migration_id;
 	request->user = user;
 	request->subid = GetCurrentSubTransactionId();
@@ -352,24 +374,45 @@ upg_worker_main(Datum arg)
 		/* Only our own statements run here, as the owner of the books. */
 		BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, 0);
 		pgstat_report_appname("upg recorder");
+		own_defaults();
 		run_record(order.segment);
 		proc_exit(0);
 	}
 
 	BackgroundWorkerInitializeConnectionByOid(order.database, order.user, 0);
 	pgstat_report_appname("upg migration");
+	own_defaults();
 
-	/* The transaction that queued the migration must have ended. */
+	/*
+	 * The transaction that queued the migration must have ended.  That takes as
+	 * long as it takes, for instance until a synchronous standby has confirmed.
+	 */
 	if (TransactionIdIsValid(order.launcher))
 	{
+		int lock_timeout = LockTimeout;
+
+		LockTimeout = 0;
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		XactLockTableWait(order.launcher, NULL, NULL, XLTW_None);
 		CommitTransactionCommand();
+		LockTimeout = lock_timeout;
 	}
 	upg_steps_run(order.migration_id, order.launcher);
 
 	proc_exit(0);
+}
+
+/*
+ * own_defaults
+ *		What a role or database sets for its sessions, and workers must not have.
+ *
+ * Work is only queued by transactions that may write.
+ */
+static void
+own_defaults(void)
+{
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 }
 
 static void
@@ -380,6 +423,7 @@ run_record(dsm_handle handle)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	XactIsoLevel = XACT_READ_COMMITTED;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	segment = dsm_attach(handle);
 	if (segment == NULL)

@@ -1,8 +1,9 @@
 -- Only the extension's C code writes these tables; nobody is granted more than
 -- SELECT (90_privileges.sql).  States are changed by one function, in ledger.c, and
 -- what is read is checked there.  The tables that every migration writes have no
--- CHECK or foreign key: the server would read their definitions anew at each
--- insert, and lock the row of the run.
+-- CHECK: the server would read its definition anew at each insert.  None has a
+-- foreign key: it would lock the row of the run, and pg_restore, which loads the
+-- tables of an extension in any order, would fail on it.
 
 CREATE TABLE upg.upgrades (
     upgrade_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -65,7 +66,7 @@ CREATE SEQUENCE upg.applied_order OWNED BY upg.migrations.applied_order;
 COMMENT ON SEQUENCE upg.applied_order IS 'order of application';
 
 CREATE TABLE upg.steps (
-    migration_id bigint NOT NULL REFERENCES upg.migrations ON DELETE CASCADE,
+    migration_id bigint NOT NULL,
     direction text NOT NULL,
     step integer NOT NULL,
     kind text NOT NULL,
@@ -118,7 +119,7 @@ CREATE TABLE upg.versions (
     reached_at timestamptz NOT NULL,
     reached_by text NOT NULL,
     left_at timestamptz,
-    upgrade_id bigint REFERENCES upg.upgrades
+    upgrade_id bigint
 );
 COMMENT ON TABLE upg.versions IS 'named versions that runs brought the database to';
 COMMENT ON COLUMN upg.versions.head IS 'the last migration that was applied when the version was reached';

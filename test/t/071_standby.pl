@@ -1,0 +1,101 @@
+# A hot standby answers what is read, and refuses what writes; after a promotion the
+# upgrade goes on there.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IPC::Run qw(run);
+use Test::More;
+
+use Upg::Server;
+
+my $server = Upg::Server->new('fsync=off');
+my $dir    = $server->dir;
+my @owner  = $> == 0 ? ('runuser', '-u', $ENV{UPG_SERVER_USER} || 'postgres', '--') : ();
+my ($out, $err);
+
+$server->sql(<<'SQL');
+CREATE EXTENSION upg;
+CREATE ROLE viewer LOGIN;
+GRANT upg_viewer TO viewer;
+SELECT upg_apply('one', 'CREATE TABLE t (i int PRIMARY KEY)', 'DROP TABLE t');
+SELECT upg_apply('two', 'CREATE INDEX CONCURRENTLY ti ON t (i)', 'DROP INDEX ti', '{one}');
+CALL upg_wait('two');
+SELECT upg_register('later', 'CREATE TABLE later (i int)', 'DROP TABLE later', '{two}');
+SQL
+
+# The standby, beside the primary, on a socket of its own number.
+chdir '/';
+run([@owner, $server->bin('pg_basebackup'), '-D', "$dir/standby", '-R', '-X', 'stream', '--checkpoint=fast'],
+    '<', \undef, '>', \$out, '2>', \$err) or BAIL_OUT("pg_basebackup: $err");
+run([@owner, $server->bin('pg_ctl'), '-D', "$dir/standby", '-w', '-l', "$dir/standby.log", '-o', '-p 5998', 'start'],
+    '<', \undef, '>', "$dir/standby.ctl", '2>&1') or BAIL_OUT('the standby did not start');
+END { run([@owner, $server->bin('pg_ctl'), '-D', "$dir/standby", '-m', 'immediate', 'stop'], '<', \undef, '>', \$out, '2>', \$err) if $server && -e "$dir/standby/postmaster.pid" }
+
+my $position = $server->sql('SELECT pg_current_wal_lsn()');
+$ENV{PGPORT} = 5998;
+ok($server->wait_for("SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= '$position'", 30), 'the standby has caught up');
+
+# Every function that is not volatile reads, and so do these.
+my %reads = (
+    'upg_status()'                    => "SELECT string_agg(migration || '=' || state, ',') FROM upg_status()",
+    'upg_history()'                   => 'SELECT count(*) > 2 FROM upg_history()',
+    'upg_plan()'                      => 'SELECT string_agg(migration, \',\') FROM upg_plan()',
+    'upg_digest()'                    => 'SELECT applied FROM upg_digest()',
+    'upg_migration_state()'           => "SELECT state FROM upg_migration_state('two')",
+    'upg_progress()'                  => 'SELECT count(*) FROM upg_progress()',
+    'upg_locks()'                     => 'SELECT count(*) FROM upg_locks()',
+    'upg_down()'                      => "SELECT upg_down('one')",
+    'upg_script_info()'               => "SELECT statements FROM upg_script_info('SELECT 1; SELECT 2')",
+    'upg_script_statements()'         => "SELECT count(*) FROM upg_script_statements('SELECT 1; SELECT 2')",
+    'upg_audit_verify()'              => 'SELECT ok FROM upg_audit_verify()',
+    'upg_audit_export()'              => 'SELECT count(*) > 2 FROM upg_audit_export()',
+    'upg_library_version()'           => "SELECT upg_library_version() <> ''",
+    'CALL upg_wait() of what is done' => "CALL upg_wait('two')",
+);
+my %want = (
+    'upg_status()'            => 'one=applied,two=applied,later=registered', 'upg_plan()' => 'later',
+    'upg_digest()'            => 2, 'upg_migration_state()' => 'applied', 'upg_progress()' => 0, 'upg_locks()' => 0,
+    'upg_down()'              => 'DROP TABLE t', 'upg_script_info()' => 2, 'upg_script_statements()' => 2,
+    'CALL upg_wait() of what is done' => ''
+);
+for my $name (sort keys %reads)
+{
+    my ($status, $got, $error) = $server->psql($reads{$name});
+    is($error, '', "$name works on a standby");
+    is($got, $want{$name} // 't', "$name answers");
+}
+{
+    local $ENV{PGUSER} = 'viewer';
+    is($server->sql('SELECT count(*) FROM upg_status()'), 3, 'a viewer reads there, too');
+}
+
+for my $call (
+    "upg_apply('x', 'SELECT 1')",       "upg_apply('one', 'CREATE TABLE t (i int PRIMARY KEY)')",
+    "upg_register('x', 'SELECT 1')",    "upg_adopt('x', 'SELECT 1')",
+    "upg_rollback('one')",              "upg_begin('x', 'SELECT 1')",
+    "upg_upgrade_start('up', '{}')",    "upg_upgrade_finish(1, 'completed')",
+    "upg_forget_registration('later')", "upg_repair('two', 'applied', 'x')",
+    q{upg_record_attempt('x', '{}')},   "upg_audit_note('x')",
+    "upg_audit_checkpoint('x')")
+{
+    my ($name) = $call =~ /^(\w+)/;
+    my ($status, $got, $error) = $server->psql("\\set VERBOSITY verbose\nSELECT $call;");
+    like($error, qr/ERROR:  25006: cannot execute $name\(\) during recovery/, "$call is refused");
+}
+
+# The primary goes, the standby takes over.
+{
+    local $ENV{PGPORT} = 5999;
+    $server->script('stop', 'immediate');
+}
+run([@owner, $server->bin('pg_ctl'), '-D', "$dir/standby", '-w', 'promote'], '<', \undef, '>', \$out, '2>', \$err)
+  or BAIL_OUT("promote: $err");
+is($server->sql("SELECT state FROM upg_apply('later')"), 'applied', 'promoted: the upgrade goes on');
+$server->sql("SELECT upg_apply('three', 'CREATE INDEX CONCURRENTLY li ON later (i)')");
+$server->sql("CALL upg_wait('three', '20 s')");
+is($server->sql("SELECT state FROM upg_migration_state('three')"), 'applied', '... in workers, too');
+is($server->sql('SELECT ok, reason FROM upg_audit_verify()'), 't|', '... and the audit trail is whole');
+done_testing();
