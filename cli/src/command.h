@@ -36,12 +36,16 @@ typedef enum UpgOpt
 	OPT_ALL,
 	OPT_CASCADE,
 	OPT_CHECKPOINT,
+	OPT_COLUMNS,
 	OPT_DETAILED_EXITCODE,
 	OPT_DOWN,
 	OPT_DRY_RUN,
+	OPT_EXCEPT_COLUMNS,
+	OPT_FILTER,
 	OPT_FORMAT,
 	OPT_FROM,
 	OPT_INTERVAL,
+	OPT_KEY,
 	OPT_LAYOUT,
 	OPT_LIMIT,
 	OPT_LOCK_TIMEOUT,
@@ -49,17 +53,21 @@ typedef enum UpgOpt
 	OPT_MARK,
 	OPT_MARKDOWN,
 	OPT_MAN,
+	OPT_MODE,
 	OPT_NAME,
 	OPT_NO_WAIT,
 	OPT_NOTE,
 	OPT_ON_FAIL,
 	OPT_OUT_OF_ORDER,
 	OPT_REASON,
+	OPT_RECHECK,
+	OPT_REDACT,
 	OPT_RELEASE,
 	OPT_REQUIRES,
 	OPT_SCHEMA,
 	OPT_SET,
 	OPT_STREAM_ABOVE,
+	OPT_TABLE,
 	OPT_TIMEOUT,
 	OPT_TO,
 	OPT_UPDATE,
@@ -165,6 +173,7 @@ extern int cmd_new(UpgContext *ctx);
 extern int cmd_wait(UpgContext *ctx);
 extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
+extern int cmd_compare(UpgContext *ctx);
 extern int cmd_doctor(UpgContext *ctx);
 extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);

@@ -36,15 +36,23 @@ const UpgOption upg_options[] = {
 	 false},
 	{OPT_CHECKPOINT, '\0', "checkpoint", "FILE", "compare with a checkpoint kept in FILE",
 	 NULL, false},
+	{OPT_COLUMNS, '\0', "columns", "LIST", "only these columns, separated by commas",
+	 NULL, false},
 	{OPT_DETAILED_EXITCODE, '\0', "detailed-exitcode", NULL,
 	 "exit with 10 when there is something to do", NULL, false},
 	{OPT_DOWN, '\0', "down", NULL, "show the way back", NULL, false},
 	{OPT_DRY_RUN, 'n', "dry-run", NULL, "show what would be done, change nothing", NULL,
 	 false},
+	{OPT_EXCEPT_COLUMNS, '\0', "except-columns", "LIST", "leave these columns out", NULL,
+	 false},
+	{OPT_FILTER, '\0', "filter", "CONDITION", "only rows that meet the SQL condition",
+	 NULL, false},
 	{OPT_FORMAT, '\0', "format", "FORMAT", "jsonl (default) or csv", "jsonl|csv", false},
 	{OPT_FROM, '\0', "from", "SEQ", "first entry (default: 1)", NULL, false},
 	{OPT_INTERVAL, '\0', "interval", "TIME", "time between two looks (default: 2s)", NULL,
 	 false},
+	{OPT_KEY, '\0', "key", "LIST",
+	 "columns that tell rows apart (default: the primary key)", NULL, false},
 	{OPT_LAYOUT, '\0', "layout", "LAYOUT", "layout of the directory (default: detected)",
 	 "plain|updown|dodo|dbmate|goose|sql-migrate|node-pg-migrate|flyway|sqitch|prisma|"
 	 "folder|"
@@ -62,6 +70,9 @@ const UpgOption upg_options[] = {
 	{OPT_MARK, '\0', "mark", "STATE", "applied or absent", "applied|absent", false},
 	{OPT_MARKDOWN, '\0', "markdown", NULL, "print the reference as Markdown", NULL, true},
 	{OPT_MAN, '\0', "man", NULL, "print the man page", NULL, true},
+	{OPT_MODE, '\0', "mode", "MODE",
+	 "strict: the same values (default); semantic: what = calls equal", "strict|semantic",
+	 false},
 	{OPT_NAME, '\0', "name", "NAME", "name of the migration (default: from the file)",
 	 NULL, false},
 	{OPT_NO_WAIT, '\0', "no-wait", NULL, "do not wait for others or for background work",
@@ -74,6 +85,10 @@ const UpgOption upg_options[] = {
 	 "files that come before applied ones: warn (default), allow or refuse",
 	 "warn|allow|refuse", false},
 	{OPT_REASON, '\0', "reason", "TEXT", "why; kept in the audit trail", NULL, false},
+	{OPT_RECHECK, '\0', "recheck", "N",
+	 "look N times more at what differs, for tables that are written to", NULL, false},
+	{OPT_REDACT, '\0', "redact", "LIST", "do not show values of these columns; * is all",
+	 NULL, false},
 	{OPT_RELEASE, '\0', "release", "VERSION", "name the version that this run reaches",
 	 NULL, false},
 	{OPT_REQUIRES, '\0', "requires", "NAME",
@@ -85,6 +100,7 @@ const UpgOption upg_options[] = {
 	{OPT_STREAM_ABOVE, '\0', "stream-above", "SIZE",
 	 "stream files larger than SIZE instead of storing them (default: 16MB)", NULL,
 	 false},
+	{OPT_TABLE, '\0', "table", "NAME", "the table, on both sides", NULL, false},
 	{OPT_TIMEOUT, '\0', "timeout", "TIME", "give up after TIME (default: never)", NULL,
 	 false},
 	{OPT_TO, '\0', "to", "NAME", "stop after this migration; with down: keep this one",
@@ -111,6 +127,9 @@ static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 static const unsigned char for_plan[] = {
 	OPT_TO, OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_compare[] = {
+	OPT_TABLE,  OPT_KEY,     OPT_COLUMNS,  OPT_EXCEPT_COLUMNS, OPT_FILTER, OPT_MODE,
+	OPT_REDACT, OPT_RECHECK, OPT_INTERVAL, OPT_TIMEOUT,        OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_apply[] = {
 	OPT_NAME,         OPT_REQUIRES, OPT_UNDO, OPT_DRY_RUN, OPT_SET,
@@ -235,6 +254,12 @@ const UpgCommand upg_commands[] = {
 	 "do "
 	 "next. A run is named by its number.",
 	 for_timeout, 1, 1, true, cmd_explain, NULL, false},
+	{"compare", NULL, "SOURCE TARGET", "compare a table in two databases, row by row",
+	 "SOURCE and TARGET are databases, connection strings or URIs. Each side reads the "
+	 "table once, at the same time; then the rows that differ are read again and shown. "
+	 "Exit code 0 if equal, 8 if different, 2 if the tables cannot be compared, 5 if "
+	 "what differs with --recheck is still being written.",
+	 for_compare, 2, 2, false, cmd_compare, NULL, false},
 	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
 	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
 	 for_repair, 1, 1, true, cmd_repair, NULL, false},

@@ -704,6 +704,27 @@ conn_send(UpgConn *conn, const char *sql)
 }
 
 /*
+ * conn_send_params
+ *		The same with parameters as text.
+ */
+bool
+conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const *params)
+{
+	return send_statement(conn, sql, nparams, params);
+}
+
+/*
+ * conn_cancel
+ *		Nobody waits for what runs there any more: ask the server to stop it.
+ */
+void
+conn_cancel(UpgConn *conn)
+{
+	conn->cancelled = false;
+	cancel_running(conn);
+}
+
+/*
  * end_pipeline
  *		Pass over what is left of a pipeline, up to its end.
  *

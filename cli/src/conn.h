@@ -55,6 +55,9 @@ extern void conn_show_notices(UpgConn *conn, bool show);
 extern UpgRows *conn_query(UpgConn *conn, const char *sql, int nparams,
 						   const char *const *params);
 extern bool conn_send(UpgConn *conn, const char *sql);
+extern bool conn_send_params(UpgConn *conn, const char *sql, int nparams,
+							 const char *const *params);
+extern void conn_cancel(UpgConn *conn);
 extern UpgRows *conn_receive(UpgConn *conn);
 extern bool conn_run(UpgConn *conn, const char *sql, int nparams,
 					 const char *const *params);

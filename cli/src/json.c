@@ -239,3 +239,21 @@ json_get(const UpgJsonDoc *doc, const char *key, char *number, size_t size)
 	}
 	return NULL;
 }
+
+/*
+ * json_member
+ *		The member number "i" of the object; false behind the last one.
+ *
+ * The value is the text of a string, or NULL for anything else.
+ */
+bool
+json_member(const UpgJsonDoc *doc, int i, const char **key, const char **value)
+{
+	const cJSON *item = cJSON_GetArrayItem(doc->root, i);
+
+	if (item == NULL)
+		return false;
+	*key = item->string;
+	*value = cJSON_IsString(item) ? item->valuestring : NULL;
+	return true;
+}

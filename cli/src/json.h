@@ -42,5 +42,7 @@ extern UpgJsonDoc *json_parse(const char *text);
 extern void json_free(UpgJsonDoc *doc);
 extern const char *json_get(const UpgJsonDoc *doc, const char *key, char *number,
 							size_t size);
+extern bool json_member(const UpgJsonDoc *doc, int i, const char **key,
+						const char **value);
 
 #endif /* UPG_JSON_H */

@@ -8,7 +8,7 @@ use UpgTest;
 
 my ($rc, $out, $err);
 my @commands = qw(init up down status plan check history apply register adopt new wait progress
-  show doctor explain repair version completion help);
+  show doctor explain compare repair version completion help);
 
 ($rc, $out, $err) = upg('--help');
 is($rc, 0, '--help exits 0');
