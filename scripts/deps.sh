@@ -57,7 +57,7 @@ packages() {
     case $1 in
     build) echo "gcc make libc6-dev pkg-config perl postgresql-server-dev-$major libpq-dev" \
         "libcjson-dev libssl-dev libxxhash-dev" ;;
-    test) echo "postgresql-$major postgresql-$major-pgtap libcmocka-dev libipc-run-perl" \
+    test) echo "postgresql-$major postgresql-$major-pgtap libcmocka-dev libipc-run-perl python3" \
         "pgbouncer procps" ;;
     bench) echo "sqitch libdbd-pg-perl npm time" ;;
     dev) echo "clang clang-format shellcheck codespell lcov valgrind" ;;
