@@ -30,5 +30,6 @@ typedef enum UpgOutOfOrder
 } UpgOutOfOrder;
 
 extern void upg_guc_init(void);
+extern void upg_require_same_version(void);
 
 #endif /* UPG_UPG_H */

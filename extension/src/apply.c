@@ -130,7 +130,8 @@ apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function)
 
 /*
  * upg_require_writable
- *		Refuse on a standby and in a read-only transaction.
+ *		Refuse on a standby, in a read-only transaction, and where library and
+ *		install script are of different versions.
  */
 void
 upg_require_writable(const char *function)
@@ -138,6 +139,7 @@ upg_require_writable(const char *function)
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
+	upg_require_same_version();
 }
 
 /*

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
@@ -35,7 +36,9 @@
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -60,7 +63,9 @@ static void run_savepoint(UpgRun *run, UpgStatement *stmt);
 static void run_raw(RawStmt *raw, const char *text, bool top_level,
 					MemoryContext lasting);
 static bool takes_strong_locks(Node *stmt);
-static char *note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since);
+static char *note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since,
+							int *waiter);
+static bool waits_for_us(int pid);
 static void append_json_field(StringInfo buf, const char *name, const char *value);
 static void arm_statement_timeout(void);
 static void statement_error_context(void *arg);
@@ -305,6 +310,7 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 		TimestampTz since = GetCurrentTimestamp();
 		ErrorData *volatile edata = NULL;
 		char *blockers;
+		int waiter;
 		long jitter;
 
 		BeginInternalSubTransaction(NULL);
@@ -338,7 +344,18 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 			IsA(stmt->raw->stmt, LockStmt))
 			ReThrowError(edata);
 
-		blockers = note_lock_wait(run, stmt, try, since);
+		blockers = note_lock_wait(run, stmt, try, since, &waiter);
+		if (waiter != 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_LOCK_TIMEOUT),
+				 errmsg("could not lock what the statement needs, because its holder "
+						"waits for this migration"),
+				 errdetail("%s  Process %d waits for a lock that an earlier statement "
+						   "took.",
+						   blockers, waiter),
+				 errhint("The migration gave way.  Try again, or lock the tables in the "
+						 "order in which the application does.")));
 		if (try > run->lock_retries)
 			ereport(
 				ERROR,
@@ -365,10 +382,12 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
  *		Record who kept a statement from its locks; returns it in words.
  *
  * The wait is over, so the blockers are those who hold a conflicting lock on
- * one of the statement's relations now.
+ * one of the statement's relations now.  *waiter is the process of one that
+ * itself waits for us, or 0: no pause will help then, and if its deadlock
+ * detector ran during one of our tries, it would be the one to lose.
  */
 static char *
-note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
+note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since, int *waiter)
 {
 	MemoryContext old;
 	List *locks = upg_statement_locks(stmt->raw->stmt);
@@ -377,6 +396,7 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 	bool first = true;
 	long waited = TimestampDifferenceMilliseconds(since, GetCurrentTimestamp());
 
+	*waiter = 0;
 	initStringInfo(&words);
 	old = MemoryContextSwitchTo(run->context);
 	if (run->lock_waits->len > 0)
@@ -395,6 +415,9 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 		{
 			UpgHolder *holder = lfirst(lc2);
 			Oid relid = lock->relid;
+
+			if (*waiter == 0 && waits_for_us(holder->pid))
+				*waiter = holder->pid;
 
 			appendStringInfo(run->lock_waits, "%s{\"pid\":%d", first ? "" : ",",
 							 holder->pid);
@@ -422,6 +445,27 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since)
 							   "The blocker ended meanwhile, or locks something that the "
 							   "statement does not name.");
 	return words.data;
+}
+
+/*
+ * waits_for_us
+ *		Does a process wait for a lock that this one holds?
+ */
+static bool
+waits_for_us(int pid)
+{
+	Datum blockers = DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid));
+	Datum *pids;
+	int n;
+
+	deconstruct_array(DatumGetArrayTypeP(blockers), INT4OID, sizeof(int32), true,
+					  TYPALIGN_INT, &pids, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (DatumGetInt32(pids[i]) == MyProcPid)
+			return true;
+	}
+	return false;
 }
 
 static void

@@ -15,12 +15,21 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
 
 #include "audit.h"
 #include "capture.h"
 #include "compat.h"
+#include "errors.h"
 #include "session.h"
 #include "upg.h"
 #include "worker.h"
@@ -55,4 +64,50 @@ Datum
 upg_library_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(UPG_VERSION));
+}
+
+/*
+ * upg_require_same_version
+ *		Refuse to write the books that another version's install script made.
+ *
+ * Looked up once per session: a library is loaded once, too.
+ */
+void
+upg_require_same_version(void)
+{
+	static bool same = false;
+	Relation rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	if (same)
+		return;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("upg"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool isnull;
+		char *version = TextDatumGetCString(heap_getattr(
+			tuple, Anum_pg_extension_extversion, RelationGetDescr(rel), &isnull));
+
+		if (strcmp(version, UPG_VERSION) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UPG_VERSION_MISMATCH),
+					 errmsg("library and install script of upg differ in version"),
+					 errdetail("The library is %s, what is installed in database \"%s\" "
+							   "is %s.",
+							   UPG_VERSION, get_database_name(MyDatabaseId), version),
+					 errhint("Run ALTER EXTENSION upg UPDATE TO '%s', or install the "
+							 "library of version %s again.  A session that began before "
+							 "the library was replaced must connect anew.",
+							 UPG_VERSION, version)));
+		same = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 }
