@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -228,6 +229,17 @@ cmd_help(UpgContext *ctx)
 			help_command(&out, NULL, c);
 			found = true;
 		}
+		for (const UpgErrorCode *e = upg_error_codes; e->code != NULL && !found; e++)
+			if (strcasecmp(e->code, word) == 0)
+			{
+				buf_printf(&out, "%s: %s\n", e->code, e->meaning);
+				if (str_starts(e->code, "UPG-00"))
+					buf_printf(&out,
+							   "SQLSTATE UP%s; docs/errors.md has its cause and what to "
+							   "do.\n",
+							   e->code + 5);
+				found = true;
+			}
 		if (!found)
 		{
 			err_set(UPG_EXIT_USAGE, "UPG-2000", "there is no help on \"%s\"",

@@ -131,9 +131,9 @@ static const unsigned char for_compare[] = {
 	OPT_TABLE,  OPT_KEY,     OPT_COLUMNS,  OPT_EXCEPT_COLUMNS, OPT_FILTER, OPT_MODE,
 	OPT_REDACT, OPT_RECHECK, OPT_INTERVAL, OPT_TIMEOUT,        OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
-static const unsigned char for_apply[] = {
-	OPT_NAME,         OPT_REQUIRES, OPT_UNDO, OPT_DRY_RUN, OPT_SET,
-	OPT_STREAM_ABOVE, RUN_OPTIONS,  OPT_END};
+static const unsigned char for_apply[] = {OPT_NAME,    OPT_REQUIRES, OPT_UNDO,
+										  OPT_DRY_RUN, OPT_SET,      OPT_STREAM_ABOVE,
+										  RUN_OPTIONS, OPT_END};
 static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 											 OPT_TIMEOUT, OPT_END};
 static const unsigned char for_adopt[] = {OPT_TO,      OPT_DRY_RUN, OPT_YES,
@@ -280,8 +280,9 @@ const UpgCommand upg_commands[] = {
 	 "For bash: source <(upg completion bash).", none, 1, 1, false, cmd_completion, NULL,
 	 false},
 	{"help", NULL, "[TOPIC]", "help on a command or a topic",
-	 "Topics: exit-status, layouts, environment, errors.", for_help, 0, 2, false,
-	 cmd_help, NULL, false},
+	 "Topics: exit-status, layouts, environment, errors, json, or an error code such as "
+	 "UPG-0004.",
+	 for_help, 0, 2, false, cmd_help, NULL, false},
 	END_OF_SET};
 
 /*

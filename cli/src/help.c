@@ -226,10 +226,45 @@ topic_errors(UpgBuf *out)
 	}
 }
 
+static void
+topic_json(UpgBuf *out)
+{
+	buf_add(
+		out,
+		"With --json a command prints one object on one line on standard output; "
+		"messages\n"
+		"stay on standard error as text. Members are added, never renamed.\n\n"
+		"All:       upg (version of the shape, 1), command, exit_code, error\n"
+		"error:     null, or code, what, why, where, fix, next_actions[], sqlstate,\n"
+		"           statement, doc\n"
+		"up:        database, directory, layout, dry_run, migrations[], upgrade (number\n"
+		"           of the run), applied, pending\n"
+		"down:      database, dry_run, migrations[], upgrade, rolled_back\n"
+		"apply, wait, repair, register, adopt: migrations[]\n"
+		"migrations[]: name, state, statements, steps, undo, duration_ms, warnings[]\n"
+		"status:    database, ledger[], applied, directory, layout, pending[],\n"
+		"           changed[], vanished[]\n"
+		"plan:      directory, layout, plan[]: ord, name, file, statements, steps,\n"
+		"           transactional, down, state, notes, fault (null, or code, what,\n"
+		"           where, why, fix)\n"
+		"check:     directory, layout, faults[]: name, code, what, where, why, fix\n"
+		"doctor:    checks[]: check, result (ok, warning, fault, skipped), what, fix;\n"
+		"           faults, warnings\n"
+		"explain:   migration[] or run[], advice, attempts[], audit[]\n"
+		"compare:   table, key, differences[]: difference, key, source, target,\n"
+		"           source_copies, target_copies; equal, source_rows, target_rows,\n"
+		"           missing, extra, changed, unsettled\n"
+		"history, progress, locks: an array of that name, the columns of the SQL "
+		"function\n"
+		"new:       files[]\n\n"
+		"\"upg audit export\" prints JSON Lines by itself.\n");
+}
+
 const UpgTopic upg_topics[] = {{"exit-status", "exit codes", topic_exit_status},
 							   {"layouts", "layouts of directories", topic_layouts},
 							   {"environment", "variables and files", topic_environment},
 							   {"errors", "error codes", topic_errors},
+							   {"json", "what --json prints", topic_json},
 							   {NULL, NULL, NULL}};
 
 /* Markdown */
@@ -270,17 +305,9 @@ help_markdown(UpgBuf *out)
 		buf_printf(out, "| %s | %s | %s |\n", layout->name, layout->text, layout->looks);
 	buf_add(out, "\n## Environment\n\n```\n");
 	topic_environment(out);
-	buf_add(
-		out,
-		"```\n\n## JSON\n\nWith `--json` a command prints one object on one line. "
-		"Members "
-		"that all have: `upg`\n(version of the shape, 1), `command`, `exit_code`, and "
-		"`error`, which is null or an object\nwith `code`, `what`, `why`, `where`, "
-		"`fix`, "
-		"`next_actions`, `sqlstate`, `statement`, `doc`.\nMembers are added, never "
-		"renamed. "
-		"Messages stay on stderr as text.\n\n## Error codes\n\n| code | meaning "
-		"|\n|---|---|\n");
+	buf_add(out, "```\n\n## JSON\n\n```\n");
+	topic_json(out);
+	buf_add(out, "```\n\n## Error codes\n\n| code | meaning |\n|---|---|\n");
 	for (const UpgErrorCode *e = upg_error_codes; e->code != NULL; e++)
 	{
 		char anchor[16];

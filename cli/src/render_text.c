@@ -53,13 +53,19 @@ render_raw(const char *text, size_t len)
 static void
 put_safe(const char *text)
 {
-	for (const unsigned char *p = (const unsigned char *) text; *p; p++)
+	const char *span = text;
+
+	for (; *text; text++)
 	{
-		if ((*p < 32 && *p != '\n' && *p != '\t') || *p == 127)
-			printf("\\x%02x", *p);
-		else
-			putchar(*p);
+		unsigned char c = (unsigned char) *text;
+
+		if ((c >= 32 && c != 127) || c == '\n' || c == '\t')
+			continue;
+		fwrite(span, 1, (size_t) (text - span), stdout);
+		printf("\\x%02x", c);
+		span = text + 1;
 	}
+	fwrite(span, 1, (size_t) (text - span), stdout);
 }
 
 /*

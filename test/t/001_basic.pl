@@ -51,6 +51,10 @@ is($rc, 2, 'an invalid duration exits 2');
 like($out, qr/^  143  /m, 'help exit-status');
 ($rc, $out, $err) = upg('help', 'layouts');
 like($out, qr/goose/, 'help layouts');
+($rc, $out, $err) = upg('help', 'json');
+like($out, qr/^plan: +directory, layout, plan\[\]/m, 'help json');
+($rc, $out, $err) = upg('help', 'upg-0004');
+like($out, qr/^UPG-0004: .*\nSQLSTATE UP004;/, 'help on an error code');
 for my $shell (qw(bash zsh fish))
 {
 	($rc, $out, $err) = upg('completion', $shell);
