@@ -44,6 +44,7 @@ extern void render_rows(const UpgContext *ctx, const UpgRows *rows, const char *
 						const UpgColumn *columns);
 extern void render_outcome(const UpgContext *ctx, const UpgOutcome *outcome);
 extern void render_flush(void);
+extern bool render_reader_left(void);
 extern bool render_finish(const UpgContext *ctx, int exit_code);
 
 extern void render_json_start(const UpgContext *ctx);

@@ -38,12 +38,28 @@ render_start(UpgContext *ctx)
 
 /*
  * render_raw
- *		Bytes as they are.  Errors are found by render_finish().
+ *		Bytes as they are.  Errors are reported by render_finish().
  */
 void
 render_raw(const char *text, size_t len)
 {
-	fwrite(text, 1, len, stdout);
+	if (fwrite(text, 1, len, stdout) < len && write_errno == 0)
+		write_errno = errno;
+}
+
+/*
+ * put_format
+ *		A few bytes to stdout.
+ */
+static void UPG_PRINTF(1, 2) put_format(const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	render_raw(text, strlen(text));
 }
 
 /*
@@ -61,11 +77,11 @@ put_safe(const char *text)
 
 		if ((c >= 32 && c != 127) || c == '\n' || c == '\t')
 			continue;
-		fwrite(span, 1, (size_t) (text - span), stdout);
-		printf("\\x%02x", c);
+		render_raw(span, (size_t) (text - span));
+		put_format("\\x%02x", c);
 		span = text + 1;
 	}
-	fwrite(span, 1, (size_t) (text - span), stdout);
+	render_raw(span, (size_t) (text - span));
 }
 
 /*
@@ -180,13 +196,13 @@ render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
 			value = row < 0 ? c->title : cell(ctx, rows, row, cols[k]);
 			put_safe(value);
 			if (k < n - 1)
-				printf("%*s",
-					   widths[k] - width_of(value) > 0 ? widths[k] - width_of(value) + 2
-													   : 2,
-					   "");
+				put_format(
+					"%*s",
+					widths[k] - width_of(value) > 0 ? widths[k] - width_of(value) + 2 : 2,
+					"");
 			k++;
 		}
-		putchar('\n');
+		render_raw("\n", 1);
 	}
 }
 
@@ -206,19 +222,19 @@ render_outcome(const UpgContext *ctx, const UpgOutcome *outcome)
 		return;
 	}
 	colour = log_colour(STDOUT_FILENO);
-	printf("%s%-11s%s ", colour ? "\033[32m" : "", outcome->state,
-		   colour ? "\033[0m" : "");
+	put_format("%s%-11s%s ", colour ? "\033[32m" : "", outcome->state,
+			   colour ? "\033[0m" : "");
 	put_safe(outcome->name);
 	if (outcome->ms > 0)
-		printf("  %.0f ms", outcome->ms);
+		put_format("  %.0f ms", outcome->ms);
 	if (outcome->steps > 1)
-		printf("  %lld steps", (long long) outcome->steps);
+		put_format("  %lld steps", (long long) outcome->steps);
 	if (outcome->note != NULL)
 	{
-		fputs("  ", stdout);
+		render_raw("  ", 2);
 		put_safe(outcome->note);
 	}
-	putchar('\n');
+	render_raw("\n", 1);
 	render_flush();
 }
 
@@ -231,6 +247,13 @@ render_flush(void)
 {
 	if (fflush(stdout) != 0 && write_errno == 0)
 		write_errno = errno;
+}
+
+/* render_reader_left: was the output a pipe that nobody reads any more? */
+bool
+render_reader_left(void)
+{
+	return write_errno == EPIPE;
 }
 
 /*
