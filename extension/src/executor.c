@@ -231,7 +231,7 @@ run_statement(UpgRun *run, UpgStatement *stmt)
 static void
 arm_statement_timeout(void)
 {
-	if (IsBackgroundWorker && StatementTimeout > 0)
+	if (MyBackendType == B_BG_WORKER && StatementTimeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 }
 
@@ -242,7 +242,7 @@ arm_statement_timeout(void)
 void
 upg_run_disarm(void)
 {
-	if (IsBackgroundWorker)
+	if (MyBackendType == B_BG_WORKER)
 		disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
