@@ -185,7 +185,13 @@ intent_of(UpgStatement *stmt)
 			(void) relation_identity(alter->relation, &relid);
 			if (detach != NULL)
 				(void) relation_identity(detach->name, &child);
-			return psprintf("{\"parent\": \"%u\", \"child\": \"%u\"}", relid, child);
+			return query_text(
+				"SELECT pg_catalog.jsonb_build_object('parent', $1::pg_catalog.text,"
+				" 'child', $2::pg_catalog.text, 'attached', EXISTS (SELECT FROM"
+				" pg_catalog.pg_inherits WHERE inhparent ="
+				" $1::pg_catalog.text::pg_catalog.oid AND inhrelid ="
+				" $2::pg_catalog.text::pg_catalog.oid))::pg_catalog.text",
+				psprintf("%u", relid), psprintf("%u", child));
 		}
 		case EFFECT_CREATE_SHARED:
 		case EFFECT_DROP_SHARED:
@@ -451,7 +457,9 @@ probe_detach(AlterTableStmt *stmt, const char *intent, MemoryContext lasting,
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	answer =
-		query_text("SELECT CASE WHEN i.inhrelid IS NULL THEN 'done'"
+		query_text("SELECT CASE WHEN NOT ($1::pg_catalog.jsonb->>'attached')"
+				   "::pg_catalog.bool THEN 'absent'"
+				   " WHEN i.inhrelid IS NULL THEN 'done'"
 				   " WHEN i.inhdetachpending THEN 'pending' ELSE 'absent' END"
 				   " FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_inherits i"
 				   " ON i.inhparent = ($1::pg_catalog.jsonb->>'parent')::pg_catalog.oid"
