@@ -30,6 +30,9 @@
 #define KEEP_FILE ((size_t) 64 * 1024)
 #define KEEP_ALL  ((size_t) 4 * 1024 * 1024)
 
+/* Bytes of a streamed file that are read at once. */
+#define STREAM_PIECE 65536
+
 /*
  * source_add
  *		Append an empty entry.
@@ -402,14 +405,20 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 	const char *text;
 	size_t len;
 	bool flyway = strcmp(source->layout, "flyway") == 0;
+	struct stat st;
+	bool large;
 
+	/* Of a file that is streamed, a piece to work with is enough. */
+	large = stat(entry->up.path, &st) == 0 && S_ISREG(st.st_mode) &&
+			st.st_size > source->stream_above && st.st_size > STREAM_PIECE;
 	buf_reset(buf);
-	if (!fs_read(entry->up.path, buf, (size_t) source->stream_above + 1))
+	if (!fs_read(entry->up.path, buf,
+				 large ? STREAM_PIECE : (size_t) source->stream_above + 1))
 	{
 		note_problem(entry);
 		return;
 	}
-	entry->streamed = (int64_t) buf->len > source->stream_above;
+	entry->streamed = large || (int64_t) buf->len > source->stream_above;
 	if (!entry->streamed)
 		keep_text(source, &entry->up, buf);
 	if (entry->up.length < 0 && markers_is_family(source->layout) &&
@@ -426,6 +435,7 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 		bool first = entry->up.offset == 0;
 		size_t got = 0;
 
+		buf_reserve(buf, STREAM_PIECE);
 		if (file == NULL || fseeko(file, (off_t) entry->up.offset, SEEK_SET) != 0)
 		{
 			err_set(UPG_EXIT_USAGE, "UPG-2005", "could not open file \"%s\": %s",
@@ -437,7 +447,7 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 		}
 		do
 		{
-			size_t want = 65536;
+			size_t want = STREAM_PIECE;
 			size_t skip = 0;
 
 			if (left >= 0 && (int64_t) want > left)
