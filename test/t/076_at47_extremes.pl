@@ -4,13 +4,17 @@ use strict;
 use warnings;
 use utf8;
 use FindBin;
+
+# UpgTest clears the environment of UPG_...
+my $full;
+BEGIN { $full = $ENV{UPG_FULL} || 0 }
+
 use lib $FindBin::Bin;
 use Test::More;
 use Time::HiRes qw(time);
 use UpgTest;
 
 binmode Test::More->builder->$_, ':encoding(UTF-8)' for qw(output failure_output);
-my $full = $ENV{UPG_FULL} || 0;
 server_start('max_wal_size=4GB');
 
 # Run upg; exit code and peak memory in MB.
