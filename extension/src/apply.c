@@ -68,7 +68,7 @@ static Datum apply_function(FunctionCallInfo fcinfo, Purpose purpose,
 static void guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose,
 					UpgResult *result);
 static void apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose,
-					   UpgCut *cut, UpgRun **run, UpgResult *result);
+					   UpgCut *cut, UpgRun *volatile *run, UpgResult *result);
 static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result);
 static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
@@ -285,7 +285,7 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 
 	for (;;)
 	{
-		UpgRun *run = NULL;
+		UpgRun *volatile run = NULL; /* set between PG_TRY and the error */
 		ErrorData *volatile edata = NULL;
 		int level = NewGUCNestLevel();
 
@@ -376,7 +376,7 @@ upg_record_failure(UpgRun *run, const char *migration, const char *direction,
  */
 static void
 apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut,
-		   UpgRun **run, UpgResult *result)
+		   UpgRun *volatile *run, UpgResult *result)
 {
 	List *name_key =
 		upg_footprint_add(NIL, psprintf("migration:%s", def->name), ExclusiveLock);

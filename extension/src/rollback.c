@@ -46,7 +46,7 @@ static List *with_dependents(const char *name, List *chosen, UpgOptions *options
 static void guarded(const char *name, List *batch, UpgOptions *options,
 					UpgResult *result);
 static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
-						  UpgRun **run, UpgResult *result);
+						  UpgRun *volatile *run, UpgResult *result);
 static void rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 							 UpgResult *result);
 static void check_dependents(const char *name, List *batch);
@@ -174,7 +174,7 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
 
 	for (;;)
 	{
-		UpgRun *run = NULL;
+		UpgRun *volatile run = NULL; /* set between PG_TRY and the error */
 		ErrorData *volatile edata = NULL;
 		int level = NewGUCNestLevel();
 
@@ -227,7 +227,7 @@ guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
  */
 static void
 rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
-			  UpgRun **run, UpgResult *result)
+			  UpgRun *volatile *run, UpgResult *result)
 {
 	UpgMigration *migration = find_to_roll_back(name);
 	UpgScript *script;

@@ -14,7 +14,8 @@ BEGIN
   RETURN 'rolled back';
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS c = RETURNED_SQLSTATE, m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL;
-  RETURN c || ' ' || m || E'\n' || d;
+  -- From 18 on, NOT NULL is a constraint of its own as well.
+  RETURN c || ' ' || m || E'\n' || regexp_replace(d, '\nconstraint [^\n]*_not_null on [^\n]*', '');
 END $$;
 \t on
 \pset format unaligned
