@@ -24,11 +24,15 @@ SELECT state FROM upg_apply('books', $$UPDATE upg.migrations SET state = 'rolled
 SELECT state FROM upg_apply('trail', $$DELETE FROM upg.audit_log$$);
 SELECT state FROM upg_apply('role', 'CREATE ROLE rights_new');
 SELECT state FROM upg_apply('ext', 'DROP EXTENSION upg');
+\set VERBOSITY sqlstate
 SELECT state FROM upg_apply('grant', 'GRANT upg_admin TO rights_op');
+\set VERBOSITY terse
 SELECT state FROM upg_apply('auth', format('SET SESSION AUTHORIZATION %I', :'superuser'));
 SELECT state FROM upg_apply('reset', 'RESET SESSION AUTHORIZATION; RESET ROLE; CREATE TABLE rights_op.leak AS SELECT * FROM public.rights_secret');
 SELECT state FROM upg_apply('setrole', format('SET ROLE %I', :'superuser'));
+\set VERBOSITY sqlstate
 SELECT state FROM upg_apply('dofile', $$COPY (SELECT 1) TO '/tmp/upg_rights_no'$$);
+\set VERBOSITY terse
 -- SET ROLE to a role that the caller has
 SELECT state FROM upg_apply('setrole own', 'SET ROLE rights_owner; CREATE TABLE rights_own.t AS SELECT current_user::text AS who; GRANT SELECT ON rights_own.t TO rights_op', 'SET ROLE rights_owner; DROP TABLE rights_own.t');
 SELECT who, current_user AS me_again FROM rights_own.t;
