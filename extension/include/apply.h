@@ -34,6 +34,10 @@ typedef struct UpgResult
 
 #define UPG_RESULT_COLUMNS 7
 
+/* What upg_guarded() runs; *run is set once statements of a script begin to run. */
+typedef void (*UpgAction)(void *arg, UpgCut *cut, UpgRun *volatile *run,
+						  UpgResult *result);
+
 /* in apply.c */
 extern void upg_result_values(const UpgResult *result, Datum *values, bool *nulls);
 extern void upg_result_warn(UpgResult *result, const char *warning);
@@ -44,6 +48,9 @@ extern void upg_check_name(const char *name);
 extern void upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def);
 extern void upg_definition_options(UpgDefinition *def, UpgOptions *options);
 extern void upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result);
+extern void upg_guarded(const char *name, const char *direction,
+						const UpgOptions *options, UpgCut *cut, bool dry,
+						UpgAction action, void *arg, UpgResult *result);
 extern void upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 							   ErrorData *edata, TimestampTz started, int64 upgrade,
 							   bool refused);

@@ -63,10 +63,18 @@ typedef enum Purpose
 	PURPOSE_ADOPT /* book as applied, without running it */
 } Purpose;
 
+/* A call of one of the SQL functions, for upg_guarded(). */
+typedef struct ApplyCall
+{
+	UpgDefinition *def;
+	UpgOptions *options;
+	Purpose purpose;
+} ApplyCall;
+
 static Datum apply_function(FunctionCallInfo fcinfo, Purpose purpose,
 							const char *function);
-static void guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose,
-					UpgResult *result);
+static void apply_action(void *arg, UpgCut *cut, UpgRun *volatile *run,
+						 UpgResult *result);
 static void apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose,
 					   UpgCut *cut, UpgRun *volatile *run, UpgResult *result);
 static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result);
@@ -106,6 +114,8 @@ apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function)
 {
 	UpgDefinition def = {0};
 	UpgOptions *options;
+	ApplyCall call;
+	UpgCut cut = {0};
 	UpgResult result = {0};
 	TupleDesc desc;
 	Datum values[UPG_RESULT_COLUMNS];
@@ -122,7 +132,11 @@ apply_function(FunctionCallInfo fcinfo, Purpose purpose, const char *function)
 								UPG_OPTION_APPLY);
 	upg_definition_options(&def, options);
 
-	guarded(&def, options, purpose, &result);
+	call.def = &def;
+	call.options = options;
+	call.purpose = purpose;
+	cut.each_alone = options->no_transaction;
+	upg_guarded(def.name, "up", options, &cut, false, apply_action, &call, &result);
 
 	upg_result_values(&result, values, nulls);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
@@ -267,21 +281,22 @@ upg_result_values(const UpgResult *result, Datum *values, bool *nulls)
 }
 
 /*
- * guarded
- *		Run apply_once() in a subtransaction; cut the script and try again where
- *		that helps; record what failed.
+ * upg_guarded
+ *		Run an action on a migration in a subtransaction; cut its script and try
+ *		again where that helps; record what failed.
+ *
+ * Apply and rollback share this.  "dry" means that a failure changes nothing
+ * worth a record.
  */
-static void
-guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *result)
+void
+upg_guarded(const char *name, const char *direction, const UpgOptions *options,
+			UpgCut *cut, bool dry, UpgAction action, void *arg, UpgResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	TimestampTz started = GetCurrentTimestamp();
-	UpgCut cut = {0};
 	char *application = pstrdup(application_name);
 	int nesting = GetCurrentTransactionNestLevel();
-
-	cut.each_alone = options->no_transaction;
 
 	for (;;)
 	{
@@ -290,14 +305,14 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 		int level = NewGUCNestLevel();
 
 		result->warnings = NIL;
-		result->migration = def->name;
+		result->migration = name;
 		result->started = started;
 
 		BeginInternalSubTransaction("upg");
 		MemoryContextSwitchTo(context);
 		PG_TRY();
 		{
-			apply_once(def, options, purpose, &cut, &run, result);
+			action(arg, cut, &run, result);
 			ReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
@@ -321,16 +336,16 @@ guarded(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgResult *res
 			return;
 
 		if (run != NULL && run->current != NULL &&
-			upg_cut_extend(&cut, run->current, edata->sqlerrcode) &&
-			!upg_script_transactional(upg_script_parse(run->script->text, &cut)))
+			upg_cut_extend(cut, run->current, edata->sqlerrcode) &&
+			!upg_script_transactional(upg_script_parse(run->script->text, cut)))
 		{
 			FreeErrorData(edata);
 			continue;
 		}
 
 		/* Waiting for another upgrade is not a failure; the caller tries again. */
-		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT)
-			upg_record_failure(run, def->name, "up", edata, started, def->upgrade,
+		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT && !dry)
+			upg_record_failure(run, name, direction, edata, started, options->upgrade,
 							   run == NULL);
 		ReThrowError(edata);
 	}
@@ -366,6 +381,15 @@ upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 		attempt.lock_waits = upg_run_lock_waits(run);
 	}
 	upg_worker_record(upg_attempt_json(&attempt), migration);
+}
+
+/* apply_once() as upg_guarded() calls it. */
+static void
+apply_action(void *arg, UpgCut *cut, UpgRun *volatile *run, UpgResult *result)
+{
+	ApplyCall *call = arg;
+
+	apply_once(call->def, call->options, call->purpose, cut, run, result);
 }
 
 /*

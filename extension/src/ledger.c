@@ -68,6 +68,7 @@ static const int allowed_moves[] = {
 };
 
 static void check_one_row(const char *migration);
+static List *names_of(UpgQuery *query, Datum value);
 static List *text_list(Datum array, bool isnull);
 static Datum text_array(List *texts);
 static Datum bytes_datum(const uint8 *bytes);
@@ -878,23 +879,8 @@ upg_ledger_dependents(const char *name)
 							 SPI_OK_SELECT,
 							 1,
 							 {TEXTOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	List *names = NIL;
-	Datum value = CStringGetTextDatum(name);
-	UpgBooks books;
 
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		names = lappend(names, upg_result_text(i, 1));
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return names;
+	return names_of(&query, CStringGetTextDatum(name));
 }
 
 /*
@@ -942,13 +928,20 @@ upg_ledger_applied_after(int64 applied_order)
 		SPI_OK_SELECT,
 		1,
 		{INT8OID}};
+
+	return names_of(&query, Int64GetDatum(applied_order));
+}
+
+/* The names that a query of one argument gives, as of this moment. */
+static List *
+names_of(UpgQuery *query, Datum value)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	List *names = NIL;
-	Datum value = Int64GetDatum(applied_order);
 	UpgBooks books;
 
 	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
+	upg_query_latest(query, &value, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(caller);

@@ -41,10 +41,18 @@
 PG_FUNCTION_INFO_V1(upg_rollback);
 PG_FUNCTION_INFO_V1(upg_finalize);
 
+/* One migration of a call, for upg_guarded(). */
+typedef struct RollbackCall
+{
+	const char *name;
+	List *batch;
+	UpgOptions *options;
+} RollbackCall;
+
 static List *choose(const char *name, const char *to_name, UpgOptions *options);
 static List *with_dependents(const char *name, List *chosen, UpgOptions *options);
-static void guarded(const char *name, List *batch, UpgOptions *options,
-					UpgResult *result);
+static void rollback_action(void *arg, UpgCut *cut, UpgRun *volatile *run,
+							UpgResult *result);
 static void rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 						  UpgRun *volatile *run, UpgResult *result);
 static void rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
@@ -82,12 +90,15 @@ upg_rollback(PG_FUNCTION_ARGS)
 	names = choose(name, to_name, options);
 	foreach (lc, names)
 	{
+		RollbackCall call = {lfirst(lc), names, options};
+		UpgCut cut = {0};
 		UpgResult result = {0};
 		Datum values[UPG_RESULT_COLUMNS];
 		bool nulls[UPG_RESULT_COLUMNS];
 
 		CHECK_FOR_INTERRUPTS();
-		guarded(lfirst(lc), names, options, &result);
+		upg_guarded(call.name, "down", options, &cut, options->dry_run, rollback_action,
+					&call, &result);
 		upg_result_values(&result, values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		if (strcmp(result.state, "queued") == 0)
@@ -158,67 +169,13 @@ with_dependents(const char *name, List *chosen, UpgOptions *options)
 	return chosen;
 }
 
-/*
- * guarded
- *		Roll one migration back in a subtransaction; record what failed.
- */
+/* rollback_once() as upg_guarded() calls it. */
 static void
-guarded(const char *name, List *batch, UpgOptions *options, UpgResult *result)
+rollback_action(void *arg, UpgCut *cut, UpgRun *volatile *run, UpgResult *result)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	TimestampTz started = GetCurrentTimestamp();
-	UpgCut cut = {0};
-	char *application = pstrdup(application_name);
-	int nesting = GetCurrentTransactionNestLevel();
+	RollbackCall *call = arg;
 
-	for (;;)
-	{
-		UpgRun *volatile run = NULL; /* set between PG_TRY and the error */
-		ErrorData *volatile edata = NULL;
-		int level = NewGUCNestLevel();
-
-		result->warnings = NIL;
-		result->migration = name;
-		result->started = started;
-
-		BeginInternalSubTransaction("upg");
-		MemoryContextSwitchTo(context);
-		PG_TRY();
-		{
-			rollback_once(name, batch, options, &cut, &run, result);
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(context);
-			edata = CopyErrorData();
-			FlushErrorState();
-			upg_run_roll_back_to(nesting);
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
-		}
-		PG_END_TRY();
-
-		AtEOXact_GUC(false, level);
-		pgstat_report_appname(application);
-
-		if (edata == NULL)
-			return;
-		if (run != NULL && run->current != NULL &&
-			upg_cut_extend(&cut, run->current, edata->sqlerrcode) &&
-			!upg_script_transactional(upg_script_parse(run->script->text, &cut)))
-		{
-			FreeErrorData(edata);
-			continue;
-		}
-		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT && !options->dry_run)
-			upg_record_failure(run, name, "down", edata, started, options->upgrade,
-							   run == NULL);
-		ReThrowError(edata);
-	}
+	rollback_once(call->name, call->batch, call->options, cut, run, result);
 }
 
 /*
