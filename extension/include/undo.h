@@ -162,7 +162,7 @@ extern void upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback call
 						void *arg);
 extern bool upg_own_xid(const UpgOwnRows *own, TransactionId xid);
 
-/* in undo_log.c */
+/* in undo_chunk.c */
 typedef struct UpgChunkWriter UpgChunkWriter;
 extern UpgChunkWriter *upg_chunks_begin(int64 log, Oid relation);
 extern void upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op,
@@ -173,6 +173,8 @@ extern uint64 upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback
 							  void *arg);
 extern Relation upg_undo_table(const char *name, LOCKMODE lockmode);
 extern void upg_undo_insert(const char *table, Datum *values, bool *nulls);
+
+/* in undo_log.c and undo_log_read.c */
 extern int64 upg_undo_log_new_id(void);
 extern void upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest,
 							   int64 catalog_rows, int64 data_rows);
@@ -182,13 +184,15 @@ extern void upg_undo_log_verdict(int64 id, const char *verdict, List *difference
 extern void upg_undo_log_state(int64 id, const char *state);
 extern UpgUndoLog *upg_undo_log_read(int64 migration, int32 step, bool own);
 extern void upg_undo_log_erase(int64 id);
+extern List *upg_undo_log_heads(int64 except);
+extern List *upg_undo_log_kept(int64 migration);
+
+/* in undo_alias.c */
 extern void upg_alias_add(TransactionId xid, TransactionId origin);
 extern void upg_alias_load(void);
 extern TransactionId upg_alias_origin(TransactionId xid);
 extern bool upg_log_has_xid(UpgUndoLog *log, TransactionId xid);
 extern bool upg_log_written_since(UpgUndoLog *log, TransactionId xid);
-extern List *upg_undo_log_heads(int64 except);
-extern List *upg_undo_log_kept(int64 migration);
 extern void upg_alias_forget(void);
 
 /* in keep.c */
@@ -198,6 +202,7 @@ extern void upg_keep_release(UpgKeptFile *file);
 extern void upg_keep_destroy(UpgKeptFile *file);
 extern HeapTuple upg_keep_caretaker(UpgKeptFile *file);
 extern UpgKeptFile *upg_keep_find(List *files, Oid relation);
+extern Oid upg_index_table(List *catalogs, Oid index);
 
 /* in undo.c */
 extern void upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options,

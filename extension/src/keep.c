@@ -101,9 +101,12 @@ file_has_owner(UpgCatalogChanges *classes, Form_pg_class form)
 	return false;
 }
 
-/* The table of an index as it was before the migration. */
-static Oid
-index_table(List *catalogs, Oid index)
+/*
+ * upg_index_table
+ *		The table of an index as it was before the migration.
+ */
+Oid
+upg_index_table(List *catalogs, Oid index)
 {
 	UpgCatalogChanges *indexes = upg_changes_of(catalogs, IndexRelationId);
 	HeapTuple tuple;
@@ -182,7 +185,7 @@ upg_keep_files(List *catalogs)
 			if (file_has_owner(classes, form))
 				continue;
 			if (form->relkind == RELKIND_INDEX &&
-				upg_keep_find(files, index_table(catalogs, form->oid)) == NULL)
+				upg_keep_find(files, upg_index_table(catalogs, form->oid)) == NULL)
 				continue;
 			file = palloc0(sizeof(UpgKeptFile));
 			file->relation = form->oid;

@@ -1,0 +1,387 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_log_read.c
+ *		Reading the undo log.
+ *
+ * A log of another cluster, database or catalog version is refused, and so is
+ * one that was damaged.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_log_read.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/catversion.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "undo_log.h"
+
+/* Collects catalog rows into changes, keyed. */
+typedef struct CatalogReader
+{
+	UpgUndoLog *log;
+	Relation rel;
+	UpgChange *last;
+} CatalogReader;
+
+static HeapTuple
+keep_tuple(HeapTuple row)
+{
+	return heap_copytuple(row);
+}
+
+/* An entry 'B' starts a change with its row before, 'A' is the row after. */
+static void
+read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
+{
+	CatalogReader *reader = arg;
+	UpgCatalogChanges *changes;
+	UpgChange *change;
+
+	changes = reader->log->catalogs ? llast(reader->log->catalogs) : NULL;
+	if (changes == NULL || changes->catalog != catalog)
+	{
+		changes = palloc0(sizeof(UpgCatalogChanges));
+		changes->catalog = catalog;
+		reader->log->catalogs = lappend(reader->log->catalogs, changes);
+		reader->last = NULL;
+	}
+	switch (op)
+	{
+		case 'D': /* the row is gone */
+		case 'B': /* the row before; the one after follows */
+			change = palloc0(sizeof(UpgChange));
+			change->before = keep_tuple(row);
+			changes->changes = lappend(changes->changes, change);
+			reader->last = op == 'B' ? change : NULL;
+			break;
+		case 'A':
+			if (reader->last == NULL)
+				upg_undo_damaged(reader->log->id, "A row has no predecessor.");
+			reader->last->after = keep_tuple(row);
+			reader->last = NULL;
+			break;
+		case 'I':
+			change = palloc0(sizeof(UpgChange));
+			change->after = keep_tuple(row);
+			changes->changes = lappend(changes->changes, change);
+			reader->last = NULL;
+			break;
+		default:
+			upg_undo_damaged(reader->log->id, "An entry is of no kind.");
+	}
+}
+
+static Snapshot
+read_snapshot(struct varlena *data)
+{
+	int n = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
+	TransactionId *v = palloc(sizeof(TransactionId) * Max(n, 2));
+	Snapshot snapshot = palloc0(sizeof(SnapshotData));
+
+	memcpy(v, VARDATA_ANY(data), sizeof(TransactionId) * n);
+	if (n < 2)
+		return NULL;
+	snapshot->xmin = v[0];
+	snapshot->xmax = v[1];
+	snapshot->xip = v + 2;
+	snapshot->xcnt = n - 2;
+	return snapshot;
+}
+
+/* The kept files of a log. */
+static List *
+read_files(int64 log)
+{
+	List *files = NIL;
+	Relation rel;
+	TupleDesc desc;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool isnull;
+
+	rel = upg_undo_table("undo_files", AccessShareLock);
+	desc = RelationGetDescr(rel);
+	scan = upg_undo_scan(rel, log);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		UpgKeptFile *file = palloc0(sizeof(UpgKeptFile));
+
+		file->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+		file->kind = DatumGetChar(heap_getattr(tuple, 3, desc, &isnull));
+		UPG_LOCATOR_SPC(file->locator) =
+			DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
+		UPG_LOCATOR_DB(file->locator) = MyDatabaseId;
+		UPG_LOCATOR_NUMBER(file->locator) =
+			DatumGetObjectId(heap_getattr(tuple, 5, desc, &isnull));
+		file->persistence = DatumGetChar(heap_getattr(tuple, 6, desc, &isnull));
+		file->pages = (BlockNumber) DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+		file->caretaker = DatumGetObjectId(heap_getattr(tuple, 8, desc, &isnull));
+		files = lappend(files, file);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return files;
+}
+
+/*
+ * upg_undo_log_read
+ *		Read the kept log of a migration's step, after checking that it is of
+ *		this server, this database, this catalog version and not
+ *		damaged.
+ *
+ * Returns NULL if there is none.  "own" reads the log that the present
+ * transaction has just written (the proof), whose row images need no check.
+ */
+UpgUndoLog *
+upg_undo_log_read(int64 migration, int32 step, bool own)
+{
+	Relation rel = upg_undo_table("undo_log", own ? AccessShareLock : RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	SysScanDesc scan;
+	HeapTuple tuple;
+	HeapTuple head = NULL;
+	UpgUndoLog *log;
+	bool isnull;
+	Datum value;
+	ScanKeyData keys[2];
+	Oid index;
+	int64 last = 0;
+	CatalogReader reader = {0};
+	uint64 digest;
+	uint64 expected;
+	ListCell *lc;
+
+	ScanKeyInit(&keys[0], LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(migration));
+	ScanKeyInit(&keys[1], LOG_STEP, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(step));
+	index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int64 id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
+
+		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
+			continue;
+		/* the latest, should a step have been captured twice */
+		if (head != NULL && id < last)
+			continue;
+		last = id;
+		head = heap_copytuple(tuple);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	if (head == NULL)
+		return NULL;
+
+	log = palloc0(sizeof(UpgUndoLog));
+	log->id = DatumGetInt64(heap_getattr(head, LOG_ID, desc, &isnull));
+	log->migration = migration;
+	log->step = step;
+	log->state = TextDatumGetCString(heap_getattr(head, LOG_STATE, desc, &isnull));
+	log->verdict = TextDatumGetCString(heap_getattr(head, LOG_VERDICT, desc, &isnull));
+
+	if (DatumGetInt64(heap_getattr(head, LOG_SYSTEM, desc, &isnull)) !=
+			(int64) GetSystemIdentifier() ||
+		DatumGetObjectId(heap_getattr(head, LOG_DATABASE, desc, &isnull)) !=
+			MyDatabaseId ||
+		DatumGetInt32(heap_getattr(head, LOG_CATVERSION, desc, &isnull)) !=
+			CATALOG_VERSION_NO)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
+				 errmsg("the undo of migration " INT64_FORMAT " was recorded elsewhere",
+						migration),
+				 errdetail("It belongs to another cluster, database or catalog version."),
+				 errhint("Give up the undo with upg_finalize().")));
+
+	value = heap_getattr(head, LOG_XIDS, desc, &isnull);
+	{
+		struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+
+		log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
+		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
+		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
+	}
+	log->finish = read_snapshot(
+		PG_DETOAST_DATUM_PACKED(heap_getattr(head, LOG_SNAPSHOT, desc, &isnull)));
+	if (log->nxids < 1 || log->finish == NULL)
+		upg_undo_damaged(log->id, "Its head is not readable.");
+	{
+		Datum *elems;
+		int n;
+
+		deconstruct_array(
+			DatumGetArrayTypeP(heap_getattr(head, LOG_EXEMPT, desc, &isnull)), OIDOID,
+			sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
+		for (int i = 0; i < n; i++)
+			log->exempt = lappend_oid(log->exempt, DatumGetObjectId(elems[i]));
+	}
+
+	/* parts */
+	rel = upg_undo_table("undo_relations", AccessShareLock);
+	desc = RelationGetDescr(rel);
+	scan = upg_undo_scan(rel, log->id);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		UpgRelationRows *rows = palloc0(sizeof(UpgRelationRows));
+
+		rows->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+		rows->name = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
+		rows->filenumber = DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
+		rows->switched = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
+		rows->inserted = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
+		rows->deleted = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+		rows->rows_after = DatumGetInt64(heap_getattr(tuple, 8, desc, &isnull));
+		log->relations = lappend(log->relations, rows);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	log->files = read_files(log->id);
+
+	rel = upg_undo_table("undo_sequences", AccessShareLock);
+	desc = RelationGetDescr(rel);
+	scan = upg_undo_scan(rel, log->id);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		UpgSequenceState *seq = palloc0(sizeof(UpgSequenceState));
+
+		seq->sequence = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+		seq->before_value = DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull));
+		seq->before_called = DatumGetBool(heap_getattr(tuple, 4, desc, &isnull));
+		seq->after_value = DatumGetInt64(heap_getattr(tuple, 5, desc, &isnull));
+		seq->after_called = DatumGetBool(heap_getattr(tuple, 6, desc, &isnull));
+		seq->switched = DatumGetBool(heap_getattr(tuple, 7, desc, &isnull));
+		log->sequences = lappend(log->sequences, seq);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	/* row images: read all of them once, for the digest */
+	reader.log = log;
+	digest = upg_chunks_read(log->id, InvalidOid, read_catalog_row, &reader);
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+
+		if (rows->deleted > 0 && !own)
+			digest += upg_chunks_read(log->id, rows->relation, NULL, NULL);
+	}
+	digest += upg_undo_digest(log);
+	rel = upg_undo_table("undo_log", AccessShareLock);
+	expected = (uint64) DatumGetInt64(
+		heap_getattr(head, LOG_DIGEST, RelationGetDescr(rel), &isnull));
+	table_close(rel, AccessShareLock);
+	if (digest != expected && !own)
+		upg_undo_damaged(log->id, "Its digest does not match its content.");
+	return log;
+}
+
+/*
+ * upg_undo_log_heads
+ *		The xids and end snapshots of all kept logs but one.
+ */
+List *
+upg_undo_log_heads(int64 except)
+{
+	Relation rel = upg_undo_table("undo_log", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	List *result = NIL;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+		UpgUndoLog *log;
+		struct varlena *data;
+
+		if (DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull)) == except ||
+			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
+			continue;
+		log = palloc0(sizeof(UpgUndoLog));
+		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
+		data = PG_DETOAST_DATUM_PACKED(heap_getattr(tuple, LOG_XIDS, desc, &isnull));
+		log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
+		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
+		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
+		log->finish = read_snapshot(
+			PG_DETOAST_DATUM(heap_getattr(tuple, LOG_SNAPSHOT, desc, &isnull)));
+		if (log->finish != NULL)
+			result = lappend(result, log);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * upg_undo_log_kept
+ *		All kept logs of a migration, with no more than their id and files.
+ *
+ * For giving them up, so nothing about them is checked: a log that is damaged
+ * or comes from another server must be possible to get rid of.  Files of
+ * another database or server are not ours, and left out.
+ */
+List *
+upg_undo_log_kept(int64 migration)
+{
+	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple;
+	List *result = NIL;
+	ListCell *lc;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+		UpgUndoLog *log;
+
+		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) !=
+				migration ||
+			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
+			continue;
+		log = palloc0(sizeof(UpgUndoLog));
+		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
+		log->migration = migration;
+		if (DatumGetInt64(heap_getattr(tuple, LOG_SYSTEM, desc, &isnull)) ==
+				(int64) GetSystemIdentifier() &&
+			DatumGetObjectId(heap_getattr(tuple, LOG_DATABASE, desc, &isnull)) ==
+				MyDatabaseId)
+			log->nxids = 1;
+		result = lappend(result, log);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	foreach (lc, result)
+	{
+		UpgUndoLog *log = lfirst(lc);
+
+		if (log->nxids == 1)
+			log->files = read_files(log->id);
+	}
+	return result;
+}
