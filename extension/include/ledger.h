@@ -110,9 +110,13 @@ extern bool upg_migration_has_undo(const UpgMigration *migration);
 extern void upg_ledger_set_undo(int64 migration_id, const char *undo,
 								TimestampTz started);
 extern void upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def);
+
+/* attempts.c */
 extern void upg_ledger_attempt(const UpgAttempt *attempt);
 extern char *upg_attempt_json(const UpgAttempt *attempt);
 extern void upg_ledger_attempt_json(const char *json, bool of_another);
+
+/* dependencies.c */
 extern List *upg_ledger_missing_requirements(List *requires);
 extern void upg_ledger_check_requirements(const char *name, List *requires,
 										  char **unknown, char **cycle);

@@ -46,5 +46,6 @@ extern void upg_query(UpgQuery *query, const Datum *values, const char *nulls);
 extern void upg_query_latest(UpgQuery *query, const Datum *values, const char *nulls);
 extern char *upg_result_text(uint64 row, int column);
 extern Datum upg_result_datum(uint64 row, int column, bool *isnull);
+extern Datum upg_text_array(List *texts);
 
 #endif /* UPG_SPI_H */

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ledger.c
- *		The books: migrations, attempts, rollbacks, and the one place that
- *		changes the state of a migration.
+ *		The books on migrations, and the one place that changes their state.
  *
  * Whoever changes a migration holds the advisory lock of its name
  * (footprint.c), so nothing here needs row locks.  Reads that decide what to
@@ -22,8 +21,6 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "audit.h"
@@ -68,15 +65,11 @@ static const int allowed_moves[] = {
 };
 
 static void check_one_row(const char *migration);
-static List *names_of(UpgQuery *query, Datum value);
 static List *text_list(Datum array, bool isnull);
-static Datum text_array(List *texts);
 static Datum bytes_datum(const uint8 *bytes);
 static void read_bytes(uint64 row, int column, uint8 *bytes, bool *has);
 static Interval *interval_since(TimestampTz started);
 static char *state_json(UpgState state, const UpgChecksums *checksums);
-static void json_text(StringInfo buf, const char *name, const char *value);
-static void json_number(StringInfo buf, const char *name, int64 value);
 
 /*
  * upg_state_name
@@ -325,7 +318,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 	}
 	else
 		nulls[7] = nulls[8] = 'n';
-	values[9] = text_array(def->requires);
+	values[9] = upg_text_array(def->requires);
 	values[10] = CStringGetTextDatum(def->options);
 	if (def->order_key != NULL)
 		values[11] = CStringGetTextDatum(def->order_key);
@@ -584,376 +577,6 @@ upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def)
 				  state_json(migration->state, &def->checksums));
 }
 
-/*
- * upg_ledger_attempt
- *		Write down one try.
- */
-void
-upg_ledger_attempt(const UpgAttempt *attempt)
-{
-	static UpgQuery query = {
-		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, "
-		"actor,"
-		" backend_pid, upgrade_id, step, lock_waits, statement_no, statement)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11, $12)",
-		SPI_OK_INSERT,
-		12,
-		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID,
-		 INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID}};
-	Datum values[12];
-	char nulls[12] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	UpgBooks books;
-
-	if (strcmp(attempt->state, "succeeded") != 0)
-	{
-		upg_ledger_attempt_json(upg_attempt_json(attempt), false);
-		return;
-	}
-
-	values[0] = CStringGetTextDatum(attempt->migration);
-	values[1] = CStringGetTextDatum(attempt->direction);
-	values[2] = CStringGetTextDatum(attempt->state);
-	values[3] = TimestampTzGetDatum(attempt->started);
-	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[5] = CStringGetTextDatum(upg_actor());
-	values[6] = Int32GetDatum(MyProcPid);
-	values[7] = Int64GetDatum(attempt->upgrade);
-	values[8] = Int32GetDatum(attempt->step);
-	if (attempt->upgrade == 0)
-		nulls[7] = 'n';
-	if (attempt->step == 0)
-		nulls[8] = 'n';
-	if (attempt->lock_waits != NULL)
-		values[9] = CStringGetTextDatum(attempt->lock_waits);
-	else
-		nulls[9] = 'n';
-	values[10] = Int32GetDatum(attempt->statement_no);
-	if (attempt->statement_no == 0)
-		nulls[10] = 'n';
-	if (attempt->statement != NULL)
-		values[11] = CStringGetTextDatum(attempt->statement);
-	else
-		nulls[11] = 'n';
-
-	upg_books_open(&books);
-	upg_query(&query, values, nulls);
-	upg_books_close(&books);
-}
-
-/*
- * upg_attempt_json
- *		A try as JSON, so that another process can write it down.
- *
- * Carries actor and process of the caller, and the time of now as its end.
- */
-char *
-upg_attempt_json(const UpgAttempt *attempt)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	appendStringInfoString(&buf, "{\"actor\":");
-	escape_json(&buf, upg_actor());
-	json_text(&buf, "session", GetUserNameFromId(GetSessionUserId(), true));
-	json_text(&buf, "role", GetUserNameFromId(GetUserId(), true));
-	json_number(&buf, "backend_pid", MyProcPid);
-	json_text(&buf, "migration", attempt->migration);
-	json_text(&buf, "direction", attempt->direction);
-	json_text(&buf, "state", attempt->state);
-	json_number(&buf, "step", attempt->step);
-	json_number(&buf, "statement_no", attempt->statement_no);
-	json_number(&buf, "line", attempt->line);
-	json_number(&buf, "col", attempt->column);
-	json_text(&buf, "statement", attempt->statement);
-	json_text(&buf, "sqlstate", attempt->sqlstate);
-	json_text(&buf, "message", attempt->message);
-	json_text(&buf, "detail", attempt->detail);
-	json_text(&buf, "hint", attempt->hint);
-	json_text(&buf, "context", attempt->context);
-	json_number(&buf, "upgrade", attempt->upgrade);
-	if (attempt->lock_waits != NULL)
-		appendStringInfo(&buf, ",\"lock_waits\":%s", attempt->lock_waits);
-	json_text(&buf, "started_at", timestamptz_to_str(attempt->started));
-	json_text(&buf, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
-	appendStringInfoChar(&buf, '}');
-
-	return buf.data;
-}
-
-/*
- * upg_ledger_attempt_json
- *		Write down a try that upg_attempt_json() described.
- *
- * "of_another": it was another process's, and the JSON came from there, not from
- * a user, so what it says of the actor is true.
- */
-void
-upg_ledger_attempt_json(const char *json, bool of_another)
-{
-	static UpgQuery query = {
-		"INSERT INTO upg.attempts (migration, direction, state, step, statement_no, "
-		"line, col,"
-		" statement, sqlstate, message, detail, hint, context, lock_waits, started_at,"
-		" finished_at, actor, backend_pid, upgrade_id)"
-		" SELECT r.migration, coalesce(r.direction, 'up'), coalesce(r.state, 'failed'),"
-		" r.step, r.statement_no, r.line, r.col, r.statement, r.sqlstate, r.message, "
-		"r.detail,"
-		" r.hint, r.context, r.lock_waits, coalesce(r.started_at, r.finished_at),"
-		" r.finished_at, r.actor, r.backend_pid, r.upgrade"
-		" FROM pg_catalog.jsonb_to_record($1::pg_catalog.jsonb) AS r(migration text,"
-		" direction text, state text, step integer, statement_no integer, line integer,"
-		" col integer, statement text, sqlstate text, message text, detail text, hint "
-		"text,"
-		" context text, lock_waits jsonb, started_at timestamptz, finished_at "
-		"timestamptz,"
-		" actor text, backend_pid integer, upgrade bigint)"
-		" RETURNING migration, state, sqlstate, message, actor, backend_pid,"
-		" $1::pg_catalog.jsonb->>'session', $1::pg_catalog.jsonb->>'role'",
-		SPI_OK_INSERT_RETURNING,
-		1,
-		{TEXTOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext old;
-	Datum value = CStringGetTextDatum(json);
-	UpgBooks books;
-	StringInfoData after;
-	char *migration;
-	char *state;
-	char *session;
-	char *role;
-	int pid;
-	bool isnull;
-
-	upg_books_open(&books);
-	upg_query(&query, &value, NULL);
-	old = MemoryContextSwitchTo(caller);
-	migration = upg_result_text(0, 1);
-	state = upg_result_text(0, 2);
-	pid = DatumGetInt32(upg_result_datum(0, 6, &isnull));
-	session = upg_result_text(0, 7);
-	role = upg_result_text(0, 8);
-	initStringInfo(&after);
-	appendStringInfoString(&after, "{\"by\":");
-	escape_json(&after, upg_result_text(0, 5));
-	json_text(&after, "sqlstate", upg_result_text(0, 3));
-	json_text(&after, "message", upg_result_text(0, 4));
-	appendStringInfoChar(&after, '}');
-	MemoryContextSwitchTo(old);
-	upg_books_close(&books);
-
-	/* The trail names who acted, not the process that writes it down for him. */
-	if (of_another && session != NULL && role != NULL)
-		upg_audit_add_for(session, role, pid, psprintf("attempt.%s", state), migration,
-						  NULL, after.data);
-	else
-		upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
-}
-
-/*
- * upg_ledger_missing_requirements
- *		Those of some names that are not applied.
- */
-List *
-upg_ledger_missing_requirements(List *requires)
-{
-	static UpgQuery query = {
-		"SELECT r.name FROM pg_catalog.unnest($1) WITH ORDINALITY AS r(name, ord)"
-		" WHERE NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r.name"
-		" AND m.state = 'applied') ORDER BY r.ord",
-		SPI_OK_SELECT,
-		1,
-		{TEXTARRAYOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	List *missing = NIL;
-	Datum value;
-	UpgBooks books;
-
-	if (requires == NIL)
-		return NIL;
-	value = text_array(requires);
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		missing = lappend(missing, upg_result_text(i, 1));
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return missing;
-}
-
-/*
- * upg_ledger_check_requirements
- *		Look for a requirement that the books do not know, and for a cycle.
- *
- * Sets *unknown to a name and *cycle to the cycle in words, or both to NULL.
- */
-void
-upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
-							  char **cycle)
-{
-	static UpgQuery unknown_query = {
-		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE r <> $1"
-		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r) LIMIT 1",
-		SPI_OK_SELECT,
-		2,
-		{TEXTOID, TEXTARRAYOID}};
-
-	/* UNION, not UNION ALL: a name is followed once, however many ways lead to it. */
-	static UpgQuery cycle_query = {
-		"WITH RECURSIVE reach(name, via) AS ("
-		" SELECT r, NULL::pg_catalog.text FROM pg_catalog.unnest($2) AS r"
-		" UNION SELECT q, reach.name FROM reach JOIN upg.migrations m ON m.name = "
-		"reach.name"
-		" CROSS JOIN pg_catalog.unnest(m.requires) AS q WHERE reach.name <> $1)"
-		" SELECT name, via FROM reach",
-		SPI_OK_SELECT,
-		2,
-		{TEXTOID, TEXTARRAYOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	Datum values[2] = {CStringGetTextDatum(name), text_array(requires)};
-	UpgBooks books;
-	StringInfoData words;
-	const char *at = name;
-	bool closed = false;
-
-	*unknown = NULL;
-	*cycle = NULL;
-	upg_books_open(&books);
-	upg_query_latest(&unknown_query, values, NULL);
-	if (SPI_processed > 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		*unknown = upg_result_text(0, 1);
-		MemoryContextSwitchTo(old);
-	}
-
-	/* Walk back from the name itself to a requirement that led there. */
-	upg_query_latest(&cycle_query, values, NULL);
-	initStringInfo(&words);
-	appendStringInfo(&words, "\"%s\"", name);
-	for (uint64 hops = 0; hops <= SPI_processed && !closed; hops++)
-	{
-		bool found = false;
-
-		for (uint64 row = 0; row < SPI_processed && !found; row++)
-		{
-			char *via;
-
-			if (strcmp(upg_result_text(row, 1), at) != 0)
-				continue;
-			found = true;
-			via = upg_result_text(row, 2);
-			closed = via == NULL;
-			at = closed ? name : via;
-		}
-		if (!found)
-			break;
-		{
-			StringInfoData longer;
-
-			initStringInfo(&longer);
-			appendStringInfo(&longer, "\"%s\" requires %s", at, words.data);
-			words = longer;
-		}
-	}
-	if (closed)
-		*cycle = MemoryContextStrdup(caller, psprintf("%s.", words.data));
-	upg_books_close(&books);
-}
-
-/*
- * upg_ledger_dependents
- *		Applied migrations that require this one, latest first.
- */
-List *
-upg_ledger_dependents(const char *name)
-{
-	static UpgQuery query = {"SELECT name FROM upg.migrations WHERE requires @> ARRAY[$1]"
-							 " AND state NOT IN ('registered', 'rolled_back', 'failed')"
-							 " ORDER BY applied_order DESC NULLS FIRST",
-							 SPI_OK_SELECT,
-							 1,
-							 {TEXTOID}};
-
-	return names_of(&query, CStringGetTextDatum(name));
-}
-
-/*
- * upg_ledger_later
- *		An applied migration that sorts after this place, or NULL.
- */
-char *
-upg_ledger_later(const char *order_key, const char *name)
-{
-	static UpgQuery query = {
-		"SELECT name FROM upg.migrations WHERE state = 'applied' AND order_key > $1"
-		" AND name <> $2 ORDER BY order_key DESC LIMIT 1",
-		SPI_OK_SELECT,
-		2,
-		{TEXTOID, TEXTOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	Datum values[2] = {CStringGetTextDatum(order_key), CStringGetTextDatum(name)};
-	UpgBooks books;
-	char *later = NULL;
-
-	upg_books_open(&books);
-	upg_query_latest(&query, values, NULL);
-	if (SPI_processed > 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		later = upg_result_text(0, 1);
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return later;
-}
-
-/*
- * upg_ledger_applied_after
- *		Names of the migrations applied after a point, latest first.
- */
-List *
-upg_ledger_applied_after(int64 applied_order)
-{
-	static UpgQuery query = {
-		"SELECT name FROM upg.migrations WHERE state = 'applied' AND applied_order > $1"
-		" ORDER BY applied_order DESC",
-		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
-
-	return names_of(&query, Int64GetDatum(applied_order));
-}
-
-/* The names that a query of one argument gives, as of this moment. */
-static List *
-names_of(UpgQuery *query, Datum value)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	List *names = NIL;
-	UpgBooks books;
-
-	upg_books_open(&books);
-	upg_query_latest(query, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		names = lappend(names, upg_result_text(i, 1));
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return names;
-}
-
 static List *
 text_list(Datum array, bool isnull)
 {
@@ -972,19 +595,6 @@ text_list(Datum array, bool isnull)
 			texts = lappend(texts, TextDatumGetCString(elements[i]));
 	}
 	return texts;
-}
-
-static Datum
-text_array(List *texts)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
-	ListCell *lc;
-	int n = 0;
-
-	foreach (lc, texts)
-		elements[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(
-		construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static Datum
@@ -1033,21 +643,4 @@ state_json(UpgState state, const UpgChecksums *checksums)
 
 	hex[hex_encode((const char *) checksums->sha256, UPG_SHA256_LENGTH, hex)] = '\0';
 	return psprintf("{\"state\":\"%s\",\"sha256\":\"%s\"}", state_names[state], hex);
-}
-
-static void
-json_text(StringInfo buf, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	appendStringInfo(buf, ",\"%s\":", name);
-	escape_json(buf, value);
-}
-
-static void
-json_number(StringInfo buf, const char *name, int64 value)
-{
-	if (value == 0)
-		return;
-	appendStringInfo(buf, ",\"%s\":" INT64_FORMAT, name, value);
 }

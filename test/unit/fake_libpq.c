@@ -158,7 +158,7 @@ send_statement(PGconn *conn, const char *sql)
 	return 1;
 }
 
-/* The functions of libpq that conn.c calls. */
+/* The functions of libpq that conn*.c call. */
 PGconn *
 PQconnectStartParams(const char *const *keywords, const char *const *values,
 					 int expand_dbname)

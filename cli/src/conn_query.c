@@ -1,0 +1,340 @@
+/*-------------------------------------------------------------------------
+ *
+ * conn_query.c
+ *		Statements and COPY data over the connection.
+ *
+ * Waiting is done by poll(), so that a signal or the deadline can cancel the
+ * running statement; the books on the server stay right whichever way that race
+ * ends.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/conn_query.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <poll.h>
+#include <string.h>
+
+#include "conn_internal.h"
+#include "log.h"
+
+/*
+ * cancel_running
+ *		Ask the server to cancel what runs; once.
+ */
+static void
+cancel_running(UpgConn *conn)
+{
+	PGcancel *cancel;
+	char why[256];
+
+	if (conn->cancelled)
+		return;
+	conn->cancelled = true;
+	cancel = PQgetCancel(conn->pg);
+	if (cancel != NULL)
+	{
+		if (!PQcancel(cancel, why, sizeof(why)))
+			log_warning("could not send the cancel request: %s", why);
+		PQfreeCancel(cancel);
+	}
+}
+
+/*
+ * conn_flush
+ *		Send what libpq holds back.  A large script may not fit the socket at once.
+ */
+bool
+conn_flush(UpgConn *conn)
+{
+	int rc;
+
+	while ((rc = PQflush(conn->pg)) == 1)
+	{
+		if (!conn_wait_socket(conn, true))
+			return false;
+		if (!PQconsumeInput(conn->pg))
+			return false;
+	}
+	return rc == 0;
+}
+
+/*
+ * conn_collect
+ *		Wait for the results of what was sent; returns the last one, or NULL.
+ *
+ * On a signal or after the deadline the statement is cancelled and its end waited
+ * for, at most five seconds.
+ */
+PGresult *
+conn_collect(UpgConn *conn)
+{
+	PGresult *last = NULL;
+	int64_t give_up = 0;
+
+	for (;;)
+	{
+		PGresult *res;
+
+		while (PQisBusy(conn->pg))
+		{
+			if (!conn->cancelled)
+			{
+				if (!conn_wait_socket(conn, false))
+				{
+					cancel_running(conn);
+					give_up = now_ms() + 5000;
+					continue;
+				}
+			}
+			else
+			{
+				struct pollfd fd = {PQsocket(conn->pg), POLLIN, 0};
+
+				if (now_ms() > give_up)
+				{
+					PQclear(last);
+					return NULL;
+				}
+				if (poll(&fd, 1, 200) <= 0)
+					continue;
+			}
+			if (!PQconsumeInput(conn->pg))
+				break;
+		}
+		res = PQgetResult(conn->pg);
+		if (res == NULL)
+			return last;
+
+		/* the first error is the one that counts */
+		if (last != NULL && PQresultStatus(last) == PGRES_FATAL_ERROR)
+			PQclear(res);
+		else
+		{
+			PQclear(last);
+			last = res;
+		}
+		if (PQresultStatus(res) == PGRES_COPY_IN)
+			return res;
+		if (PQstatus(conn->pg) == CONNECTION_BAD)
+			return last;
+	}
+}
+
+/*
+ * fill_schema
+ *		Replace @extschema@ in a statement; the result lives in the connection.
+ */
+static const char *
+fill_schema(UpgConn *conn, const char *sql)
+{
+	const char *mark;
+
+	buf_reset(&conn->sql);
+	while ((mark = strstr(sql, "@extschema@")) != NULL)
+	{
+		buf_addn(&conn->sql, sql, (size_t) (mark - sql));
+		buf_add(&conn->sql, conn->schema ? conn->schema : "public");
+		sql = mark + strlen("@extschema@");
+	}
+	buf_add(&conn->sql, sql);
+	return conn->sql.data;
+}
+
+/*
+ * conn_send_statement
+ *		Send one statement with parameters as text; false with the error set.
+ */
+bool
+conn_send_statement(UpgConn *conn, const char *sql, int nparams,
+					const char *const *params)
+{
+	conn->cancelled = false;
+	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, NULL, params, NULL,
+						   NULL, 0) ||
+		(!conn->piped && !conn_flush(conn) && upg_interrupted == 0))
+	{
+		conn_server_error(conn, NULL);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * conn_send
+ *		Send a statement and do not wait: the client has other work meanwhile.
+ *
+ * The next call must be conn_receive(), or conn_close().
+ */
+bool
+conn_send(UpgConn *conn, const char *sql)
+{
+	return conn_send_statement(conn, sql, 0, NULL);
+}
+
+/*
+ * conn_send_params
+ *		The same with parameters as text.
+ */
+bool
+conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const *params)
+{
+	return conn_send_statement(conn, sql, nparams, params);
+}
+
+/*
+ * conn_cancel
+ *		Nobody waits for what runs there any more: ask the server to stop it.
+ */
+void
+conn_cancel(UpgConn *conn)
+{
+	conn->cancelled = false;
+	cancel_running(conn);
+}
+
+/*
+ * conn_end_pipeline
+ *		Pass over what is left of a pipeline, up to its end.
+ *
+ * Two results in turn that are none: the connection is gone.
+ */
+void
+conn_end_pipeline(UpgConn *conn)
+{
+	int nothing = 0;
+
+	while (conn->piped && nothing < 2 && PQstatus(conn->pg) == CONNECTION_OK)
+	{
+		PGresult *res = PQgetResult(conn->pg);
+
+		nothing = res == NULL ? nothing + 1 : 0;
+		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC)
+			conn->piped = !PQexitPipelineMode(conn->pg);
+		PQclear(res);
+	}
+	conn->piped = false;
+}
+
+/*
+ * conn_receive
+ *		The rows of what was sent; NULL with the error set.
+ */
+UpgRows *
+conn_receive(UpgConn *conn)
+{
+	PGresult *res = conn_collect(conn);
+	ExecStatusType status = res ? PQresultStatus(res) : PGRES_FATAL_ERROR;
+
+	if (res != NULL)
+		conn_end_pipeline(conn);
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		return (UpgRows *) res;
+	conn_server_error(conn, res);
+	PQclear(res);
+	return NULL;
+}
+
+/*
+ * conn_query
+ *		Run one statement with parameters as text; NULL with the error set.
+ */
+UpgRows *
+conn_query(UpgConn *conn, const char *sql, int nparams, const char *const *params)
+{
+	return conn_send_statement(conn, sql, nparams, params) ? conn_receive(conn) : NULL;
+}
+
+/*
+ * conn_run
+ *		The same when the rows do not matter.
+ */
+bool
+conn_run(UpgConn *conn, const char *sql, int nparams, const char *const *params)
+{
+	UpgRows *rows = conn_query(conn, sql, nparams, params);
+
+	if (rows == NULL)
+		return false;
+	rows_free(rows);
+	return true;
+}
+
+/*
+ * conn_execute_text
+ *		Run statements of a script as they are (simple protocol).
+ */
+UpgExec
+conn_execute_text(UpgConn *conn, const char *sql)
+{
+	PGresult *res;
+	ExecStatusType status;
+
+	conn->cancelled = false;
+	if (!PQsendQuery(conn->pg, sql) || (!conn_flush(conn) && upg_interrupted == 0))
+	{
+		conn_server_error(conn, NULL);
+		return UPG_EXEC_FAILED;
+	}
+	res = conn_collect(conn);
+	status = res ? PQresultStatus(res) : PGRES_FATAL_ERROR;
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
+		status == PGRES_EMPTY_QUERY)
+	{
+		PQclear(res);
+		return UPG_EXEC_DONE;
+	}
+	if (status == PGRES_COPY_IN)
+	{
+		PQclear(res);
+		return UPG_EXEC_COPY_IN;
+	}
+	conn_server_error(conn, res);
+	PQclear(res);
+	return UPG_EXEC_FAILED;
+}
+
+/*
+ * conn_copy_data
+ *		Send COPY data; waits for the socket, so memory stays bounded.
+ */
+bool
+conn_copy_data(UpgConn *conn, const char *data, size_t len)
+{
+	if (PQputCopyData(conn->pg, data, (int) len) != 1)
+	{
+		conn_server_error(conn, NULL);
+		return false;
+	}
+	if (upg_interrupted != 0 && !conn->shielded)
+	{
+		conn_interrupt_error("while data was copied");
+		return false;
+	}
+	return true;
+}
+
+/*
+ * conn_copy_end
+ *		End COPY; with a message: make the server abort it.
+ */
+bool
+conn_copy_end(UpgConn *conn, const char *abort_message)
+{
+	PGresult *res;
+	bool ok;
+
+	if (PQputCopyEnd(conn->pg, abort_message) != 1)
+	{
+		conn_server_error(conn, NULL);
+		return false;
+	}
+	res = conn_collect(conn);
+	ok = res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK;
+	if (!ok)
+		conn_server_error(conn, res);
+	PQclear(res);
+	return ok;
+}
