@@ -121,27 +121,39 @@ upg_sketch_bucket(UpgSum key, uint64 seed, uint32 buckets)
 	return (uint32) (((mix >> 32) * buckets) >> 32);
 }
 
+/* The four lanes of a cell at once; compilers make of it what the processor has. */
+#if defined(__GNUC__)
+typedef uint64 UpgLanes __attribute__((vector_size(32), aligned(8), may_alias));
+#endif
+
+static inline void
+upg_sketch_add_cell(UpgSketchCell *cell, const UpgElement *element, uint32 check)
+{
+#if defined(__GNUC__)
+	*(UpgLanes *) cell->lanes += *(const UpgLanes *) element;
+#else
+	cell->lanes[0] += element->key.lo;
+	cell->lanes[1] += element->key.hi;
+	cell->lanes[2] += element->hash.lo;
+	cell->lanes[3] += element->hash.hi;
+#endif
+	cell->count++;
+	cell->check += check;
+}
+
 static inline void
 upg_sketch_add(UpgSketch *sketch, const UpgElement *element)
 {
 	UpgSketchPlace place = upg_sketch_place(element->hash, sketch->ncells);
 
 	for (int i = 0; i < 3; i++)
-	{
-		UpgSketchCell *cell = &sketch->cells[place.cell[i]];
-
-		cell->lanes[0] += element->key.lo;
-		cell->lanes[1] += element->key.hi;
-		cell->lanes[2] += element->hash.lo;
-		cell->lanes[3] += element->hash.hi;
-		cell->count++;
-		cell->check += place.check;
-	}
+		upg_sketch_add_cell(&sketch->cells[place.cell[i]], element, place.check);
 }
 
 /* in sketch.c */
 extern int upg_sketch_round_cells(int64 cells);
 extern UpgSketch *upg_sketch_create(int ncells, uint64 seed);
+extern void upg_sketch_add_many(UpgSketch *sketch, const UpgElement *elements, int n);
 extern void upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells);
 extern const char *upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b);
 extern UpgSketchDiff *upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b);

@@ -37,6 +37,9 @@
 #include "sketch.h"
 
 /* Begins every stored sketch; the digit is the version of the layout. */
+/* Elements whose cells are asked for at once. */
+#define ADD_BATCH 16
+
 #define SKETCH_MAGIC "UPGSK1\n"
 
 /* Bytes of a stored header and of a stored cell. */
@@ -74,6 +77,42 @@ upg_sketch_create(int ncells, uint64 seed)
 										   sizeof(UpgSketchCell) * sketch->ncells);
 	memset(sketch->cells, 0, sizeof(UpgSketchCell) * sketch->ncells);
 	return sketch;
+}
+
+/*
+ * upg_sketch_add_many
+ *		Add several elements.
+ *
+ * The cells of a few are asked for before the first is written, so that their
+ * way through the caches is not waited for one by one.
+ */
+void
+upg_sketch_add_many(UpgSketch *sketch, const UpgElement *elements, int n)
+{
+	UpgSketchCell *cells = sketch->cells;
+	int ncells = sketch->ncells;
+	UpgSketchPlace places[ADD_BATCH];
+
+	for (int start = 0; start < n; start += ADD_BATCH)
+	{
+		int size = Min(ADD_BATCH, n - start);
+
+		for (int i = 0; i < size; i++)
+		{
+			places[i] = upg_sketch_place(elements[start + i].hash, ncells);
+			for (int p = 0; p < 3; p++)
+			{
+				const char *cell = (const char *) &cells[places[i].cell[p]];
+
+				__builtin_prefetch(cell, 1);
+				__builtin_prefetch(cell + sizeof(UpgSketchCell) - 1, 1);
+			}
+		}
+		for (int i = 0; i < size; i++)
+			for (int p = 0; p < 3; p++)
+				upg_sketch_add_cell(&cells[places[i].cell[p]], &elements[start + i],
+									places[i].check);
+	}
 }
 
 static inline void

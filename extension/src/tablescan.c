@@ -244,6 +244,8 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 	UpgSketch *sketch = state->sketch;
 	UpgSum sum = {0, 0};
 	int64 rows = 0;
+	UpgElement elements[MaxHeapTuplesPerPage];
+	int nelements = 0;
 	int ahead = 0;
 	Size fetched = 0, done = 0;
 
@@ -267,15 +269,15 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 		hash = upg_row_hash(plan->row, tuple);
 		if (sketch)
 		{
-			UpgElement element;
+			UpgElement *element = &elements[nelements];
 
-			element.key = row_key(plan, tuple, hash);
-			element.hash = hash;
+			element->key = row_key(plan, tuple, hash);
+			element->hash = hash;
 			if (sketch->buckets > 1 &&
-				upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) !=
+				upg_sketch_bucket(element->key, sketch->seed, sketch->buckets) !=
 					sketch->bucket)
 				continue;
-			upg_sketch_add(sketch, &element);
+			nelements++;
 		}
 		upg_sum_add(&sum, hash);
 		rows++;
@@ -283,6 +285,8 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 			visit_row(state, plan, hash, tuple, length);
 	}
 	state->offset = InvalidOffsetNumber;
+	if (sketch)
+		upg_sketch_add_many(sketch, elements, nelements);
 	upg_sum_add(&state->total->sum, sum);
 	state->total->rows += rows;
 }
