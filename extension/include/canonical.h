@@ -118,6 +118,7 @@ typedef struct UpgWalk
 	int16 attlen;
 	uint8 align;         /* less one */
 	int offset;          /* while no attribute before it varies; or -1 */
+	int distance;        /* from the last attribute that had to be aligned; or -1 */
 	const char *missing; /* value of rows older than the column, or NULL */
 } UpgWalk;
 

@@ -129,6 +129,33 @@ align_mask(char attalign)
 }
 
 /*
+ * plan_distance
+ *		How far attribute "i", of fixed length, is from the last attribute that
+ *		had to be aligned at least as much.
+ *
+ * After an attribute of varying length the next one of fixed length has to be
+ * aligned in each tuple anew; those that follow it are at fixed distances.
+ */
+static void
+plan_distance(UpgRowPlan *plan, int i)
+{
+	UpgWalk *walk = &plan->walk[i];
+	const UpgWalk *before = walk - 1;
+	int anchor = i - 1;
+	int end;
+
+	walk->distance = -1;
+	if (i == 0 || walk->attlen <= 0 || before->attlen <= 0)
+		return;
+	while (anchor > 0 && plan->walk[anchor].distance >= 0)
+		anchor--;
+	if (plan->walk[anchor].align < walk->align)
+		return;
+	end = Max(before->distance, 0) + before->attlen;
+	walk->distance = (end + walk->align) & ~walk->align;
+}
+
+/*
  * plan_walk
  *		Note what the walk over a tuple needs to know of attribute "i".
  *
@@ -156,6 +183,7 @@ plan_walk(UpgRowPlan *plan, TupleDesc desc, int i, int *offset)
 			walk->offset = *offset;
 		*offset = -1;
 	}
+	plan_distance(plan, i);
 
 	if (att->atthasmissing && !att->attisdropped)
 	{
@@ -271,6 +299,20 @@ upg_row_plan_all(UpgCanonical *canon, TupleDesc desc)
 }
 
 /*
+ * skip_padding
+ *		Where an attribute begins that follows on one that ends at "p".
+ *
+ * A byte that is not zero is no padding but the header of a short value.
+ */
+static inline const char *
+skip_padding(const char *data, const char *p, const UpgWalk *walk)
+{
+	if (walk->attlen == -1 && *p != 0)
+		return p;
+	return data + (((p - data) + walk->align) & ~(Size) walk->align);
+}
+
+/*
  * upg_row_walk
  *		Find the attributes of a tuple; the tuple must stay where it is until
  *		the row has been encoded.
@@ -286,29 +328,44 @@ upg_row_walk(UpgRowPlan *plan, HeapTupleHeader tuple)
 	const char *p = data;
 	int i = 0;
 
-	/* without nulls the first attributes are where they always are */
 	if (nulls == NULL)
 	{
+		const char *anchor = NULL;
+
+		/* the first attributes are where they always are */
 		for (; i < stored && walk[i].offset >= 0; i++)
 			where[i] = p = data + walk[i].offset;
 		if (i > 0)
 			p = att_addlength_pointer(p, walk[i - 1].attlen, p);
+		for (; i < stored; i++)
+		{
+			int len = walk[i].attlen;
+
+			if (walk[i].distance >= 0)
+			{
+				where[i] = anchor + walk[i].distance;
+				p = where[i] + len;
+				continue;
+			}
+			p = skip_padding(data, p, &walk[i]);
+			where[i] = anchor = p;
+			if (len > 0)
+				p += len;
+			else if (len == -1)
+				p += VARSIZE_ANY(p);
+			else
+				p += strlen(p) + 1;
+		}
 	}
 	for (; i < stored; i++)
 	{
-		int16 len = walk[i].attlen;
-
-		if (nulls && att_isnull(i, nulls))
+		if (att_isnull(i, nulls))
 		{
 			where[i] = NULL;
 			continue;
 		}
-
-		/* a byte that is not zero is no padding but the header of a short value */
-		if (len != -1 || *p == 0)
-			p = data + (((p - data) + walk[i].align) & ~(Size) walk[i].align);
-		where[i] = p;
-		p = att_addlength_pointer(p, len, p);
+		where[i] = p = skip_padding(data, p, &walk[i]);
+		p = att_addlength_pointer(p, walk[i].attlen, p);
 	}
 	for (; i < plan->nwalk; i++)
 		where[i] = walk[i].missing;
@@ -374,7 +431,7 @@ copy_short(char *out, const char *in, Size length)
 }
 
 /* Write bytes in a frame; returns the end of what was written. */
-static inline char *
+static pg_attribute_always_inline char *
 write_frame(UpgCanonical *canon, char *out, const char *bytes, Size length)
 {
 	if (unlikely(length > UPG_CANONICAL_LIMIT))

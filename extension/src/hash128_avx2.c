@@ -18,6 +18,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define UPG_USE_AVX2 1
 #pragma GCC target("avx2")
+#pragma GCC optimize("O3")
 #define XXH_VECTOR XXH_AVX2
 #endif
 

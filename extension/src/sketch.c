@@ -79,6 +79,14 @@ upg_sketch_create(int ncells, uint64 seed)
 	return sketch;
 }
 
+/* Ask for a cell that will be written; it may lie in two lines of the cache. */
+static inline void
+ask_for_cell(const UpgSketchCell *cell)
+{
+	__builtin_prefetch(cell, 1);
+	__builtin_prefetch((const char *) (cell + 1) - 1, 1);
+}
+
 /*
  * upg_sketch_add_many
  *		Add several elements.
@@ -100,18 +108,19 @@ upg_sketch_add_many(UpgSketch *sketch, const UpgElement *elements, int n)
 		for (int i = 0; i < size; i++)
 		{
 			places[i] = upg_sketch_place(elements[start + i].hash, ncells);
-			for (int p = 0; p < 3; p++)
-			{
-				const char *cell = (const char *) &cells[places[i].cell[p]];
-
-				__builtin_prefetch(cell, 1);
-				__builtin_prefetch(cell + sizeof(UpgSketchCell) - 1, 1);
-			}
+			ask_for_cell(&cells[places[i].cell[0]]);
+			ask_for_cell(&cells[places[i].cell[1]]);
+			ask_for_cell(&cells[places[i].cell[2]]);
 		}
 		for (int i = 0; i < size; i++)
-			for (int p = 0; p < 3; p++)
-				upg_sketch_add_cell(&cells[places[i].cell[p]], &elements[start + i],
-									places[i].check);
+		{
+			const UpgElement *element = &elements[start + i];
+			const UpgSketchPlace *place = &places[i];
+
+			upg_sketch_add_cell(&cells[place->cell[0]], element, place->check);
+			upg_sketch_add_cell(&cells[place->cell[1]], element, place->check);
+			upg_sketch_add_cell(&cells[place->cell[2]], element, place->check);
+		}
 	}
 }
 

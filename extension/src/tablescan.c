@@ -52,6 +52,9 @@
 #define PREFETCH_BYTES 768
 #define CACHE_LINE     64
 
+/* Of a page to come, as much is asked for of its header and line pointers. */
+#define HEADER_BYTES 256
+
 /* Most blocks a worker takes at a time. */
 #define MAX_CHUNK 64
 
@@ -292,6 +295,24 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 }
 
 /*
+ * read_page
+ *		Pin a block and ask for the beginning of its page.
+ *
+ * It is called one page ahead, so that neither the header and line pointers nor
+ * the first rows, which lie at the end, are waited for.
+ */
+static Buffer
+read_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy)
+{
+	Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+	const char *page = (const char *) BufferGetPage(buffer);
+
+	prefetch_bytes(page, HEADER_BYTES);
+	prefetch_bytes(page + BLCKSZ - PREFETCH_BYTES, PREFETCH_BYTES);
+	return buffer;
+}
+
+/*
  * scan_member
  *		Hash the blocks of one relation that this participant gets hold of.
  */
@@ -335,18 +356,21 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 	for (;;)
 	{
 		uint64 first = pg_atomic_fetch_add_u64(&member->next, chunk);
+		uint64 last;
+		Buffer next;
 
 		if (first >= member->nblocks)
 			break;
-		for (uint64 block = first; block < first + chunk && block < member->nblocks;
-			 block++)
+		last = Min(first + chunk, member->nblocks) - 1;
+		next = read_page(rel, (BlockNumber) first, strategy);
+		for (uint64 block = first; block <= last; block++)
 		{
-			Buffer buffer;
+			Buffer buffer = next;
 
 			CHECK_FOR_INTERRUPTS();
 			state->block = (BlockNumber) block;
-			buffer = ReadBufferExtended(rel, MAIN_FORKNUM, (BlockNumber) block,
-										RBM_NORMAL, strategy);
+			if (block < last)
+				next = read_page(rel, (BlockNumber) block + 1, strategy);
 			scan_page(state, plan, rel, buffer);
 			ReleaseBuffer(buffer);
 		}
