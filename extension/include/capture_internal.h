@@ -18,10 +18,39 @@
 
 #include "capture.h"
 
+struct UpgCapture
+{
+	UpgUndoMode mode;
+	UpgCaptureKind kind;
+	UpgOwnRows own;
+	SubTransactionId subid;
+	int nest_level;
+	List *touched;   /* OIDs of tables that were written */
+	List *sequences; /* of UpgSequenceState, or NIL */
+	bool sequences_known;
+	List *irreversible; /* of char *, flagged statements (best effort) */
+	MemoryContext cxt;
+
+	/* of a statement that commits inside only */
+	int64 migration;
+	int32 step;
+	List *net; /* of UpgCatalogChanges, all commits together */
+	UpgCaptureResult total;
+};
+
 /* in capture.c */
 extern void upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
 							 const char *instead);
 extern List *upg_collect_catalogs(const UpgOwnRows *own, bool large_objects);
+extern UpgCapture *upg_capture_open(UpgCaptureKind kind, UpgUndoMode mode,
+									MemoryContext cxt);
+extern UpgUndoLog *upg_capture_write(UpgCapture *capture, int64 migration, int32 step,
+									 List **differences, UpgCaptureResult *result);
+extern void upg_capture_settle(UpgCapture *capture, int64 log, List *differences,
+							   const char *coverage, UpgCaptureResult *result);
+
+/* in capture_commits.c */
+extern void upg_capture_commit(UpgCapture *capture);
 
 /* in capture_refuse.c */
 extern void upg_capture_refuse(UpgCapture *capture, Node *statement);

@@ -106,6 +106,7 @@ extern void upg_ledger_rolled_back(UpgMigration *migration, const char *method,
 								   TimestampTz started, int statements,
 								   const char *reason, int64 upgrade);
 extern void upg_ledger_set_down(UpgMigration *migration, const char *down);
+extern bool upg_undo_is_kept(const char *undo);
 extern bool upg_migration_has_undo(const UpgMigration *migration);
 extern void upg_ledger_set_undo(int64 migration_id, const char *undo,
 								TimestampTz started);

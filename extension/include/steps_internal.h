@@ -16,6 +16,7 @@
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
+#include "capture.h"
 #include "executor.h"
 #include "steps.h"
 
@@ -37,8 +38,9 @@ typedef struct UpgJob
 	TransactionId order; /* transaction that queued it for us */
 	TimestampTz started;
 	bool down;
-	bool taken_over; /* another worker died on it */
-	char **states;   /* of each step, in the books when we began */
+	UpgUndoMode undo; /* how much the migration wants its undo */
+	bool taken_over;  /* another worker died on it */
+	char **states;    /* of each step, in the books when we began */
 	char **intents;
 } UpgJob;
 
@@ -65,5 +67,12 @@ extern int upg_job_count_done(UpgJob *job);
 extern void upg_job_abandon(int64 migration_id, TransactionId order, ErrorData *edata);
 extern void upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata);
 extern void upg_job_finish(UpgJob *job);
+
+/* in steps_undo.c */
+extern void upg_job_finish_capture(UpgJob *job, UpgStep *step, UpgCapture *capture);
+extern UpgCapture *upg_job_begin_capture(UpgJob *job, UpgStep *step);
+extern void upg_job_capture_outside(UpgJob *job, UpgStep *step);
+extern void upg_job_note_undo(UpgJob *job);
+extern bool upg_job_take_back(UpgJob *job, ErrorData *edata, char **finding);
 
 #endif /* UPG_STEPS_INTERNAL_H */

@@ -106,7 +106,26 @@ typedef struct UpgUndoLog
 	List *files;     /* of UpgKeptFile */
 	List *sequences; /* of UpgSequenceState */
 	List *exempt;    /* OIDs of objects that stay (toast tables) */
+	bool merged;     /* of several transactions, all but the last committed */
 } UpgUndoLog;
+
+/* A log as it is listed. */
+typedef struct UpgUndoHead
+{
+	int64 id;
+	int32 step;
+	char *verdict;
+} UpgUndoHead;
+
+/* What is taken back at once. */
+typedef struct UpgUndoUnit
+{
+	List *logs; /* of int64 *, the oldest first */
+	int32 step;
+} UpgUndoUnit;
+
+/* The verdict of a log that is only a part of a command's change. */
+#define UPG_VERDICT_PART "part"
 
 typedef struct UpgUndoOptions
 {
@@ -182,7 +201,8 @@ extern void upg_undo_log_verdict(int64 id, const char *verdict, List *difference
 								 const char *coverage, double capture_ms,
 								 double proof_ms);
 extern void upg_undo_log_state(int64 id, const char *state);
-extern UpgUndoLog *upg_undo_log_read(int64 migration, int32 step, bool own);
+extern UpgUndoLog *upg_undo_log_read(int64 id, bool own);
+extern List *upg_undo_log_list(int64 migration);
 extern void upg_undo_log_erase(int64 id);
 extern List *upg_undo_log_heads(int64 except);
 extern List *upg_undo_log_kept(int64 migration);
@@ -204,14 +224,23 @@ extern HeapTuple upg_keep_caretaker(UpgKeptFile *file);
 extern UpgKeptFile *upg_keep_find(List *files, Oid relation);
 extern Oid upg_index_table(List *catalogs, Oid index);
 
+/* in options.c */
+extern const char *upg_undo_mode_name(int mode);
+extern int upg_undo_mode_parse(const char *name);
+
 /* in undo.c */
 extern void upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options,
 							 UpgUndoResult *result);
-extern void upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options,
+extern void upg_undo_rollback(int64 migration, UpgUndoOptions *options,
 							  UpgUndoResult *result);
 extern void upg_undo_finalize(int64 migration);
 extern UpgChange *upg_class_change(UpgUndoLog *log, Oid relation);
 extern bool upg_class_switched(UpgChange *change);
+
+/* in undo_unit.c */
+extern List *upg_changes_merge(List *net, List *later);
+extern List *upg_undo_units(int64 migration);
+extern UpgUndoLog *upg_undo_unit_read(UpgUndoUnit *unit, bool own);
 
 /* in undo_check.c */
 extern void upg_undo_lock(UpgUndoLog *log);
@@ -242,5 +271,8 @@ extern bool upg_sequence_read(Oid sequence, int64 *value, bool *called);
 /* in proof.c */
 extern List *upg_prove(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
 					   char **coverage);
+
+extern List *upg_prove_merged(UpgUndoLog *log, List *net, const UpgOwnRows *own,
+							  char **coverage);
 
 #endif /* UPG_UNDO_H */

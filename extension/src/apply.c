@@ -45,6 +45,7 @@
 #include "errors.h"
 #include "footprint.h"
 #include "steps.h"
+#include "undo.h"
 #include "upg.h"
 #include "worker.h"
 
@@ -82,9 +83,10 @@ static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
 static void check_requirements(UpgDefinition *def);
 static UpgCapture *begin_capture(const UpgScript *script, const UpgOptions *options);
-static void prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result);
 static void queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 				  UpgScript *script, UpgCut *cut, UpgResult *result);
+static void settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
+						UpgScript *script, UpgResult *result);
 static char *hex_of(const uint8 *sha256);
 
 Datum
@@ -508,7 +510,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	id = upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
 						  script->nstatements, script->nsteps, result->started, NULL);
 	if (capture != NULL)
-		prove_undo(capture, id, result);
+		upg_prove_undo(capture, id, result);
 	attempt.migration = def->name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";
@@ -529,22 +531,17 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 static UpgCapture *
 begin_capture(const UpgScript *script, const UpgOptions *options)
 {
-	UpgCapture *capture = upg_capture_begin(options->undo);
-
 	if (options->undo == UPG_UNDO_REQUIRED)
-	{
-		for (int i = 0; i < script->nstatements; i++)
-			upg_capture_before_statement(capture, script->statements[i].raw->stmt);
-	}
-	return capture;
+		upg_capture_check(script);
+	return upg_capture_begin(options->undo);
 }
 
 /*
- * prove_undo
+ * upg_prove_undo
  *		Keep and prove the undo of what has run; say what came of it.
  */
-static void
-prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
+void
+upg_prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
 {
 	UpgCaptureResult captured;
 	ListCell *lc;
@@ -745,6 +742,41 @@ upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *result)
 }
 
 /*
+ * settle_undo
+ *		May the steps of this migration be captured, together with those that
+ *		are done already?
+ */
+static void
+settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
+			UpgScript *script, UpgResult *result)
+{
+	bool kept = before != NULL && upg_undo_is_kept(before->undo);
+	int done = before != NULL ? upg_steps_done(before->id, "up") : 0;
+
+	if (options->undo == UPG_UNDO_REQUIRED)
+		upg_capture_check(script);
+	if (done > 0 && kept && options->undo == UPG_UNDO_NONE)
+	{
+		upg_undo_finalize(before->id);
+		upg_result_warn(result, "the undo of the steps that are done is given up");
+	}
+	else if (done > 0 && kept)
+		result->undo = before->undo;
+	else if (done > 0 && options->undo == UPG_UNDO_REQUIRED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_IRREVERSIBLE),
+				 errmsg("the steps of migration \"%s\" that are done were not captured",
+						def->name),
+				 errhint("Go on with the option {\"undo\": \"none\"}.")));
+	else if (done > 0 && options->undo == UPG_UNDO_BEST_EFFORT)
+	{
+		options->undo = UPG_UNDO_NONE;
+		upg_result_warn(result, "no undo is kept: the steps that are done were not "
+								"captured");
+	}
+}
+
+/*
  * queue
  *		Hand a migration over to a background worker, which starts when the
  *		caller's transaction has committed.
@@ -759,18 +791,7 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 		 before->state == UPG_STATE_RUNNING || before->state == UPG_STATE_FAILED);
 	int64 id;
 
-	if (options->undo == UPG_UNDO_REQUIRED)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_IRREVERSIBLE),
-				 errmsg("migration \"%s\" does not fit one transaction, so it cannot be "
-						"captured",
-						def->name),
-				 errhint("Give a down script, and apply it with the option {\"undo\": "
-						 "\"none\"}.")));
-	if (options->undo == UPG_UNDO_BEST_EFFORT && def->down == NULL)
-		upg_result_warn(result,
-						"a migration of several steps is not captured; without a down "
-						"script it cannot be rolled back");
+	settle_undo(def, options, before, script, result);
 
 	/* Running without a worker is as good as queued; worker.c notes the death. */
 	id = upg_ledger_write(before, def,

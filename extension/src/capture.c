@@ -58,19 +58,6 @@
 #include "capture_internal.h"
 #include "errors.h"
 
-struct UpgCapture
-{
-	UpgUndoMode mode;
-	UpgOwnRows own;
-	SubTransactionId subid;
-	int nest_level;
-	List *touched;   /* OIDs of tables that were written */
-	List *sequences; /* of UpgSequenceState, or NIL */
-	bool sequences_known;
-	List *irreversible; /* of char *, flagged statements (best effort) */
-	MemoryContext cxt;
-};
-
 static UpgCapture *active = NULL;
 static bool finishing = false;
 
@@ -187,8 +174,16 @@ capture_subxact(SubXactEvent event, SubTransactionId subid, SubTransactionId par
 static void
 capture_xact(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT ||
-		event == XACT_EVENT_PREPARE)
+	bool commits = active && active->kind != UPG_CAPTURE_STEP;
+
+	if (event == XACT_EVENT_PRE_COMMIT && commits && !finishing)
+	{
+		finishing = true;
+		upg_capture_commit(active);
+		finishing = false;
+	}
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
+			 (event == XACT_EVENT_COMMIT && !commits))
 	{
 		active = NULL;
 		finishing = false;
@@ -211,8 +206,33 @@ upg_capture_init(void)
 }
 
 /*
+ * upg_capture_open
+ *		Make a capture in "cxt" and let the hooks see it.
+ */
+UpgCapture *
+upg_capture_open(UpgCaptureKind kind, UpgUndoMode mode, MemoryContext parent)
+{
+	MemoryContext cxt =
+		AllocSetContextCreate(parent, "upg capture", ALLOCSET_DEFAULT_SIZES);
+	UpgCapture *capture = MemoryContextAllocZero(cxt, sizeof(UpgCapture));
+
+	if (active)
+		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
+						errmsg("a migration cannot run inside another one")));
+	capture->mode = mode;
+	capture->kind = kind;
+	capture->cxt = cxt;
+	capture->subid = GetCurrentSubTransactionId();
+	capture->nest_level = GetCurrentTransactionNestLevel();
+	capture->own.lsn = GetXLogInsertRecPtr();
+	active = capture;
+	return capture;
+}
+
+/*
  * upg_capture_begin
- *		Start watching; the caller has just begun the step's subtransaction.
+ *		Start watching; the caller has just begun the step's transaction or
+ *		subtransaction.
  *
  * The capture lives in the transaction's memory and ends with the
  * subtransaction, whatever happens to it.
@@ -220,19 +240,8 @@ upg_capture_init(void)
 UpgCapture *
 upg_capture_begin(UpgUndoMode mode)
 {
-	MemoryContext cxt = AllocSetContextCreate(TopTransactionContext, "upg capture",
-											  ALLOCSET_DEFAULT_SIZES);
-	UpgCapture *capture = MemoryContextAllocZero(cxt, sizeof(UpgCapture));
+	UpgCapture *capture = upg_capture_open(UPG_CAPTURE_STEP, mode, TopTransactionContext);
 
-	if (active)
-		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
-						errmsg("a migration cannot run inside another one")));
-	if (GetCurrentTransactionNestLevel() < 2)
-		elog(ERROR, "capture needs a subtransaction");
-	capture->mode = mode;
-	capture->cxt = cxt;
-	capture->subid = GetCurrentSubTransactionId();
-	capture->nest_level = GetCurrentTransactionNestLevel();
 	if (mode != UPG_UNDO_NONE)
 	{
 		/* the counters tell which tables are written */
@@ -241,8 +250,32 @@ upg_capture_begin(UpgUndoMode mode)
 	}
 	capture->own.first = GetCurrentTransactionId();
 	capture->own.lsn = GetXLogInsertRecPtr();
-	active = capture;
 	return capture;
+}
+
+/*
+ * upg_capture_stop
+ *		Stop watching, if somebody does.
+ */
+void
+upg_capture_stop(void)
+{
+	active = NULL;
+	finishing = false;
+}
+
+/*
+ * upg_capture_check
+ *		Refuse a script that holds a statement which cannot be taken back by its
+ *		kind, before anything of it runs.
+ */
+void
+upg_capture_check(const UpgScript *script)
+{
+	UpgCapture capture = {.mode = UPG_UNDO_REQUIRED};
+
+	for (int i = 0; i < script->nstatements; i++)
+		upg_capture_refuse(&capture, script->statements[i].raw->stmt);
 }
 
 /* ---------------------------------------------------------------------
@@ -418,45 +451,21 @@ elapsed_ms(instr_time start)
 }
 
 /*
- * upg_capture_finish
- *		Write down what the step changed, prove that it can be taken back, and
- *		stop watching.
- *
- * Called inside the step's subtransaction, after deferred constraints were
- * made immediate.  With the mode "required" a step whose undo is not exact is
- * an error (UP020), so the subtransaction goes back and nothing has happened.
+ * upg_capture_write
+ *		Write down what was changed in the transaction or subtransaction whose
+ *		rows are capture->own.
  */
-void
-upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
-				   UpgCaptureResult *result)
+UpgUndoLog *
+upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **differences,
+				  UpgCaptureResult *result)
 {
-	UpgUndoLog *log;
-	MemoryContext cxt;
-	MemoryContext oldcxt;
-	uint64 digest;
-	instr_time start;
+	UpgUndoLog *log = palloc0(sizeof(UpgUndoLog));
 	TransactionId *children;
 	int nchildren;
-	List *differences = NIL;
-	char *coverage = NULL;
-	ListCell *lc;
-
-	if (capture != active || capture->subid != GetCurrentSubTransactionId())
-		elog(ERROR, "capture is not open in this subtransaction");
-	memset(result, 0, sizeof(*result));
-	if (capture->mode == UPG_UNDO_NONE)
-	{
-		active = NULL;
-		result->verdict = "none";
-		return;
-	}
+	uint64 digest;
+	instr_time start;
 
 	INSTR_TIME_SET_CURRENT(start);
-	finishing = true;
-	oldcxt = CurrentMemoryContext;
-	cxt =
-		AllocSetContextCreate(capture->cxt, "upg capture finish", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(cxt);
 	CommandCounterIncrement();
 	note_touched(capture);
 	if (!pgstat_track_counts)
@@ -466,7 +475,6 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 			 errmsg("the migration switched off \"track_counts\""),
 			 errhint("Leave that setting alone, or use the option \"undo\": \"none\".")));
 
-	log = palloc0(sizeof(UpgUndoLog));
 	log->id = upg_undo_log_new_id();
 	log->migration = migration;
 	log->step = step;
@@ -488,19 +496,25 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 
 	digest = write_catalogs(log, &result->catalog_rows);
 	digest += upg_capture_data(log, &capture->own, capture->touched, &result->data_rows,
-							   &differences);
+							   differences);
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
 					   digest, result->catalog_rows, result->data_rows);
 	result->log = log->id;
-	result->capture_ms = elapsed_ms(start);
+	result->capture_ms += elapsed_ms(start);
+	return log;
+}
 
-	INSTR_TIME_SET_CURRENT(start);
-	foreach (lc, capture->irreversible)
-		differences = lappend(differences, lfirst(lc));
-	differences = list_concat(differences,
-							  upg_prove(log, &capture->own, capture->touched, &coverage));
-	result->proof_ms = elapsed_ms(start);
+/*
+ * upg_capture_settle
+ *		Say what the proof found: an error (UP020) if the undo must be exact and
+ *		is not.
+ */
+void
+upg_capture_settle(UpgCapture *capture, int64 log, List *differences,
+				   const char *coverage, UpgCaptureResult *result)
+{
+	ListCell *lc;
 
 	result->verdict = differences == NIL ? "exact" : "inexact";
 	if (differences != NIL && capture->mode == UPG_UNDO_REQUIRED)
@@ -524,8 +538,55 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 						errhint("Nothing was changed. Apply it with the option \"undo\": "
 								"\"best_effort\" to accept this.")));
 	}
-	upg_undo_log_verdict(log->id, result->verdict, differences, coverage ? coverage : "",
+	upg_undo_log_verdict(log, result->verdict, differences, coverage ? coverage : "",
 						 result->capture_ms, result->proof_ms);
+}
+
+/*
+ * upg_capture_finish
+ *		Write down what the step changed, prove that it can be taken back, and
+ *		stop watching.
+ *
+ * Called inside the step's subtransaction, after deferred constraints were
+ * made immediate.  With the mode "required" a step whose undo is not exact is
+ * an error (UP020), so the subtransaction goes back and nothing has happened.
+ */
+void
+upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
+				   UpgCaptureResult *result)
+{
+	UpgUndoLog *log;
+	MemoryContext cxt;
+	MemoryContext oldcxt;
+	instr_time start;
+	List *differences = NIL;
+	char *coverage = NULL;
+	ListCell *lc;
+
+	if (capture != active || capture->subid != GetCurrentSubTransactionId())
+		elog(ERROR, "capture is not open in this subtransaction");
+	memset(result, 0, sizeof(*result));
+	if (capture->mode == UPG_UNDO_NONE)
+	{
+		active = NULL;
+		result->verdict = "none";
+		return;
+	}
+
+	finishing = true;
+	oldcxt = CurrentMemoryContext;
+	cxt =
+		AllocSetContextCreate(capture->cxt, "upg capture finish", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(cxt);
+	log = upg_capture_write(capture, migration, step, &differences, result);
+
+	INSTR_TIME_SET_CURRENT(start);
+	foreach (lc, capture->irreversible)
+		differences = lappend(differences, lfirst(lc));
+	differences = list_concat(differences,
+							  upg_prove(log, &capture->own, capture->touched, &coverage));
+	result->proof_ms = elapsed_ms(start);
+	upg_capture_settle(capture, log->id, differences, coverage, result);
 
 	/* the caller's memory gets copies */
 	MemoryContextSwitchTo(oldcxt);
@@ -533,6 +594,5 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 		result->differences = lappend(result->differences, pstrdup(lfirst(lc)));
 	result->coverage = pstrdup(coverage ? coverage : "");
 	MemoryContextDelete(cxt);
-	active = NULL;
-	finishing = false;
+	upg_capture_stop();
 }

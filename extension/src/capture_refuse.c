@@ -76,6 +76,44 @@ is_own_extension(Node *statement)
 }
 
 /*
+ * upg_capture_kind
+ *		How the changes of a statement that no transaction can hold are watched.
+ */
+UpgCaptureKind
+upg_capture_kind(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_IndexStmt:
+		case T_DropStmt:
+		case T_AlterTableStmt:
+			return UPG_CAPTURE_MERGED;
+		case T_ReindexStmt:
+			/* without CONCURRENTLY an index gets another file, nothing else */
+			return has_true_option(((ReindexStmt *) statement)->params, "concurrently")
+					   ? UPG_CAPTURE_MERGED
+					   : UPG_CAPTURE_NOTHING;
+		case T_VacuumStmt:
+		case T_ClusterStmt:
+		case T_DiscardStmt:
+		case T_CheckPointStmt:
+			return UPG_CAPTURE_NOTHING;
+		case T_AlterSystemStmt:
+		case T_CreatedbStmt:
+		case T_DropdbStmt:
+		case T_AlterDatabaseStmt:
+		case T_CreateTableSpaceStmt:
+		case T_DropTableSpaceStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+		case T_DropSubscriptionStmt:
+			return UPG_CAPTURE_OUTSIDE;
+		default:
+			return UPG_CAPTURE_COMMITS;
+	}
+}
+
+/*
  * upg_capture_refuse
  *		Refuse, or write down, a statement that cannot be taken back.
  */
@@ -106,6 +144,11 @@ upg_capture_refuse(UpgCapture *capture, Node *statement)
 			break;
 		case T_DropdbStmt:
 			upg_capture_flag(capture, "DROP DATABASE", outside, elsewhere);
+			break;
+		case T_AlterDatabaseStmt:
+			if (upg_statement_own_transaction(statement) != NULL)
+				upg_capture_flag(capture, "ALTER DATABASE ... SET TABLESPACE",
+								 "It moves the files of the database.", elsewhere);
 			break;
 		case T_CreateTableSpaceStmt:
 			upg_capture_flag(capture, "CREATE TABLESPACE",

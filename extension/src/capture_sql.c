@@ -206,7 +206,7 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 	options.discard = PG_GETARG_BOOL(2);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	upg_undo_rollback(number_of(PG_GETARG_TEXT_PP(0)), 1, &options, &result);
+	upg_undo_rollback(number_of(PG_GETARG_TEXT_PP(0)), &options, &result);
 	values[0] = text_array(result.actions);
 	values[1] = text_array(result.notes);
 	values[2] = Int64GetDatum(result.catalog_rows);

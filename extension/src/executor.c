@@ -602,24 +602,35 @@ run_raw(RawStmt *raw, const char *text, bool top_level, MemoryContext lasting)
 
 /*
  * set_constraints_immediate
- *		SET CONSTRAINTS ALL IMMEDIATE.
+ *		SET CONSTRAINTS ALL IMMEDIATE, as a part of the script.
  */
 static void
 set_constraints_immediate(UpgRun *run)
 {
-	ConstraintsSetStmt stmt = {
-		.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = false};
 	ErrorContextCallback callback;
 
 	callback.callback = deferred_error_context;
 	callback.arg = run;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
+	upg_constraints_immediate();
+	error_context_stack = callback.previous;
+}
+
+/*
+ * upg_constraints_immediate
+ *		SET CONSTRAINTS ALL IMMEDIATE.
+ */
+void
+upg_constraints_immediate(void)
+{
+	ConstraintsSetStmt stmt = {
+		.type = T_ConstraintsSetStmt, .constraints = NIL, .deferred = false};
+
 	PushActiveSnapshot(GetTransactionSnapshot());
 	AfterTriggerSetState(&stmt);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	error_context_stack = callback.previous;
 }
 
 static void

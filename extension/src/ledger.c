@@ -516,15 +516,27 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 		upg_audit_add("migration.down_replaced", migration->name, NULL, NULL);
 }
 
+/* Does this way back mean that an undo log is kept? */
+bool
+upg_undo_is_kept(const char *undo)
+{
+	return strcmp(undo, "exact") == 0 || strcmp(undo, "inexact") == 0;
+}
+
 /*
  * upg_migration_has_undo
- *		Was the migration captured when it was applied, and not finalized since?
+ *		Was what is there of the migration captured, and not finalized since?
+ *
+ * Some steps of a migration may be done.  A down script that has run half-way
+ * leaves a state that the undo knows nothing of.
  */
 bool
 upg_migration_has_undo(const UpgMigration *migration)
 {
-	return migration->applied_order > 0 && (strcmp(migration->undo, "exact") == 0 ||
-											strcmp(migration->undo, "inexact") == 0);
+	if (strcmp(migration->direction, "up") != 0 ||
+		(migration->applied_order == 0 && migration->state != UPG_STATE_PARTIAL))
+		return false;
+	return upg_undo_is_kept(migration->undo);
 }
 
 /*

@@ -52,7 +52,7 @@ static const OptionDef option_defs[] = {
 	{"sha256", UPG_OPTION_BEGIN},
 	{"size", UPG_OPTION_BEGIN},
 	{"source", APPLYING},
-	{"undo", UPG_OPTION_APPLY},
+	{"undo", APPLYING},
 	{"upgrade", APPLYING | UPG_OPTION_ROLLBACK},
 };
 
@@ -63,7 +63,6 @@ static bool option_bool(const char *name, JsonbValue *value);
 static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
 static bool parse_method(const char *value);
-static int parse_undo(const char *value);
 static int parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
 pg_noreturn static void invalid_option(const char *name, const char *expected);
@@ -123,7 +122,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 		else if (strcmp(def->name, "method") == 0)
 			options->by_down = parse_method(option_text(name, &value));
 		else if (strcmp(def->name, "undo") == 0)
-			options->undo = parse_undo(option_text(name, &value));
+			options->undo = upg_undo_mode_parse(option_text(name, &value));
 		else if (strcmp(def->name, "sha256") == 0)
 			options->sha256 = parse_sha256(option_text(name, &value));
 		else if (strcmp(def->name, "size") == 0)
@@ -278,8 +277,12 @@ parse_method(const char *value)
 	invalid_option("method", "\"given\" or \"undo\"");
 }
 
-static int
-parse_undo(const char *value)
+/*
+ * upg_undo_mode_parse
+ *		How much a migration wants its undo, by name.
+ */
+int
+upg_undo_mode_parse(const char *value)
 {
 	if (strcmp(value, "none") == 0)
 		return UPG_UNDO_NONE;
@@ -288,4 +291,16 @@ parse_undo(const char *value)
 	if (strcmp(value, "required") == 0)
 		return UPG_UNDO_REQUIRED;
 	invalid_option("undo", "\"none\", \"best_effort\" or \"required\"");
+}
+
+/*
+ * upg_undo_mode_name
+ *		The name that upg_undo_mode_parse() reads.
+ */
+const char *
+upg_undo_mode_name(int mode)
+{
+	return mode == UPG_UNDO_REQUIRED      ? "required"
+		   : mode == UPG_UNDO_BEST_EFFORT ? "best_effort"
+										  : "none";
 }

@@ -83,10 +83,37 @@ class_difference_allowed(UpgUndoLog *log, HeapTuple before, HeapTuple after, int
 	}
 }
 
+/* Compare a row of before with the one that came back, column by column. */
+static void
+compare_row(UpgUndoLog *log, Relation rel, HeapTuple before, HeapTuple after,
+			MemoryContext cxt, List **differences)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	Bitmapset *diff = bms_difference(upg_catalog_diff(rel, before, after),
+									 upg_catalog_info(rel)->moving);
+	StringInfoData columns;
+	int attnum = -1;
+
+	initStringInfo(&columns);
+	while ((attnum = bms_next_member(diff, attnum)) >= 0)
+	{
+		if (RelationGetRelid(rel) == RelationRelationId &&
+			class_difference_allowed(log, before, after, attnum))
+			continue;
+		appendStringInfo(&columns, "%s%s", columns.len ? ", " : "",
+						 NameStr(TupleDescAttr(desc, attnum - 1)->attname));
+	}
+	if (columns.len > 0)
+		add_difference(cxt, differences,
+					   psprintf("%s would differ in %s",
+								upg_catalog_describe(RelationGetRelid(rel), before, desc),
+								columns.data));
+}
+
 /* Compare the catalogs as they are with what we deleted from them. */
 static void
 compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
-				 List **differences, int64 *compared)
+				 List **differences)
 {
 	List *catalogs = upg_collect_catalogs(
 		own, upg_changes_of(log->catalogs, LargeObjectRelationId) != NULL);
@@ -98,17 +125,12 @@ compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 		UpgCatalogChanges *changes = lfirst(lc);
 		Relation rel = table_open(changes->catalog, AccessShareLock);
 		TupleDesc desc = RelationGetDescr(rel);
-		UpgCatalogInfo *info = upg_catalog_info(rel);
 		ListCell *lc2;
 
 		foreach (lc2, changes->changes)
 		{
 			UpgChange *change = lfirst(lc2);
-			Bitmapset *diff;
-			StringInfoData columns;
-			int attnum = -1;
 
-			(*compared)++;
 			if (change->after == NULL)
 			{
 				add_difference(cxt, differences,
@@ -128,23 +150,7 @@ compare_catalogs(UpgUndoLog *log, const UpgOwnRows *own, MemoryContext cxt,
 															 change->after, desc)));
 				continue;
 			}
-			diff = bms_difference(upg_catalog_diff(rel, change->before, change->after),
-								  info->moving);
-			initStringInfo(&columns);
-			while ((attnum = bms_next_member(diff, attnum)) >= 0)
-			{
-				if (changes->catalog == RelationRelationId &&
-					class_difference_allowed(log, change->before, change->after, attnum))
-					continue;
-				appendStringInfo(&columns, "%s%s", columns.len ? ", " : "",
-								 NameStr(TupleDescAttr(desc, attnum - 1)->attname));
-			}
-			if (columns.len > 0)
-				add_difference(
-					cxt, differences,
-					psprintf("%s would differ in %s",
-							 upg_catalog_describe(changes->catalog, change->before, desc),
-							 columns.data));
+			compare_row(log, rel, change->before, change->after, cxt, differences);
 		}
 		table_close(rel, AccessShareLock);
 	}
@@ -299,59 +305,138 @@ check_touched(UpgUndoLog *log, List *touched, const UpgOwnRows *own, MemoryConte
 }
 
 /*
- * upg_prove
+ * compare_net
+ *		Are the rows of the catalogs what they were before a command that has
+ *		committed several times?
+ *
+ * The versions that it deleted may be gone by now; "net" was read while they
+ * were there.
+ */
+static void
+compare_net(UpgUndoLog *log, List *net, MemoryContext cxt, List **differences)
+{
+	ListCell *lc;
+
+	foreach (lc, net)
+	{
+		UpgCatalogChanges *changes = lfirst(lc);
+		Relation rel = table_open(changes->catalog, AccessShareLock);
+		TupleDesc desc = RelationGetDescr(rel);
+		UpgCatalogInfo *info = upg_catalog_info(rel);
+		List *claimed = NIL;
+		ListCell *lc2;
+
+		foreach (lc2, changes->changes)
+		{
+			UpgChange *change = lfirst(lc2);
+			HeapTuple like = change->before ? change->before : change->after;
+			HeapTuple now = upg_catalog_find(rel, info, like, &claimed);
+
+			if (change->before == NULL)
+			{
+				if (now != NULL)
+					add_difference(
+						cxt, differences,
+						psprintf("%s would be left behind",
+								 upg_catalog_describe(changes->catalog, like, desc)));
+			}
+			else if (now == NULL)
+				add_difference(
+					cxt, differences,
+					psprintf("%s would not come back",
+							 upg_catalog_describe(changes->catalog, like, desc)));
+			else
+				compare_row(log, rel, change->before, now, cxt, differences);
+		}
+		table_close(rel, AccessShareLock);
+	}
+}
+
+/* What a proof has to look at, and what it found. */
+typedef struct ProofRun
+{
+	UpgUndoLog *written;
+	const UpgOwnRows *own;
+	List *touched; /* tables that the server counted as written */
+	List *net;     /* of a merged log, else NIL */
+	bool merged;
+	int64 compared;
+	int tables;
+	int large;
+} ProofRun;
+
+/* The log as it was written, for the rollback. */
+static UpgUndoLog *
+read_back(ProofRun *run)
+{
+	List *units;
+
+	if (!run->merged)
+		return upg_undo_log_read(run->written->id, true);
+	units = upg_undo_units(run->written->migration);
+	return upg_undo_unit_read(linitial(units), true);
+}
+
+/* Roll back and compare, in a subtransaction that will be abandoned. */
+static void
+roll_back_and_compare(ProofRun *run, MemoryContext cxt, List **differences)
+{
+	UpgUndoOptions options = {0};
+	UpgUndoResult result = {0};
+	UpgUndoLog *log;
+	List *conflicts = NIL;
+	ListCell *lc;
+
+	options.proof = true;
+	options.own = run->own;
+	upg_alias_forget();
+	log = read_back(run);
+	upg_undo_locate(log, &options, &conflicts);
+	foreach (lc, conflicts)
+		add_difference(cxt, differences, lfirst(lc));
+	upg_undo_perform(log, &options, &result);
+	CommandCounterIncrement();
+	run->compared = result.catalog_rows;
+	if (run->merged)
+	{
+		compare_net(log, run->net, cxt, differences);
+		return;
+	}
+	compare_catalogs(log, run->own, cxt, differences);
+	check_touched(log, run->touched, run->own, cxt, differences);
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+
+		if (compare_rows(log, rows, run->own,
+						 list_member_oid(run->touched, rows->relation), cxt, differences))
+			run->tables++;
+		else
+			run->large++;
+	}
+}
+
+/*
+ * prove
  *		Run the rollback, compare, take it all back; returns the differences.
  *
- * "touched" are the tables that the server counted as written.  An error
- * inside is a difference too: what fails now would fail later.
+ * An error inside is a difference too: what fails now would fail later.
  */
-List *
-upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **coverage)
+static List *
+prove(ProofRun *run)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	List **differences = palloc0(sizeof(List *));
-	volatile int64 compared = 0;
-	volatile int tables = 0;
-	volatile int large = 0;
 
 	BeginInternalSubTransaction("upg_proof");
 	PG_TRY();
 	{
-		UpgUndoOptions options = {0};
-		UpgUndoResult result = {0};
-		UpgUndoLog *log;
-		List *conflicts = NIL;
-		ListCell *lc;
-		int64 n = 0;
 		MemoryContext work =
 			AllocSetContextCreate(cxt, "upg proof", ALLOCSET_DEFAULT_SIZES);
 
 		MemoryContextSwitchTo(work);
-		options.proof = true;
-		options.own = own;
-		upg_alias_forget();
-		log = upg_undo_log_read(written->migration, written->step, true);
-		if (log == NULL || log->id != written->id)
-			elog(ERROR, "the undo log cannot be read back");
-		upg_undo_locate(log, &options, &conflicts);
-		foreach (lc, conflicts)
-			add_difference(cxt, differences, lfirst(lc));
-		upg_undo_perform(log, &options, &result);
-		CommandCounterIncrement();
-		compare_catalogs(log, own, cxt, differences, &n);
-		compared = result.catalog_rows;
-		check_touched(log, touched, own, cxt, differences);
-		foreach (lc, log->relations)
-		{
-			UpgRelationRows *rows = lfirst(lc);
-
-			if (compare_rows(log, rows, own, list_member_oid(touched, rows->relation),
-							 cxt, differences))
-				tables++;
-			else
-				large++;
-		}
+		roll_back_and_compare(run, cxt, differences);
 		MemoryContextSwitchTo(cxt);
 		MemoryContextDelete(work);
 		RollbackAndReleaseCurrentSubTransaction();
@@ -381,10 +466,42 @@ upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **cove
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
 
-	if (large > 0)
-		*coverage = psprintf("%d tables row by row, %d by count only", tables, large);
+	return *differences;
+}
+
+/*
+ * upg_prove
+ *		Would the rollback of what this (sub)transaction changed restore what was
+ *		there?  Returns the differences.
+ *
+ * "touched" are the tables that the server counted as written.
+ */
+List *
+upg_prove(UpgUndoLog *written, const UpgOwnRows *own, List *touched, char **coverage)
+{
+	ProofRun run = {.written = written, .own = own, .touched = touched};
+	List *differences = prove(&run);
+
+	if (run.large > 0)
+		*coverage =
+			psprintf("%d tables row by row, %d by count only", run.tables, run.large);
 	else
 		*coverage = psprintf("complete: " INT64_FORMAT " catalog rows, %d tables",
-							 (int64) compared, tables);
-	return *differences;
+							 run.compared, run.tables);
+	return differences;
+}
+
+/*
+ * upg_prove_merged
+ *		The same for a command that has committed several times, "net" being
+ *		what was read before each of its commits.
+ */
+List *
+upg_prove_merged(UpgUndoLog *written, List *net, const UpgOwnRows *own, char **coverage)
+{
+	ProofRun run = {.written = written, .own = own, .net = net, .merged = true};
+	List *differences = prove(&run);
+
+	*coverage = psprintf("complete: " INT64_FORMAT " catalog rows", run.compared);
+	return differences;
 }

@@ -299,10 +299,10 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	check_dependents(migration->name, batch);
 
 	undo.dry_run = options->dry_run;
-	upg_undo_rollback(migration->id, 1, &undo, &done);
+	upg_undo_rollback(migration->id, &undo, &done);
 	result->undo = migration->undo;
 	result->statements = 0;
-	result->steps = 1;
+	result->steps = migration->steps;
 	if (options->dry_run)
 	{
 		result->warnings = list_concat(done.actions, done.notes);

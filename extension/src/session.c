@@ -32,6 +32,7 @@
 #include "utils/timestamp.h"
 
 #include "apply.h"
+#include "capture.h"
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
@@ -51,6 +52,7 @@ typedef struct Open
 	TimestampTz started;
 	SubTransactionId subid;
 	char *actor;
+	UpgCapture *capture; /* or NULL: no undo is kept */
 } Open;
 
 /* The last error while one was open; survives the transaction. */
@@ -69,6 +71,7 @@ static emit_log_hook_type prev_emit_log_hook = NULL;
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
+static UpgCapture *begin_capture(const char *name, const UpgOptions *options, bool fresh);
 static char *attempt_state(Jsonb *given);
 static void remember_error(ErrorData *edata);
 
@@ -102,8 +105,12 @@ upg_begin(PG_FUNCTION_ARGS)
 	ListCell *lc;
 	char *unknown;
 	char *cycle;
+	bool fresh;
 
 	upg_require_writable("upg_begin()");
+	/* before the books of earlier failures are written */
+	fresh = GetCurrentTransactionNestLevel() == 1 &&
+			!TransactionIdIsValid(GetTopTransactionIdIfAny());
 	if (current != NULL)
 		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
 						errmsg("migration \"%s\" is open in this transaction",
@@ -166,8 +173,35 @@ upg_begin(PG_FUNCTION_ARGS)
 	current->actor = upg_actor();
 	last_error.set = false;
 	MemoryContextSwitchTo(old);
+	if (options->undo != UPG_UNDO_NONE)
+		current->capture = begin_capture(def.name, options, fresh);
 
 	PG_RETURN_VOID();
+}
+
+/*
+ * begin_capture
+ *		Watch what the client does until upg_finish().
+ *
+ * What is ours is told by the transaction's number, so nothing else may have
+ * been written in it; and a savepoint that is released takes its number along.
+ */
+static UpgCapture *
+begin_capture(const char *name, const UpgOptions *options, bool fresh)
+{
+	if (fresh)
+		return upg_capture_begin(options->undo);
+	if (options->undo == UPG_UNDO_REQUIRED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_IRREVERSIBLE),
+				 errmsg("what migration \"%s\" changes cannot be told from what this "
+						"transaction has changed before",
+						name),
+				 errhint("Call upg_begin() first in its transaction, outside of any "
+						 "savepoint, or give the option {\"undo\": \"none\"}.")));
+	ereport(WARNING, (errmsg("no undo is kept of migration \"%s\"", name),
+					  errdetail("The transaction had changed something before.")));
+	return NULL;
 }
 
 /*
@@ -182,6 +216,7 @@ upg_finish(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	Datum values[UPG_RESULT_COLUMNS];
 	bool nulls[UPG_RESULT_COLUMNS];
+	int64 id;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -197,8 +232,18 @@ upg_finish(PG_FUNCTION_ARGS)
 	result.steps = 1;
 	result.undo = current->def.down != NULL ? "given" : "none";
 	result.started = current->started;
-	(void) upg_ledger_write(current->before, &current->def, UPG_STATE_APPLIED,
-							result.undo, 0, 1, current->started, NULL);
+	if (current->capture != NULL && GetCurrentTransactionNestLevel() > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_IRREVERSIBLE),
+				 errmsg("migration \"%s\" ends inside a savepoint", current->def.name),
+				 errhint("RELEASE the savepoints of the script before upg_finish(), or "
+						 "give upg_begin() the option {\"undo\": \"none\"}.")));
+	if (current->capture != NULL)
+		upg_constraints_immediate();
+	id = upg_ledger_write(current->before, &current->def, UPG_STATE_APPLIED, result.undo,
+						  0, 1, current->started, NULL);
+	if (current->capture != NULL)
+		upg_prove_undo(current->capture, id, &result);
 	attempt.migration = current->def.name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";

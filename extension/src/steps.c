@@ -149,8 +149,12 @@ settle_interrupted(UpgJob *job, UpgStep *step)
 {
 	UpgStatement *stmt = &job->script->statements[step->first - 1];
 	char *finding;
-	UpgOutcome outcome =
-		upg_probe(stmt, job->intents[step->no - 1], job->context, &finding);
+	UpgOutcome outcome;
+
+	/* what it clears away belongs to the step */
+	(void) upg_job_begin_capture(job, step);
+	outcome = upg_probe(stmt, job->intents[step->no - 1], job->context, &finding);
+	upg_capture_stop();
 
 	upg_job_begin();
 	job->run->current = stmt;
@@ -159,7 +163,9 @@ settle_interrupted(UpgJob *job, UpgStep *step)
 		case UPG_OUTCOME_DONE:
 			upg_job_note_attempt(job, step, "killed", "the statement was interrupted",
 								 finding);
+			upg_job_capture_outside(job, step);
 			upg_job_mark_step(job, step, "done", NULL);
+			upg_job_note_undo(job);
 			break;
 		case UPG_OUTCOME_ABSENT:
 		case UPG_OUTCOME_CLEANED:
@@ -183,11 +189,17 @@ settle_interrupted(UpgJob *job, UpgStep *step)
 static void
 run_transaction_step(UpgJob *job, UpgStep *step)
 {
+	UpgCapture *capture = NULL;
+
 	/* No snapshot yet: the step may begin with SET TRANSACTION. */
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	pgstat_report_activity(STATE_RUNNING, job->run->migration);
+	if (job->undo != UPG_UNDO_NONE)
+		capture = upg_capture_begin(job->undo);
 	upg_run_step(job->run, step);
+	if (capture != NULL)
+		upg_job_finish_capture(job, step, capture);
 	upg_job_mark_step(job, step, "done", NULL);
 	upg_job_note_attempt(job, step, "succeeded", NULL, NULL);
 	CommitTransactionCommand();
@@ -197,6 +209,8 @@ static void
 run_autocommit_step(UpgJob *job, UpgStep *step)
 {
 	UpgStatement *stmt = &job->script->statements[step->first - 1];
+	UpgCapture *capture;
+	UpgCaptureResult captured;
 
 	upg_job_begin();
 	upg_job_mark_step(job, step, "running", upg_probe_intent(stmt));
@@ -206,11 +220,16 @@ run_autocommit_step(UpgJob *job, UpgStep *step)
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, upg_script_excerpt(job->script, stmt));
 	StartTransactionCommand();
+	capture = upg_job_begin_capture(job, step);
 	upg_run_alone(job->run, stmt, job->context);
+	if (capture != NULL)
+		upg_capture_finish_commits(capture, &captured);
 	CommitTransactionCommand();
 
 	upg_job_begin();
+	upg_job_capture_outside(job, step);
 	upg_job_mark_step(job, step, "done", NULL);
+	upg_job_note_undo(job);
 	job->run->current = stmt;
 	upg_job_note_attempt(job, step, "succeeded", NULL, NULL);
 	job->run->current = NULL;

@@ -104,6 +104,7 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 	char *finding = NULL;
 	char *volatile intent = NULL;
 	int done;
+	volatile bool gone = false;
 	volatile UpgOutcome outcome = UPG_OUTCOME_ABSENT;
 
 	/*
@@ -127,7 +128,9 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 	{
 		PG_TRY();
 		{
+			(void) upg_job_begin_capture(job, step);
 			outcome = upg_probe(stmt, intent, job->context, &finding);
+			upg_capture_stop();
 		}
 		PG_CATCH();
 		{
@@ -140,6 +143,9 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 		}
 		PG_END_TRY();
 	}
+
+	if (outcome != UPG_OUTCOME_UNKNOWN)
+		gone = upg_job_take_back(job, edata, &finding);
 
 	upg_job_begin();
 	attempt.migration = job->migration->name;
@@ -156,9 +162,11 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 	}
 	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
 	attempt.message = edata->message;
-	attempt.detail = edata->detail != NULL || finding == NULL
-						 ? edata->detail
-						 : psprintf("After the failure: %s.", finding);
+	attempt.detail = edata->detail;
+	if (finding != NULL)
+		attempt.detail =
+			psprintf("%s%sAfter the failure: %s.", edata->detail ? edata->detail : "",
+					 edata->detail ? "\n" : "", finding);
 	attempt.hint = edata->hint;
 	attempt.context = edata->context;
 	attempt.lock_waits = upg_run_lock_waits(job->run);
@@ -166,6 +174,9 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 	attempt.upgrade = job->upgrade;
 	upg_ledger_attempt(&attempt);
 	upg_job_commit();
+
+	if (gone)
+		return;
 
 	/* Apart from the record, which must stay even if the books are damaged. */
 	upg_job_begin();
@@ -232,7 +243,8 @@ finish_job(UpgJob *job)
 	UpgAttempt attempt = {0};
 
 	upg_job_begin();
-	if (job->down && upg_migration_has_undo(job->migration))
+	upg_job_note_undo(job);
+	if (job->down && upg_undo_is_kept(job->migration->undo))
 		upg_undo_finalize(job->migration->id); /* it describes a state that is gone */
 	if (job->down)
 		upg_ledger_rolled_back(job->migration, "given", job->started,

@@ -60,7 +60,7 @@ upg_job_load(int64 migration_id, TransactionId order)
 		" run->>'own', run->>'lock_timeout', run->>'lock_retries', run->>'reason',"
 		" run->>'upgrade', direction, state,"
 		" CASE direction WHEN 'up' THEN up_sql ELSE down_sql END, "
-		"options->>'no_transaction'"
+		"options->>'no_transaction', run->>'undo'"
 		" FROM upg.migrations WHERE migration_id = $1 AND state IN ('queued', 'running')"
 		" AND run->>'order' = $2 AND run->>'session' = $3",
 		SPI_OK_SELECT,
@@ -117,6 +117,9 @@ upg_job_load(int64 migration_id, TransactionId order)
 		job->down = strcmp(upg_result_text(0, 11), "down") == 0;
 		job->taken_over = strcmp(upg_result_text(0, 12), "running") == 0;
 		job->text = upg_result_text(0, 13);
+		text = upg_result_text(0, 15);
+		job->undo =
+			text != NULL && !job->down ? upg_undo_mode_parse(text) : UPG_UNDO_NONE;
 		text = upg_result_text(0, 7);
 		if (text != NULL)
 			upg_guc_lock_timeout = pg_strtoint32(text);

@@ -95,6 +95,7 @@ upg_steps_order(const UpgCut *cut, const UpgOptions *options)
 	appendStringInfo(&buf, ",\"settings\":%s", settings);
 	appendStringInfoChar(&buf, ',');
 	upg_cut_append(&buf, cut);
+	appendStringInfo(&buf, ",\"undo\":\"%s\"", upg_undo_mode_name(options->undo));
 	appendStringInfo(
 		&buf, ",\"lock_timeout\":%d,\"lock_retries\":%d",
 		options->lock_timeout >= 0 ? options->lock_timeout : upg_guc_lock_timeout,

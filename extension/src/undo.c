@@ -31,6 +31,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/resowner.h"
 
 #include "errors.h"
 #include "undo_internal.h"
@@ -212,31 +213,19 @@ describe_actions(UpgUndoLog *log, UpgUndoResult *result)
 }
 
 /*
- * upg_undo_rollback
- *		Take a migration's step back, in the present transaction.
- *
- * All or nothing: any conflict is an error (UP022) that names what stands in
- * the way.  Afterwards the log is erased but for its head.
+ * take_back
+ *		Take back one unit; in a dry run, say what that would do.
  */
-void
-upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options,
-				  UpgUndoResult *result)
+static void
+take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 {
 	UpgUndoLog *log;
 	List *conflicts = NIL;
 	MemoryContext oldcxt = CurrentMemoryContext;
+	ListCell *lc;
 
-	memset(result, 0, sizeof(*result));
-	if (RecoveryInProgress())
-		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-						errmsg("cannot roll back on a standby")));
 	upg_alias_load();
-	log = upg_undo_log_read(migration, step, false);
-	if (log == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
-						errmsg("no undo is kept of migration " INT64_FORMAT ", step %d",
-							   migration, step)));
-
+	log = upg_undo_unit_read(unit, false);
 	upg_undo_lock(log);
 	upg_undo_locate(log, options, &conflicts);
 	upg_undo_check_privileges(log);
@@ -286,8 +275,73 @@ upg_undo_rollback(int64 migration, int32 step, UpgUndoOptions *options,
 	}
 	PG_END_TRY();
 
-	upg_undo_log_erase(log->id);
-	upg_undo_log_state(log->id, "rolled_back");
+	foreach (lc, unit->logs)
+	{
+		upg_undo_log_erase(*(int64 *) lfirst(lc));
+		upg_undo_log_state(*(int64 *) lfirst(lc), "rolled_back");
+	}
+}
+
+/*
+ * rehearse
+ *		What a rollback of several units would do.
+ *
+ * Whether an earlier one can be taken back is known only when the later ones
+ * are, so all of it is done, and abandoned.
+ */
+static void
+rehearse(List *units, UpgUndoOptions *options, UpgUndoResult *result)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	UpgUndoOptions real = *options;
+	ListCell *lc;
+
+	real.dry_run = false;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(oldcxt);
+	foreach (lc, units)
+	{
+		UpgUndoResult done = {0};
+
+		take_back(lfirst(lc), options, result);
+		take_back(lfirst(lc), &real, &done);
+		result->notes = list_concat(result->notes, done.notes);
+	}
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(oldcxt);
+	CurrentResourceOwner = owner;
+}
+
+/*
+ * upg_undo_rollback
+ *		Take back everything that is kept of a migration, the latest step first,
+ *		in the present transaction.
+ *
+ * All or nothing: any conflict is an error (UP022) that names what stands in
+ * the way.  Afterwards the logs are erased but for their heads.
+ */
+void
+upg_undo_rollback(int64 migration, UpgUndoOptions *options, UpgUndoResult *result)
+{
+	List *units;
+	ListCell *lc;
+
+	memset(result, 0, sizeof(*result));
+	if (RecoveryInProgress())
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+						errmsg("cannot roll back on a standby")));
+	units = upg_undo_units(migration);
+	if (units == NIL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
+						errmsg("no undo is kept of migration " INT64_FORMAT, migration)));
+	if (options->dry_run && list_length(units) > 1)
+	{
+		rehearse(units, options, result);
+		return;
+	}
+	foreach (lc, units)
+		take_back(lfirst(lc), options, result);
 }
 
 /*

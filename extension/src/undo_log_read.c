@@ -143,17 +143,64 @@ read_files(int64 log)
 	return files;
 }
 
+static int
+compare_heads(const ListCell *a, const ListCell *b)
+{
+	const UpgUndoHead *ha = lfirst(a);
+	const UpgUndoHead *hb = lfirst(b);
+
+	return ha->id < hb->id ? -1 : ha->id > hb->id;
+}
+
+/*
+ * upg_undo_log_list
+ *		The kept logs of a migration, the oldest first.
+ */
+List *
+upg_undo_log_list(int64 migration)
+{
+	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	Oid index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	List *result = NIL;
+
+	ScanKeyInit(&key, LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(migration));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+		UpgUndoHead *head;
+
+		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
+				   "kept") != 0)
+			continue;
+		head = palloc(sizeof(UpgUndoHead));
+		head->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
+		head->step = DatumGetInt32(heap_getattr(tuple, LOG_STEP, desc, &isnull));
+		head->verdict =
+			TextDatumGetCString(heap_getattr(tuple, LOG_VERDICT, desc, &isnull));
+		result = lappend(result, head);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	list_sort(result, compare_heads);
+	return result;
+}
+
 /*
  * upg_undo_log_read
- *		Read the kept log of a migration's step, after checking that it is of
- *		this server, this database, this catalog version and not
- *		damaged.
+ *		Read a kept log, after checking that it is of this server, this database,
+ *		this catalog version and not damaged.
  *
- * Returns NULL if there is none.  "own" reads the log that the present
- * transaction has just written (the proof), whose row images need no check.
+ * "own" reads the log that the present transaction has just written (the
+ * proof), whose row images need no check.
  */
 UpgUndoLog *
-upg_undo_log_read(int64 migration, int32 step, bool own)
+upg_undo_log_read(int64 id, bool own)
 {
 	Relation rel = upg_undo_table("undo_log", own ? AccessShareLock : RowExclusiveLock);
 	TupleDesc desc = RelationGetDescr(rel);
@@ -163,41 +210,24 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 	UpgUndoLog *log;
 	bool isnull;
 	Datum value;
-	ScanKeyData keys[2];
-	Oid index;
-	int64 last = 0;
 	CatalogReader reader = {0};
 	uint64 digest;
 	uint64 expected;
 	ListCell *lc;
 
-	ScanKeyInit(&keys[0], LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(migration));
-	ScanKeyInit(&keys[1], LOG_STEP, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(step));
-	index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
-	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		int64 id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
-
-		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
-				   "kept") != 0)
-			continue;
-		/* the latest, should a step have been captured twice */
-		if (head != NULL && id < last)
-			continue;
-		last = id;
+	scan = upg_undo_scan(rel, id);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
 		head = heap_copytuple(tuple);
-	}
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	if (head == NULL)
-		return NULL;
+		upg_undo_damaged(id, "Its head is gone.");
 
 	log = palloc0(sizeof(UpgUndoLog));
 	log->id = DatumGetInt64(heap_getattr(head, LOG_ID, desc, &isnull));
-	log->migration = migration;
-	log->step = step;
+	log->migration = DatumGetInt64(heap_getattr(head, LOG_MIGRATION, desc, &isnull));
+	log->step = DatumGetInt32(heap_getattr(head, LOG_STEP, desc, &isnull));
 	log->state = TextDatumGetCString(heap_getattr(head, LOG_STATE, desc, &isnull));
 	log->verdict = TextDatumGetCString(heap_getattr(head, LOG_VERDICT, desc, &isnull));
 
@@ -210,7 +240,7 @@ upg_undo_log_read(int64 migration, int32 step, bool own)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
 				 errmsg("the undo of migration " INT64_FORMAT " was recorded elsewhere",
-						migration),
+						log->migration),
 				 errdetail("It belongs to another cluster, database or catalog version."),
 				 errhint("Give up the undo with upg_finalize().")));
 

@@ -28,6 +28,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_shdepend.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -244,6 +245,17 @@ note_attribute_change(UpgUndoRun *run, UpgChange *change)
 		note_attribute(&run->versions, after->attrelid, after->attnum);
 }
 
+/* An index that was not valid for a while has missed rows. */
+static void
+note_index_change(UpgUndoRun *run, UpgChange *change)
+{
+	Form_pg_index before = (Form_pg_index) GETSTRUCT(change->before);
+	Form_pg_index after = (Form_pg_index) GETSTRUCT(change->after);
+
+	if (!run->options->proof && before->indisvalid && !after->indisvalid)
+		run->reindex = list_append_unique_oid(run->reindex, before->indexrelid);
+}
+
 /* First pass over one catalog: what the migration made or changed. */
 void
 upg_rows_take_back(UpgUndoRun *run, UpgCatalogChanges *changes)
@@ -278,6 +290,8 @@ upg_rows_take_back(UpgUndoRun *run, UpgCatalogChanges *changes)
 					run->trimmed = lappend_oid(run->trimmed, current->oid);
 				}
 			}
+			if (changes->catalog == IndexRelationId)
+				note_index_change(run, change);
 			merged = merge(run, rel, info, change);
 			change->reinsert = must_reinsert(rel, info, change);
 			if (change->reinsert)
@@ -305,7 +319,9 @@ upg_rows_take_back(UpgUndoRun *run, UpgCatalogChanges *changes)
 
 			run->gone = lappend_oid(run->gone, form->oid);
 			upg_file_leave_toast(run, form->reltoastrelid);
+			/* a proof takes no lock on what is committed already */
 			if (RELKIND_HAS_STORAGE(form->relkind) && OidIsValid(form->relfilenode) &&
+				!(run->options->proof && run->log->merged) &&
 				!upg_file_wanted(run->log, after->relfilenode, after->reltablespace))
 				upg_file_drop(form->oid);
 		}

@@ -52,7 +52,6 @@ SELECT upg_schema_fingerprint(ARRAY['public']) = :'schema0' AS schema_is_back, m
 -- what cannot be taken back is refused before it runs, or said
 SELECT state FROM upg_apply('copy', 'CREATE TABLE never (); COPY bank TO PROGRAM ''cat >/dev/null''');
 SELECT to_regclass('never');
-SELECT state FROM upg_apply('cic', 'CREATE INDEX CONCURRENTLY ON bank (bal)');
 SELECT state, undo, warnings FROM upg_apply('copy', 'COPY bank TO PROGRAM ''cat >/dev/null''', options => '{"undo": "best_effort"}');
 SELECT state FROM upg_apply('x', 'SELECT 1', options => '{"undo": "perhaps"}');
 SELECT state, undo FROM upg_apply('off', 'SELECT 1', options => '{"undo": "none"}');
