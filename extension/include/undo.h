@@ -106,6 +106,7 @@ typedef struct UpgUndoLog
 	List *files;     /* of UpgKeptFile */
 	List *sequences; /* of UpgSequenceState */
 	List *exempt;    /* OIDs of objects that stay (toast tables) */
+	List *violated;  /* found by the proof: constraints that did not hold before */
 	bool merged;     /* of several transactions, all but the last committed */
 } UpgUndoLog;
 
@@ -200,6 +201,7 @@ extern void upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest,
 extern void upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
 								 const char *coverage, double capture_ms,
 								 double proof_ms);
+extern void upg_undo_log_exempt(int64 id, List *oids);
 extern void upg_undo_log_state(int64 id, const char *state);
 extern UpgUndoLog *upg_undo_log_read(int64 id, bool own);
 extern List *upg_undo_log_list(int64 migration);
@@ -257,7 +259,8 @@ extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,
 							UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 							 UpgUndoOptions *options, UpgUndoResult *result);
-extern void upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result);
+extern void upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result);
+extern List *upg_data_violated(UpgUndoLog *log);
 extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
 extern bool upg_data_unreachable(Oid relation);
 extern bool upg_data_finds_row(const char *query, Oid relation);

@@ -587,6 +587,7 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 							  upg_prove(log, &capture->own, capture->touched, &coverage));
 	result->proof_ms = elapsed_ms(start);
 	upg_capture_settle(capture, log->id, differences, coverage, result);
+	upg_undo_log_exempt(log->id, log->violated);
 
 	/* the caller's memory gets copies */
 	MemoryContextSwitchTo(oldcxt);

@@ -108,6 +108,7 @@ capture_whole(UpgCapture *capture)
 	INSTR_TIME_SUBTRACT(end, start);
 	result.proof_ms = INSTR_TIME_GET_MILLISEC(end);
 	upg_capture_settle(capture, log->id, differences, coverage, &result);
+	upg_undo_log_exempt(log->id, log->violated);
 
 	oldcxt = MemoryContextSwitchTo(capture->cxt);
 	if (differences != NIL)

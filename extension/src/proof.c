@@ -385,6 +385,7 @@ roll_back_and_compare(ProofRun *run, MemoryContext cxt, List **differences)
 	UpgUndoResult result = {0};
 	UpgUndoLog *log;
 	List *conflicts = NIL;
+	MemoryContext work = CurrentMemoryContext;
 	ListCell *lc;
 
 	options.proof = true;
@@ -403,6 +404,14 @@ roll_back_and_compare(ProofRun *run, MemoryContext cxt, List **differences)
 		return;
 	}
 	compare_catalogs(log, run->own, cxt, differences);
+	if (*differences == NIL)
+	{
+		List *violated = upg_data_violated(log);
+
+		MemoryContextSwitchTo(cxt);
+		run->written->violated = list_copy(violated);
+		MemoryContextSwitchTo(work);
+	}
 	check_touched(log, run->touched, run->own, cxt, differences);
 	foreach (lc, log->relations)
 	{

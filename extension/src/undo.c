@@ -137,7 +137,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	{
 		upg_after_renew_versions(&run);
 		upg_sequences_restore(log, result);
-		upg_data_revalidate(log, log->relations, result);
+		upg_data_revalidate(log, result);
 	}
 }
 

@@ -31,12 +31,15 @@
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -50,6 +53,9 @@
 
 /* Above this many rows the proof compares counts instead of writing rows. */
 const int64 upg_proof_row_limit = 10000;
+
+/* Up to this size the proof looks whether constraints hold at all, in pages. */
+#define SMALL_TABLE_PAGES 100
 
 /*
  * skipped
@@ -535,53 +541,73 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 	}
 }
 
-/* Foreign keys from or to a table. */
-static void
-check_foreign_keys(List *relations)
+/*
+ * foreign_keys_of
+ *		The constraints that are foreign keys from or to some tables.
+ *
+ * Each has triggers on both sides, so a table without triggers costs nothing.
+ */
+static List *
+foreign_keys_of(List *relations)
 {
 	Relation rel;
-	SysScanDesc scan;
-	HeapTuple tuple;
+	List *oids = NIL;
 	List *found = NIL;
 	ListCell *lc;
 
 	if (relations == NIL)
-		return;
-	rel = table_open(ConstraintRelationId, AccessShareLock);
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		return NIL;
+	rel = table_open(TriggerRelationId, AccessShareLock);
+	foreach (lc, relations)
 	{
-		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple tuple;
 
-		if (con->contype == CONSTRAINT_FOREIGN &&
-			(list_member_oid(relations, con->conrelid) ||
-			 list_member_oid(relations, con->confrelid)))
-			found = lappend(found, heap_copytuple(tuple));
+		ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(lfirst_oid(lc)));
+		scan = systable_beginscan(rel, TriggerRelidNameIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+			if (OidIsValid(trigger->tgconstraint))
+				oids = list_append_unique_oid(oids, trigger->tgconstraint);
+		}
+		systable_endscan(scan);
 	}
-	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	foreach (lc, found)
-		check_constraint((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)),
-						 lfirst(lc));
+	foreach (lc, oids)
+	{
+		HeapTuple tuple =
+			SearchSysCacheCopy1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (HeapTupleIsValid(tuple) &&
+			((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN)
+			found = lappend(found, tuple);
+	}
+	return found;
 }
 
 /*
- * upg_data_revalidate
- *		What came back must hold for rows written since: constraints, NOT NULL,
- *		narrower types, foreign keys of rows put back.
+ * constraints_to_check
+ *		The constraints that must hold for the rows of now when a step has been
+ *		taken back: those that came back, and foreign keys of tables whose rows
+ *		came back.
  */
-void
-upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
+static List *
+constraints_to_check(UpgUndoLog *log)
 {
 	UpgCatalogChanges *changes;
 	List *written = NIL;
+	List *found;
 	ListCell *lc;
 
-	foreach (lc, relations)
+	foreach (lc, log->relations)
 		if (get_rel_relkind(((UpgRelationRows *) lfirst(lc))->relation) ==
 			RELKIND_RELATION)
 			written = lappend_oid(written, ((UpgRelationRows *) lfirst(lc))->relation);
-	check_foreign_keys(written);
+	found = foreign_keys_of(written);
 
 	changes = upg_changes_of(log->catalogs, ConstraintRelationId);
 	if (changes)
@@ -589,6 +615,8 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 		{
 			UpgChange *change = lfirst(lc);
 			Form_pg_constraint con;
+			bool known = false;
+			ListCell *lc2;
 
 			if (change->before == NULL)
 				continue;
@@ -602,8 +630,127 @@ upg_data_revalidate(UpgUndoLog *log, List *relations, UpgUndoResult *result)
 					con->convalidated &&
 				con->contype != CONSTRAINT_CHECK)
 				continue;
-			check_constraint(con, change->before);
+			foreach (lc2, found)
+				if (((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc2)))->oid ==
+					con->oid)
+					known = true;
+			if (!known)
+				found = lappend(found, change->before);
 		}
+	return found;
+}
+
+/*
+ * is_small
+ *		Is a table small enough to look at all of its rows on the way?
+ *
+ * One whose rows the proof has not put back is not what it was.
+ */
+static bool
+is_small(UpgUndoLog *log, Oid relation)
+{
+	Relation rel;
+	bool small;
+	ListCell *lc;
+
+	foreach (lc, log->relations)
+	{
+		UpgRelationRows *rows = lfirst(lc);
+
+		if (rows->relation == relation &&
+			rows->inserted + rows->deleted > upg_proof_row_limit)
+			return false;
+	}
+
+	if (!OidIsValid(relation))
+		return true;
+	if (get_rel_relkind(relation) != RELKIND_RELATION || upg_data_unreachable(relation))
+		return false;
+	rel = table_open(relation, AccessShareLock);
+	small = RelationGetNumberOfBlocks(rel) <= SMALL_TABLE_PAGES;
+	table_close(rel, NoLock);
+	return small;
+}
+
+/*
+ * upg_data_violated
+ *		OIDs of constraints that do not hold, small tables only.
+ *
+ * The proof calls it when everything is as it was before the migration: a
+ * constraint that is violated then must come back all the same, because it was
+ * there.
+ */
+List *
+upg_data_violated(UpgUndoLog *log)
+{
+	List *volatile result = NIL;
+	ListCell *lc;
+
+	foreach (lc, constraints_to_check(log))
+	{
+		HeapTuple row = lfirst(lc);
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(row);
+		MemoryContext cxt = CurrentMemoryContext;
+		ResourceOwner owner = CurrentResourceOwner;
+
+		if (!con->convalidated ||
+			(con->contype != CONSTRAINT_FOREIGN && con->contype != CONSTRAINT_CHECK) ||
+			!is_small(log, con->conrelid) || !is_small(log, con->confrelid))
+			continue;
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(cxt);
+		PG_TRY();
+		{
+			check_constraint(con, row);
+			RollbackAndReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData *edata;
+
+			MemoryContextSwitchTo(cxt);
+			edata = CopyErrorData();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(cxt);
+			CurrentResourceOwner = owner;
+			if (edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
+				edata->sqlerrcode != ERRCODE_UPG_LATER_CHANGES)
+				ReThrowError(edata);
+			result = lappend_oid(result, con->oid);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+	}
+	return result;
+}
+
+/*
+ * upg_data_revalidate
+ *		What came back must hold for rows written since: constraints, NOT NULL,
+ *		narrower types, foreign keys of rows put back.
+ */
+void
+upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
+{
+	UpgCatalogChanges *changes;
+	ListCell *lc;
+
+	foreach (lc, constraints_to_check(log))
+	{
+		HeapTuple row = lfirst(lc);
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(row);
+
+		if (list_member_oid(log->exempt, con->oid))
+			result->notes =
+				lappend(result->notes,
+						psprintf("constraint \"%s\" of table %s was violated before "
+								 "the migration, and comes back as it was",
+								 NameStr(con->conname), rel_name(con->conrelid)));
+		else
+			check_constraint(con, row);
+	}
 
 	changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	if (changes)

@@ -49,6 +49,12 @@ upg_undo_log_new_id(void)
 	return nextval_internal(seq, false);
 }
 
+static uint64
+exempt_digest(Oid oid)
+{
+	return hash_bytes_extended((unsigned char *) &oid, sizeof(oid), 4);
+}
+
 /* Everything of a log that the digest covers beside the row images. */
 uint64
 upg_undo_digest(UpgUndoLog *log)
@@ -89,11 +95,7 @@ upg_undo_digest(UpgUndoLog *log)
 		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 3);
 	}
 	foreach (lc, log->exempt)
-	{
-		Oid oid = lfirst_oid(lc);
-
-		digest += hash_bytes_extended((unsigned char *) &oid, sizeof(oid), 4);
-	}
+		digest += exempt_digest(lfirst_oid(lc));
 	return digest;
 }
 
@@ -259,6 +261,53 @@ upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
 	replace[LOG_VERDICT - 1] = replace[LOG_DIFFERENCES - 1] = replace[LOG_COVERAGE - 1] =
 		true;
 	replace[LOG_CAPTURE_MS - 1] = replace[LOG_PROOF_MS - 1] = true;
+	update_head(id, values, nulls, replace);
+}
+
+/*
+ * upg_undo_log_exempt
+ *		Add objects that the rollback is to leave alone.
+ */
+void
+upg_undo_log_exempt(int64 id, List *oids)
+{
+	Relation rel;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Datum values[LOG_NATTS] = {0};
+	bool nulls[LOG_NATTS] = {0};
+	bool replace[LOG_NATTS] = {0};
+	bool isnull;
+	Datum *elems;
+	int n;
+	uint64 digest;
+	ListCell *lc;
+
+	if (oids == NIL)
+		return;
+	rel = upg_undo_table("undo_log", RowExclusiveLock);
+	scan = upg_undo_scan(rel, id);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		upg_undo_damaged(id, "Its head is gone.");
+	deconstruct_array(DatumGetArrayTypePCopy(heap_getattr(
+						  tuple, LOG_EXEMPT, RelationGetDescr(rel), &isnull)),
+					  OIDOID, sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
+	digest = (uint64) DatumGetInt64(
+		heap_getattr(tuple, LOG_DIGEST, RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+
+	elems = repalloc(elems, sizeof(Datum) * (n + list_length(oids)));
+	foreach (lc, oids)
+	{
+		elems[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+		digest += exempt_digest(lfirst_oid(lc));
+	}
+	values[LOG_EXEMPT - 1] = PointerGetDatum(
+		construct_array(elems, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+	values[LOG_DIGEST - 1] = Int64GetDatum((int64) digest);
+	replace[LOG_EXEMPT - 1] = replace[LOG_DIGEST - 1] = true;
 	update_head(id, values, nulls, replace);
 }
 

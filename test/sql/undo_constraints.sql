@@ -1,0 +1,42 @@
+-- Constraints that come back: those that were violated before the migration come
+-- back as they were, others must hold.
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+SET client_min_messages = error;
+CREATE EXTENSION IF NOT EXISTS upg;
+CREATE SCHEMA undo_constraints;
+SET search_path = undo_constraints;
+CREATE TABLE p (id int PRIMARY KEY);
+CREATE TABLE c (id int CHECK (id > 0), p int REFERENCES p);
+INSERT INTO p VALUES (1);
+INSERT INTO c VALUES (1, 1), (2, 1);
+SET session_replication_role = replica;
+INSERT INTO c VALUES (3, 99);
+RESET session_replication_role;
+
+-- violated before: neither dropping the table, nor the constraint, nor a change of rows minds
+SELECT verdict FROM upg.capture_run('v1', 'DROP TABLE undo_constraints.c');
+SELECT notes FROM upg.capture_undo('v1');
+SELECT count(*) FROM c;
+SELECT verdict FROM upg.capture_run('v2', 'ALTER TABLE undo_constraints.c DROP CONSTRAINT c_p_fkey');
+SELECT notes FROM upg.capture_undo('v2');
+SELECT verdict FROM upg.capture_run('v3', 'UPDATE undo_constraints.c SET id = id + 1');
+SELECT notes FROM upg.capture_undo('v3');
+-- and it fires
+INSERT INTO c VALUES (4, 98);
+
+-- held before: must hold
+DELETE FROM c WHERE p = 99;
+SELECT verdict FROM upg.capture_run('v4', 'ALTER TABLE undo_constraints.c DROP CONSTRAINT c_p_fkey');
+DELETE FROM p;
+SELECT upg.capture_undo('v4') IS NULL;
+INSERT INTO p VALUES (1);
+SELECT notes FROM upg.capture_undo('v4');
+
+-- a check that its own function has outgrown
+CREATE FUNCTION ok(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+ALTER TABLE c ADD CONSTRAINT c_ok CHECK (undo_constraints.ok(id));
+CREATE OR REPLACE FUNCTION ok(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 1';
+SELECT verdict FROM upg.capture_run('v5', 'ALTER TABLE undo_constraints.c DROP CONSTRAINT c_ok');
+SELECT notes FROM upg.capture_undo('v5');
+DROP SCHEMA undo_constraints CASCADE;
