@@ -35,6 +35,7 @@ typedef struct UpgCaptureResult
 {
 	const char *verdict; /* exact, inexact or none */
 	List *differences;   /* of char *, why it is not exact */
+	List *notes;         /* of char *, what a person should know */
 	char *coverage;      /* what the proof compared */
 	int64 log;           /* row of upg.undo_log */
 	int64 catalog_rows;

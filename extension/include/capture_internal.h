@@ -64,4 +64,7 @@ extern void upg_filter_objects(List **catalogs, List *seeds, bool temporary);
 extern uint64 upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
 							   int64 *rows, List **differences);
 
+/* in capture_columns.c */
+extern uint64 upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes);
+
 #endif /* UPG_CAPTURE_INTERNAL_H */

@@ -15,7 +15,9 @@
 #define UPG_UNDO_H
 
 #include "access/htup.h"
+#include "access/tupdesc.h"
 #include "access/xlogdefs.h"
+#include "catalog/pg_class.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "storage/block.h"
@@ -90,6 +92,23 @@ typedef struct UpgSequenceState
 	bool switched; /* the file was changed, not only the value */
 } UpgSequenceState;
 
+/* A copy of the values of a table's dropped columns. */
+typedef struct UpgKeptColumns
+{
+	Oid relation;
+	int16 *columns; /* that were dropped */
+	int ncolumns;
+	int16 *key; /* by which a row is found again */
+	int nkey;
+	bool unique; /* the primary key; else the rest of the row */
+	int64 rows;
+	int64 bytes;
+	TupleDesc desc; /* of the rows of before, as the copy has them */
+	List *patches;  /* rows of now and their values, see undo_columns.c */
+	bool looked_up;
+	int64 unknown; /* rows of now that the copy does not know */
+} UpgKeptColumns;
+
 /* Everything that one captured step left, as read from the log. */
 typedef struct UpgUndoLog
 {
@@ -105,6 +124,7 @@ typedef struct UpgUndoLog
 	List *relations; /* of UpgRelationRows */
 	List *files;     /* of UpgKeptFile */
 	List *sequences; /* of UpgSequenceState */
+	List *columns;   /* of UpgKeptColumns */
 	List *exempt;    /* OIDs of objects that stay (toast tables) */
 	List *violated;  /* found by the proof: constraints that did not hold before */
 	bool merged;     /* of several transactions, all but the last committed */
@@ -184,13 +204,13 @@ extern bool upg_own_xid(const UpgOwnRows *own, TransactionId xid);
 
 /* in undo_chunk.c */
 typedef struct UpgChunkWriter UpgChunkWriter;
-extern UpgChunkWriter *upg_chunks_begin(int64 log, Oid relation);
+extern UpgChunkWriter *upg_chunks_begin(const char *table, int64 log, Oid relation);
 extern void upg_chunks_add(UpgChunkWriter *writer, Oid catalog, char op,
 						   HeapTupleHeader data, uint32 len);
 extern uint64 upg_chunks_end(UpgChunkWriter *writer);
 typedef void (*UpgChunkCallback)(Oid catalog, char op, HeapTuple tuple, void *arg);
-extern uint64 upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback,
-							  void *arg);
+extern uint64 upg_chunks_read(const char *table, int64 log, Oid relation,
+							  UpgChunkCallback callback, void *arg);
 extern Relation upg_undo_table(const char *name, LOCKMODE lockmode);
 extern void upg_undo_insert(const char *table, Datum *values, bool *nulls);
 
@@ -264,6 +284,16 @@ extern List *upg_data_violated(UpgUndoLog *log);
 extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
 extern bool upg_data_unreachable(Oid relation);
 extern bool upg_data_finds_row(const char *query, Oid relation);
+
+/* in capture_data.c and capture_columns.c */
+extern TupleDesc upg_old_desc(UpgUndoLog *log, Form_pg_class form);
+extern TupleDesc upg_columns_desc(UpgUndoLog *log, Oid relation);
+extern int upg_columns_primary_key(Relation rel, int16 *columns);
+
+/* in undo_columns.c */
+extern UpgKeptColumns *upg_columns_find(UpgUndoLog *log, Oid relation);
+extern int64 upg_columns_match(UpgUndoLog *log, UpgKeptColumns *kept, bool rewritten);
+extern void upg_columns_restore(UpgUndoLog *log, UpgUndoResult *result);
 
 /* in undo_sequence.c */
 extern List *upg_sequences_remember(void);

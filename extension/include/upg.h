@@ -20,6 +20,7 @@ extern int upg_guc_lock_retries;
 extern int upg_guc_lock_timeout;
 extern int upg_guc_out_of_order;
 extern int upg_guc_undo;
+extern int upg_guc_undo_copy_limit;
 
 /* values of upg.out_of_order */
 typedef enum UpgOutOfOrder

@@ -554,6 +554,8 @@ upg_prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result)
 	foreach (lc, captured.differences)
 		upg_result_warn(result,
 						psprintf("rollback is not exact: %s", (char *) lfirst(lc)));
+	foreach (lc, captured.notes)
+		upg_result_warn(result, lfirst(lc));
 	upg_ledger_set_undo(migration_id, result->undo, result->started);
 }
 

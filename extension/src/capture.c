@@ -409,7 +409,7 @@ write_catalogs(UpgUndoLog *log, int64 *rows)
 
 	if (log->catalogs == NIL)
 		return 0;
-	writer = upg_chunks_begin(log->id, InvalidOid);
+	writer = upg_chunks_begin("undo_chunks", log->id, InvalidOid);
 	foreach (lc, log->catalogs)
 	{
 		UpgCatalogChanges *changes = lfirst(lc);
@@ -497,6 +497,7 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 	digest = write_catalogs(log, &result->catalog_rows);
 	digest += upg_capture_data(log, &capture->own, capture->touched, &result->data_rows,
 							   differences);
+	digest += upg_capture_columns(log, &capture->own, &result->notes);
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
 					   digest, result->catalog_rows, result->data_rows);
@@ -593,6 +594,9 @@ upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 	MemoryContextSwitchTo(oldcxt);
 	foreach (lc, differences)
 		result->differences = lappend(result->differences, pstrdup(lfirst(lc)));
+	foreach (lc, result->notes)
+		lfirst(lc) = pstrdup(lfirst(lc));
+	result->notes = list_copy(result->notes);
 	result->coverage = pstrdup(coverage ? coverage : "");
 	MemoryContextDelete(cxt);
 	upg_capture_stop();

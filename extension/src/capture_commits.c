@@ -205,6 +205,7 @@ upg_capture_finish_commits(UpgCapture *capture, UpgCaptureResult *result)
 	*result = capture->total;
 	result->coverage = NULL;
 	result->differences = NIL;
+	result->notes = NIL;
 	foreach (lc, capture->total.differences)
 		result->differences = lappend(result->differences, pstrdup(lfirst(lc)));
 	upg_capture_stop();

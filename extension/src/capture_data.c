@@ -187,8 +187,8 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 	if (collector->writer == NULL)
 	{
 		oldcxt = MemoryContextSwitchTo(collector->longcxt);
-		collector->writer =
-			upg_chunks_begin(collector->log->id, collector->rows->relation);
+		collector->writer = upg_chunks_begin("undo_chunks", collector->log->id,
+											 collector->rows->relation);
 		MemoryContextSwitchTo(oldcxt);
 	}
 	if (HeapTupleHasExternal(row))
@@ -211,11 +211,11 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 }
 
 /*
- * old_desc
+ * upg_old_desc
  *		Physical description of a relation's rows as it was before.
  */
-static TupleDesc
-old_desc(UpgUndoLog *log, Form_pg_class form)
+TupleDesc
+upg_old_desc(UpgUndoLog *log, Form_pg_class form)
 {
 	TupleDesc desc = CreateTemplateTupleDesc(form->relnatts);
 	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
@@ -529,7 +529,7 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 			if (written)
 			{
 				rel = open_kept(file);
-				collector.desc = old_desc(log, form);
+				collector.desc = upg_old_desc(log, form);
 				upg_harvest(rel, own, collect_data, &collector);
 				FreeFakeRelcacheEntry(rel);
 				if (collector.outside)

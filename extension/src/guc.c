@@ -46,6 +46,7 @@ int upg_guc_out_of_order = UPG_ORDER_WARN;
  * when it rolls back, and that is for people to choose.
  */
 int upg_guc_undo = UPG_UNDO_NONE;
+int upg_guc_undo_copy_limit = 64 * 1024;
 
 static const struct config_enum_entry undo_options[] = {
 	{"none", UPG_UNDO_NONE, false},
@@ -96,6 +97,13 @@ upg_guc_init(void)
 		"Sets whether migrations are captured, to be taken back without a down script.",
 		"\"required\" refuses a migration whose rollback is not proven exact.",
 		&upg_guc_undo, UPG_UNDO_NONE, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"upg.undo_copy_limit",
+		"Sets the size of a table up to which values of dropped columns are copied.",
+		"-1 copies whatever the size, zero never; what is not copied is kept in place.",
+		&upg_guc_undo_copy_limit, 64 * 1024, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL,
+		NULL, NULL);
 
 	MarkGUCPrefixReserved("upg");
 }

@@ -135,6 +135,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	upg_undo_check_references(log);
 	if (!options->proof)
 	{
+		upg_columns_restore(log, result);
 		upg_after_renew_versions(&run);
 		upg_sequences_restore(log, result);
 		upg_data_revalidate(log, result);
@@ -192,6 +193,16 @@ describe_actions(UpgUndoLog *log, UpgUndoResult *result)
 			result->catalog_rows++;
 		}
 		table_close(rel, AccessShareLock);
+	}
+	foreach (lc, log->columns)
+	{
+		UpgKeptColumns *kept = lfirst(lc);
+
+		if (kept->patches != NIL)
+			result->actions = lappend(
+				result->actions,
+				psprintf("%d rows of table \"%s\" get values back from a copy",
+						 list_length(kept->patches), get_rel_name(kept->relation)));
 	}
 	foreach (lc, log->relations)
 	{

@@ -509,6 +509,39 @@ relation_name(Oid relid)
 }
 
 /*
+ * check_copied
+ *		A column that comes back, and whose values were copied: the rows that
+ *		have lost theirs are looked up there.
+ */
+static void
+check_copied(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, bool rewritten,
+			 List **conflicts)
+{
+	Form_pg_attribute before = (Form_pg_attribute) GETSTRUCT(change->before);
+	UpgKeptColumns *kept = upg_columns_find(log, before->attrelid);
+	int64 lost;
+
+	/* all columns of a table share one look-up */
+	if (!kept->looked_up)
+		kept->unknown = upg_columns_match(log, kept, rewritten);
+	kept->looked_up = true;
+	lost = kept->unknown;
+	if (lost < 0)
+		*conflicts =
+			lappend(*conflicts,
+					psprintf("the columns by which rows of table %s are found were "
+							 "changed since, so the values of its column \"%s\" cannot "
+							 "be put back",
+							 relation_name(before->attrelid), NameStr(before->attname)));
+	else if (lost > 0 && (!options->discard || before->attnotnull))
+		*conflicts = lappend(*conflicts,
+							 psprintf(INT64_FORMAT " rows of table %s were written since "
+												   "and have no value for column \"%s\"",
+									  lost, relation_name(before->attrelid),
+									  NameStr(before->attname)));
+}
+
+/*
  * check_column
  *		Values of one column that would be lost: written since into a column
  *		that goes away, or missing in one that comes back.
@@ -550,6 +583,12 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
 
 			if (rows->relation == att->attrelid && rows->filenumber == filenumber)
 				same = true;
+		}
+		if (upg_columns_find(log, att->attrelid))
+		{
+			table_close(rel, NoLock);
+			check_copied(log, options, change, !same, conflicts);
+			return;
 		}
 		if (!same && RelationGetNumberOfBlocks(rel) > 0)
 		{

@@ -126,16 +126,17 @@ upg_digest_mix(uint64 digest, const void *data, int length)
 
 /*
  * upg_chunks_begin
- *		Start writing row images of one table, or of the catalogs (InvalidOid).
+ *		Start writing row images of one relation, or of the catalogs (InvalidOid), into a
+ *		table of the log.
  */
 UpgChunkWriter *
-upg_chunks_begin(int64 log, Oid relation)
+upg_chunks_begin(const char *table, int64 log, Oid relation)
 {
 	UpgChunkWriter *writer = palloc0(sizeof(UpgChunkWriter));
 
 	writer->log = log;
 	writer->relation = relation;
-	writer->rel = upg_undo_table("undo_chunks", RowExclusiveLock);
+	writer->rel = upg_undo_table(table, RowExclusiveLock);
 	writer->indexes = CatalogOpenIndexes(writer->rel);
 	writer->size = CHUNK_SIZE;
 	writer->buffer = palloc(VARHDRSZ + MAXIMUM_ALIGNOF + writer->size);
@@ -247,9 +248,10 @@ upg_undo_damaged(int64 log, const char *what)
  * The tuple lives until the callback returns.
  */
 uint64
-upg_chunks_read(int64 log, Oid relation, UpgChunkCallback callback, void *arg)
+upg_chunks_read(const char *table, int64 log, Oid relation, UpgChunkCallback callback,
+				void *arg)
 {
-	Relation rel = upg_undo_table("undo_chunks", AccessShareLock);
+	Relation rel = upg_undo_table(table, AccessShareLock);
 	Relation index = index_open(log_index(rel), AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;

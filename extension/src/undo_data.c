@@ -306,7 +306,7 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 	if (!options->proof)
 		restorer.others = upg_undo_log_heads(log->id);
 	if (restorer.others)
-		upg_chunks_read(log->id, rows->relation, find_group, &restorer);
+		upg_chunks_read("undo_chunks", log->id, rows->relation, find_group, &restorer);
 	if (restorer.groups == NIL)
 		restorer.groups = list_make1(NULL);
 
@@ -340,7 +340,7 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 		restorer.slot =
 			MakeSingleTupleTableSlot(RelationGetDescr(restorer.rel), &TTSOpsHeapTuple);
 		restorer.cid = GetCurrentCommandId(true);
-		upg_chunks_read(log->id, rows->relation, restore_row, &restorer);
+		upg_chunks_read("undo_chunks", log->id, rows->relation, restore_row, &restorer);
 		ExecDropSingleTupleTableSlot(restorer.slot);
 		ExecCloseIndices(restorer.info);
 		FreeExecutorState(restorer.estate);

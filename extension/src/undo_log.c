@@ -94,6 +94,18 @@ upg_undo_digest(UpgUndoLog *log)
 
 		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 3);
 	}
+	foreach (lc, log->columns)
+	{
+		UpgKeptColumns *kept = lfirst(lc);
+		int64 v[5] = {kept->relation, kept->unique, kept->rows, kept->nkey,
+					  kept->ncolumns};
+
+		digest += hash_bytes_extended((unsigned char *) v, sizeof(v), 5);
+		digest += hash_bytes_extended((unsigned char *) kept->key,
+									  sizeof(int16) * kept->nkey, 6);
+		digest += hash_bytes_extended((unsigned char *) kept->columns,
+									  sizeof(int16) * kept->ncolumns, 7);
+	}
 	foreach (lc, log->exempt)
 		digest += exempt_digest(lfirst_oid(lc));
 	return digest;
@@ -107,6 +119,17 @@ bytea_of(const void *data, Size size)
 	SET_VARSIZE(result, VARHDRSZ + size);
 	memcpy(VARDATA(result), data, size);
 	return PointerGetDatum(result);
+}
+
+static Datum
+int2_array(int16 *numbers, int n)
+{
+	Datum *elems = palloc(sizeof(Datum) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		elems[i] = Int16GetDatum(numbers[i]);
+	return PointerGetDatum(
+		construct_array(elems, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
 }
 
 /* Snapshot as xmin, xmax, xids in progress. */
@@ -187,6 +210,21 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 		v[5] = BoolGetDatum(seq->after_called);
 		v[6] = BoolGetDatum(seq->switched);
 		upg_undo_insert("undo_sequences", v, n);
+	}
+	foreach (lc, log->columns)
+	{
+		UpgKeptColumns *kept = lfirst(lc);
+		Datum v[7];
+		bool n[7] = {0};
+
+		v[0] = Int64GetDatum(log->id);
+		v[1] = ObjectIdGetDatum(kept->relation);
+		v[2] = int2_array(kept->columns, kept->ncolumns);
+		v[3] = int2_array(kept->key, kept->nkey);
+		v[4] = BoolGetDatum(kept->unique);
+		v[5] = Int64GetDatum(kept->rows);
+		v[6] = Int64GetDatum(kept->bytes);
+		upg_undo_insert("undo_columns", v, n);
 	}
 
 	values[LOG_ID - 1] = Int64GetDatum(log->id);
@@ -334,8 +372,9 @@ upg_undo_log_state(int64 id, const char *state)
 void
 upg_undo_log_erase(int64 id)
 {
-	static const char *const parts[] = {"undo_chunks", "undo_relations", "undo_files",
-										"undo_sequences", NULL};
+	static const char *const parts[] = {
+		"undo_chunks",  "undo_relations", "undo_files", "undo_sequences",
+		"undo_columns", "undo_values",    NULL};
 
 	for (int i = 0; parts[i]; i++)
 	{

@@ -143,6 +143,47 @@ read_files(int64 log)
 	return files;
 }
 
+static int16 *
+int2_numbers(Datum array, int *n)
+{
+	Datum *elems;
+	int16 *numbers;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT2OID, sizeof(int16), true,
+					  TYPALIGN_SHORT, &elems, NULL, n);
+	numbers = palloc(sizeof(int16) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		numbers[i] = DatumGetInt16(elems[i]);
+	return numbers;
+}
+
+/* The copies of dropped columns. */
+static void
+read_columns(UpgUndoLog *log)
+{
+	Relation rel = upg_undo_table("undo_columns", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	SysScanDesc scan = upg_undo_scan(rel, log->id);
+	HeapTuple tuple;
+	bool isnull;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		UpgKeptColumns *kept = palloc0(sizeof(UpgKeptColumns));
+
+		kept->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+		kept->columns =
+			int2_numbers(heap_getattr(tuple, 3, desc, &isnull), &kept->ncolumns);
+		kept->key = int2_numbers(heap_getattr(tuple, 4, desc, &isnull), &kept->nkey);
+		kept->unique = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
+		kept->rows = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
+		kept->bytes = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+		log->columns = lappend(log->columns, kept);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
 static int
 compare_heads(const ListCell *a, const ListCell *b)
 {
@@ -307,16 +348,24 @@ upg_undo_log_read(int64 id, bool own)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
+	read_columns(log);
+
 	/* row images: read all of them once, for the digest */
 	reader.log = log;
-	digest = upg_chunks_read(log->id, InvalidOid, read_catalog_row, &reader);
+	digest =
+		upg_chunks_read("undo_chunks", log->id, InvalidOid, read_catalog_row, &reader);
 	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
 		if (rows->deleted > 0 && !own)
-			digest += upg_chunks_read(log->id, rows->relation, NULL, NULL);
+			digest += upg_chunks_read("undo_chunks", log->id, rows->relation, NULL, NULL);
 	}
+	foreach (lc, log->columns)
+		if (!own)
+			digest +=
+				upg_chunks_read("undo_values", log->id,
+								((UpgKeptColumns *) lfirst(lc))->relation, NULL, NULL);
 	digest += upg_undo_digest(log);
 	rel = upg_undo_table("undo_log", AccessShareLock);
 	expected = (uint64) DatumGetInt64(

@@ -148,8 +148,8 @@ compare_xids(const void *a, const void *b)
 static void
 merge_logs(UpgUndoLog *log, UpgUndoLog *later)
 {
-	if (log->relations || log->files || log->sequences || later->relations ||
-		later->files || later->sequences)
+	if (log->relations || log->files || log->sequences || log->columns ||
+		later->relations || later->files || later->sequences || later->columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_UNDO_UNUSABLE),
 				 errmsg("logs " INT64_FORMAT " and " INT64_FORMAT " cannot be merged",

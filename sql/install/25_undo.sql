@@ -77,6 +77,28 @@ CREATE TABLE upg.undo_sequences (
 );
 COMMENT ON TABLE upg.undo_sequences IS 'sequences that a captured step advanced or set';
 
+CREATE TABLE upg.undo_columns (
+    log bigint NOT NULL,
+    relation oid NOT NULL,
+    columns smallint[] NOT NULL,
+    key smallint[] NOT NULL,
+    is_primary boolean NOT NULL,
+    rows bigint NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (log, relation)
+);
+COMMENT ON TABLE upg.undo_columns IS 'tables whose dropped columns were copied, and by which columns a row is found again';
+
+CREATE TABLE upg.undo_values (
+    log bigint NOT NULL,
+    relation oid NOT NULL,
+    chunk integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (log, relation, chunk)
+);
+ALTER TABLE upg.undo_values ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE upg.undo_values IS 'copies of the values of dropped columns';
+
 CREATE TABLE upg.undo_aliases (
     xid xid NOT NULL,
     origin xid NOT NULL,
@@ -104,7 +126,8 @@ DECLARE
     t text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['undo_log', 'undo_chunks', 'undo_relations', 'undo_files',
-                             'undo_sequences', 'undo_aliases']
+                             'undo_sequences', 'undo_columns', 'undo_values',
+                             'undo_aliases']
     LOOP
         EXECUTE format('CREATE TRIGGER refuse_dml BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE '
                        'ON upg.%I FOR EACH STATEMENT EXECUTE FUNCTION upg.refuse_dml()', t);

@@ -50,9 +50,11 @@ SELECT try('c3');
 SELECT try('c3', true);
 DELETE FROM t WHERE id = 6;
 SELECT try('c3');
+SET upg.undo_copy_limit = 0;
 SELECT verdict FROM upg.capture_run('c4', 'ALTER TABLE undo_conflicts.t DROP COLUMN a');
 VACUUM FULL t;
 SELECT try('c4');
+RESET upg.undo_copy_limit;
 SELECT upg.capture_finalize('c4');
 ALTER TABLE t ADD COLUMN a text;
 
