@@ -33,7 +33,7 @@ SELECT upg_schema_fingerprint(ARRAY['undo_columns']) AS schema \gset
 
 -- untouched since
 SELECT verdict FROM upg.capture_run('c1', 'ALTER TABLE undo_columns.keyed DROP a, DROP b, DROP c, DROP d; ALTER TABLE undo_columns.plain DROP z');
-SELECT relation::regclass, columns, key, is_primary, rows FROM upg.undo_columns ORDER BY 1;
+SELECT relation::regclass, (SELECT array_agg(c ORDER BY c) FROM unnest(columns) c) AS columns, key, is_primary, rows FROM upg.undo_columns ORDER BY 1;
 SELECT try('c1');
 SELECT sums() = :'before' AS data_is_back, upg_schema_fingerprint(ARRAY['undo_columns']) = :'schema' AS schema_is_back;
 
@@ -41,7 +41,7 @@ SELECT sums() = :'before' AS data_is_back, upg_schema_fingerprint(ARRAY['undo_co
 SELECT verdict FROM upg.capture_run('c2', 'ALTER TABLE undo_columns.keyed DROP a, DROP c, DROP d');
 UPDATE keyed SET b = b;
 VACUUM keyed;
-SELECT actions FROM upg.capture_undo('c2', dry_run => true);
+SELECT a FROM upg.capture_undo('c2', dry_run => true), unnest(actions) a WHERE a ~ 'copy';
 SELECT try('c2');
 SELECT sums() = :'before' AS data_is_back, upg_schema_fingerprint(ARRAY['undo_columns']) = :'schema' AS schema_is_back;
 SET enable_seqscan = off;
