@@ -23,6 +23,8 @@
 #include "lib/stringinfo.h"
 #include "utils/relcache.h"
 
+#include "tables.h"
+
 #define UPG_AUDIT_HASH_LEN 32 /* SHA-256 */
 
 /* columns of upg.audit_log, from zero */
@@ -68,6 +70,7 @@ typedef struct UpgAuditEntry
 } UpgAuditEntry;
 
 /* in audit.c */
+extern const UpgTable upg_audit_log;
 extern void upg_audit_init(void);
 extern void upg_audit_add(const char *action, const char *object, const char *before_json,
 						  const char *after_json);
@@ -76,11 +79,8 @@ extern void upg_audit_add_for(const char *actor, const char *role, int32 pid,
 							  const char *before_json, const char *after_json);
 extern void upg_audit_hash(pg_cryptohash_ctx *ctx, const UpgAuditEntry *entry,
 						   StringInfo buf, uint8 *hash);
-extern Oid upg_audit_relation_oid(const char *name, bool missing_ok);
-extern void upg_audit_check_layout(Relation rel);
 extern void upg_audit_read_entry(HeapTuple tuple, TupleDesc desc, UpgAuditEntry *entry);
 extern bool upg_audit_read_head(Relation rel, UpgAuditEntry *entry);
-extern void upg_audit_insert_row(Relation rel, Datum *values, bool *nulls);
 extern pg_cryptohash_ctx *upg_audit_hash_create(void);
 extern void upg_audit_hash_free(pg_cryptohash_ctx *ctx);
 

@@ -16,15 +16,71 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "audit.h"
 #include "ledger.h"
+#include "tables.h"
 
+/* Columns of upg.attempts, from zero. */
+typedef enum AttemptColumn
+{
+	COL_ID,
+	COL_MIGRATION,
+	COL_DIRECTION,
+	COL_STATE,
+	COL_STEP,
+	COL_STATEMENT_NO,
+	COL_LINE,
+	COL_COL,
+	COL_STATEMENT,
+	COL_SQLSTATE,
+	COL_MESSAGE,
+	COL_DETAIL,
+	COL_HINT,
+	COL_CONTEXT,
+	COL_LOCK_WAITS,
+	COL_STARTED_AT,
+	COL_FINISHED_AT,
+	COL_ACTOR,
+	COL_BACKEND_PID,
+	COL_UPGRADE_ID,
+	ATTEMPT_COLUMNS
+} AttemptColumn;
+
+static const Oid attempt_types[ATTEMPT_COLUMNS] = {
+	[COL_ID] = INT8OID,
+	[COL_MIGRATION] = TEXTOID,
+	[COL_DIRECTION] = TEXTOID,
+	[COL_STATE] = TEXTOID,
+	[COL_STEP] = INT4OID,
+	[COL_STATEMENT_NO] = INT4OID,
+	[COL_LINE] = INT4OID,
+	[COL_COL] = INT4OID,
+	[COL_STATEMENT] = TEXTOID,
+	[COL_SQLSTATE] = TEXTOID,
+	[COL_MESSAGE] = TEXTOID,
+	[COL_DETAIL] = TEXTOID,
+	[COL_HINT] = TEXTOID,
+	[COL_CONTEXT] = TEXTOID,
+	[COL_LOCK_WAITS] = JSONBOID,
+	[COL_STARTED_AT] = TIMESTAMPTZOID,
+	[COL_FINISHED_AT] = TIMESTAMPTZOID,
+	[COL_ACTOR] = TEXTOID,
+	[COL_BACKEND_PID] = INT4OID,
+	[COL_UPGRADE_ID] = INT8OID,
+};
+
+static const UpgTable attempts = {"attempts", ATTEMPT_COLUMNS, attempt_types};
+
+static void set(Datum *values, bool *nulls, AttemptColumn column, Datum value);
 static void json_text(StringInfo buf, const char *name, const char *value);
 static void json_number(StringInfo buf, const char *name, int64 value);
 
@@ -35,18 +91,9 @@ static void json_number(StringInfo buf, const char *name, int64 value);
 void
 upg_ledger_attempt(const UpgAttempt *attempt)
 {
-	static UpgQuery query = {
-		"INSERT INTO upg.attempts (migration, direction, state, started_at, finished_at, "
-		"actor,"
-		" backend_pid, upgrade_id, step, lock_waits, statement_no, statement)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::pg_catalog.jsonb, $11, $12)",
-		SPI_OK_INSERT,
-		12,
-		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID,
-		 INT8OID, INT4OID, TEXTOID, INT4OID, TEXTOID}};
-	Datum values[12];
-	char nulls[12] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
-	UpgBooks books;
+	Datum values[ATTEMPT_COLUMNS];
+	bool nulls[ATTEMPT_COLUMNS];
+	Relation rel;
 
 	if (strcmp(attempt->state, "succeeded") != 0)
 	{
@@ -54,34 +101,39 @@ upg_ledger_attempt(const UpgAttempt *attempt)
 		return;
 	}
 
-	values[0] = CStringGetTextDatum(attempt->migration);
-	values[1] = CStringGetTextDatum(attempt->direction);
-	values[2] = CStringGetTextDatum(attempt->state);
-	values[3] = TimestampTzGetDatum(attempt->started);
-	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[5] = CStringGetTextDatum(upg_actor());
-	values[6] = Int32GetDatum(MyProcPid);
-	values[7] = Int64GetDatum(attempt->upgrade);
-	values[8] = Int32GetDatum(attempt->step);
-	if (attempt->upgrade == 0)
-		nulls[7] = 'n';
-	if (attempt->step == 0)
-		nulls[8] = 'n';
-	if (attempt->lock_waits != NULL)
-		values[9] = CStringGetTextDatum(attempt->lock_waits);
-	else
-		nulls[9] = 'n';
-	values[10] = Int32GetDatum(attempt->statement_no);
-	if (attempt->statement_no == 0)
-		nulls[10] = 'n';
+	memset(nulls, true, sizeof(nulls));
+	rel = upg_table_open(&attempts, RowExclusiveLock);
+	set(values, nulls, COL_ID,
+		Int64GetDatum(upg_sequence_next("attempts_attempt_id_seq")));
+	set(values, nulls, COL_MIGRATION, CStringGetTextDatum(attempt->migration));
+	set(values, nulls, COL_DIRECTION, CStringGetTextDatum(attempt->direction));
+	set(values, nulls, COL_STATE, CStringGetTextDatum(attempt->state));
+	set(values, nulls, COL_STARTED_AT, TimestampTzGetDatum(attempt->started));
+	set(values, nulls, COL_FINISHED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	set(values, nulls, COL_ACTOR, CStringGetTextDatum(upg_actor()));
+	set(values, nulls, COL_BACKEND_PID, Int32GetDatum(MyProcPid));
+	if (attempt->upgrade != 0)
+		set(values, nulls, COL_UPGRADE_ID, Int64GetDatum(attempt->upgrade));
+	if (attempt->step != 0)
+		set(values, nulls, COL_STEP, Int32GetDatum(attempt->step));
+	if (attempt->statement_no != 0)
+		set(values, nulls, COL_STATEMENT_NO, Int32GetDatum(attempt->statement_no));
 	if (attempt->statement != NULL)
-		values[11] = CStringGetTextDatum(attempt->statement);
-	else
-		nulls[11] = 'n';
+		set(values, nulls, COL_STATEMENT, CStringGetTextDatum(attempt->statement));
+	if (attempt->lock_waits != NULL)
+		set(values, nulls, COL_LOCK_WAITS,
+			DirectFunctionCall1(jsonb_in, CStringGetDatum(attempt->lock_waits)));
+	upg_table_insert(rel, values, nulls);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
 
-	upg_books_open(&books);
-	upg_query(&query, values, nulls);
-	upg_books_close(&books);
+/* Set a column of a row to be inserted. */
+static void
+set(Datum *values, bool *nulls, AttemptColumn column, Datum value)
+{
+	values[column] = value;
+	nulls[column] = false;
 }
 
 /*

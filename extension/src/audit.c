@@ -89,6 +89,12 @@ static PendingEntry *pending_first = NULL;
 static PendingEntry *pending_last = NULL;
 static MemoryContext pending_context = NULL;
 
+static const Oid log_types[UPG_AUDIT_COLUMNS] = {
+	INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID,  TEXTOID, TEXTOID,
+	TEXTOID, TEXTOID,        JSONOID, JSONOID, BYTEAOID, BYTEAOID};
+
+const UpgTable upg_audit_log = {"audit_log", UPG_AUDIT_COLUMNS, log_types};
+
 PG_FUNCTION_INFO_V1(upg_audit_note);
 PG_FUNCTION_INFO_V1(upg_audit_refuse);
 
@@ -322,52 +328,6 @@ upg_audit_hash(pg_cryptohash_ctx *ctx, const UpgAuditEntry *entry, StringInfo bu
 }
 
 /*
- * upg_audit_relation_oid
- *		OID of a relation in schema "upg"; if it is missing, InvalidOid or an
- *		error that says the books are damaged.
- */
-Oid
-upg_audit_relation_oid(const char *name, bool missing_ok)
-{
-	Oid nsp = get_namespace_oid("upg", true);
-	Oid rel = OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
-
-	if (!OidIsValid(rel) && !missing_ok)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-			 errmsg("relation \"upg.%s\" does not exist", name),
-			 errdetail("It is part of the extension upg."),
-			 errhint(
-				 "Restore it from a backup, or drop and create the extension anew.")));
-	return rel;
-}
-
-/*
- * upg_audit_check_layout
- *		Refuse to touch a table whose columns somebody has changed.
- */
-void
-upg_audit_check_layout(Relation rel)
-{
-	static const Oid types[UPG_AUDIT_COLUMNS] = {
-		INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT4OID,  TEXTOID, TEXTOID,
-		TEXTOID, TEXTOID,        JSONOID, JSONOID, BYTEAOID, BYTEAOID};
-	TupleDesc desc = RelationGetDescr(rel);
-	bool ok =
-		desc->natts == UPG_AUDIT_COLUMNS && rel->rd_rel->relkind == RELKIND_RELATION;
-
-	for (int i = 0; ok && i < UPG_AUDIT_COLUMNS; i++)
-		ok = TupleDescAttr(desc, i)->atttypid == types[i] &&
-			 !TupleDescAttr(desc, i)->attisdropped;
-	if (!ok)
-		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
-						errmsg("table \"upg.audit_log\" has been altered"),
-						errdetail("Its columns are not those that the extension made."),
-						errhint("Undo the change, or restore the table from a backup.")));
-}
-
-/*
  * read_text
  *		One text-like column as a palloc'd string, or NULL.
  */
@@ -437,7 +397,7 @@ upg_audit_read_head(Relation rel, UpgAuditEntry *entry)
 	SysScanDesc scan;
 	HeapTuple tuple;
 
-	index = index_open(upg_audit_relation_oid("audit_log_pkey", false), AccessShareLock);
+	index = index_open(upg_relation_oid("audit_log_pkey", false), AccessShareLock);
 	scan = systable_beginscan_ordered(rel, index, SnapshotSelf, 0, NULL);
 	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
 	if (HeapTupleIsValid(tuple))
@@ -445,35 +405,6 @@ upg_audit_read_head(Relation rel, UpgAuditEntry *entry)
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 	return HeapTupleIsValid(tuple);
-}
-
-/*
- * upg_audit_insert_row
- *		Insert a row and its index entries, without triggers and without
- *		asking for rights on the table.
- */
-void
-upg_audit_insert_row(Relation rel, Datum *values, bool *nulls)
-{
-	EState *estate = CreateExecutorState();
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-
-	InitResultRelInfo(target, rel, 1, NULL, 0);
-	ExecOpenIndices(target, false);
-
-	ExecClearTuple(slot);
-	memcpy(slot->tts_values, values, RelationGetDescr(rel)->natts * sizeof(Datum));
-	memcpy(slot->tts_isnull, nulls, RelationGetDescr(rel)->natts * sizeof(bool));
-	ExecStoreVirtualTuple(slot);
-
-	table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-	if (target->ri_NumIndices > 0)
-		upg_exec_insert_index_tuples(target, slot, estate);
-
-	ExecCloseIndices(target);
-	ExecDropSingleTupleTableSlot(slot);
-	FreeExecutorState(estate);
 }
 
 /*
@@ -524,7 +455,7 @@ insert_entry(Relation rel, const UpgAuditEntry *entry)
 	text_or_null(values, nulls, UPG_AUDIT_AFTER, entry->after);
 	values[UPG_AUDIT_PREV] = hash_datum(entry->prev);
 	values[UPG_AUDIT_HASH] = hash_datum(entry->hash);
-	upg_audit_insert_row(rel, values, nulls);
+	upg_table_insert(rel, values, nulls);
 }
 
 /*
@@ -566,7 +497,6 @@ lock_chain(void)
 static void
 append_pending(void)
 {
-	Oid relid = upg_audit_relation_oid("audit_log", true);
 	ResourceOwner saved_owner = CurrentResourceOwner;
 	MemoryContext work;
 	MemoryContext old;
@@ -575,7 +505,7 @@ append_pending(void)
 	pg_cryptohash_ctx *ctx;
 	StringInfoData buf;
 
-	if (!OidIsValid(relid))
+	if (!OidIsValid(upg_relation_oid(upg_audit_log.name, true)))
 		return;
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
@@ -583,8 +513,7 @@ append_pending(void)
 								 ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(work);
 
-	rel = table_open(relid, RowExclusiveLock);
-	upg_audit_check_layout(rel);
+	rel = upg_table_open(&upg_audit_log, RowExclusiveLock);
 	lock_chain();
 	PushActiveSnapshot(GetLatestSnapshot());
 

@@ -86,10 +86,8 @@ chain_begin(ChainScan *chain, int64 from_seq)
 {
 	ScanKeyData key;
 
-	chain->rel = table_open(upg_audit_relation_oid("audit_log", false), AccessShareLock);
-	upg_audit_check_layout(chain->rel);
-	chain->index =
-		index_open(upg_audit_relation_oid("audit_log_pkey", false), AccessShareLock);
+	chain->rel = upg_table_open(&upg_audit_log, AccessShareLock);
+	chain->index = index_open(upg_relation_oid("audit_log_pkey", false), AccessShareLock);
 	chain->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	chain->scan_context = CurrentMemoryContext;
 	chain->entry_context = AllocSetContextCreate(CurrentMemoryContext, "upg audit entry",
@@ -226,7 +224,7 @@ static Checkpoint *
 collect_checkpoints(Jsonb *given, int *count)
 {
 	Relation rel =
-		table_open(upg_audit_relation_oid("audit_checkpoints", false), AccessShareLock);
+		table_open(upg_relation_oid("audit_checkpoints", false), AccessShareLock);
 	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan;
 	HeapTuple tuple;
@@ -615,8 +613,7 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("upg_audit_checkpoint()");
 	PreventCommandIfParallelMode("upg_audit_checkpoint()");
 
-	log = table_open(upg_audit_relation_oid("audit_log", false), AccessShareLock);
-	upg_audit_check_layout(log);
+	log = upg_table_open(&upg_audit_log, AccessShareLock);
 	if (!upg_audit_read_head(log, &head))
 		memset(&head, 0, sizeof(head));
 	table_close(log, AccessShareLock);
@@ -625,8 +622,7 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 	SET_VARSIZE(hash, VARHDRSZ + UPG_AUDIT_HASH_LEN);
 	memcpy(VARDATA(hash), head.hash, UPG_AUDIT_HASH_LEN);
 
-	rel =
-		table_open(upg_audit_relation_oid("audit_checkpoints", false), RowExclusiveLock);
+	rel = table_open(upg_relation_oid("audit_checkpoints", false), RowExclusiveLock);
 	if (RelationGetDescr(rel)->natts != CHECKPOINT_COLUMNS)
 		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
 						errmsg("table \"upg.audit_checkpoints\" has been altered"),
@@ -639,7 +635,7 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	nulls[CHECKPOINT_NOTE] = PG_ARGISNULL(0);
 	values[CHECKPOINT_NOTE] = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
-	upg_audit_insert_row(rel, values, nulls);
+	upg_table_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 
 	upg_audit_add("audit.checkpoint", NULL, NULL, json);

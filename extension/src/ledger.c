@@ -17,16 +17,23 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
 #include "ledger.h"
+#include "tables.h"
 
 static const char *const state_names[] = {
 	[UPG_STATE_NONE] = "none",
@@ -64,10 +71,74 @@ static const int allowed_moves[] = {
 		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
 };
 
+/* Columns of upg.migrations, from zero. */
+typedef enum MigrationColumn
+{
+	COL_ID,
+	COL_NAME,
+	COL_STATE,
+	COL_DIRECTION,
+	COL_UP_SQL,
+	COL_UP_SIZE,
+	COL_UP_SHA256,
+	COL_UP_MEANING,
+	COL_MEANING_VERSION,
+	COL_DOWN_SQL,
+	COL_DOWN_SHA256,
+	COL_REQUIRES,
+	COL_OPTIONS,
+	COL_ORDER_KEY,
+	COL_UNDO,
+	COL_RUN,
+	COL_STATEMENTS,
+	COL_STEPS,
+	COL_REGISTERED_AT,
+	COL_REGISTERED_BY,
+	COL_APPLIED_ORDER,
+	COL_APPLIED_AT,
+	COL_APPLIED_BY,
+	COL_DURATION,
+	COL_UPGRADE_ID,
+	MIGRATION_COLUMNS
+} MigrationColumn;
+
+static const Oid migration_types[MIGRATION_COLUMNS] = {
+	[COL_ID] = INT8OID,
+	[COL_NAME] = TEXTOID,
+	[COL_STATE] = TEXTOID,
+	[COL_DIRECTION] = TEXTOID,
+	[COL_UP_SQL] = TEXTOID,
+	[COL_UP_SIZE] = INT8OID,
+	[COL_UP_SHA256] = BYTEAOID,
+	[COL_UP_MEANING] = BYTEAOID,
+	[COL_MEANING_VERSION] = INT2OID,
+	[COL_DOWN_SQL] = TEXTOID,
+	[COL_DOWN_SHA256] = BYTEAOID,
+	[COL_REQUIRES] = TEXTARRAYOID,
+	[COL_OPTIONS] = JSONBOID,
+	[COL_ORDER_KEY] = TEXTOID,
+	[COL_UNDO] = TEXTOID,
+	[COL_RUN] = JSONBOID,
+	[COL_STATEMENTS] = INT4OID,
+	[COL_STEPS] = INT4OID,
+	[COL_REGISTERED_AT] = TIMESTAMPTZOID,
+	[COL_REGISTERED_BY] = TEXTOID,
+	[COL_APPLIED_ORDER] = INT8OID,
+	[COL_APPLIED_AT] = TIMESTAMPTZOID,
+	[COL_APPLIED_BY] = TEXTOID,
+	[COL_DURATION] = INTERVALOID,
+	[COL_UPGRADE_ID] = INT8OID,
+};
+
+static const UpgTable migrations = {"migrations", MIGRATION_COLUMNS, migration_types};
+
+static int64 insert_migration(const Datum *args, const char *nulls, UpgState state);
+static char *text_or_null(const Datum *values, const bool *nulls, MigrationColumn column);
 static void check_one_row(const char *migration);
 static List *text_list(Datum array, bool isnull);
 static Datum bytes_datum(const uint8 *bytes);
-static void read_bytes(uint64 row, int column, uint8 *bytes, bool *has);
+static void read_bytes(Datum datum, uint8 *bytes);
+static Datum jsonb_of_text(Datum value);
 static Interval *interval_since(TimestampTz started);
 static char *state_json(UpgState state, const UpgChecksums *checksums);
 
@@ -141,52 +212,47 @@ upg_actor(void)
 UpgMigration *
 upg_ledger_find(const char *name)
 {
-	static UpgQuery query = {
-		"SELECT migration_id, state, direction, up_sha256, up_meaning, meaning_version,"
-		" up_sql IS NOT NULL, down_sql IS NOT NULL, requires, options::pg_catalog.text, "
-		"undo,"
-		" statements, steps, applied_order, applied_at, applied_by"
-		" FROM upg.migrations WHERE name = $1",
-		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
-	MemoryContext caller = CurrentMemoryContext;
+	Relation rel = upg_table_open(&migrations, AccessShareLock);
 	UpgMigration *migration = NULL;
-	UpgBooks books;
-	Datum value = CStringGetTextDatum(name);
+	HeapTuple tuple = upg_table_find(rel, "migrations_name_key", COL_NAME + 1,
+									 CStringGetTextDatum(name));
 
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	if (SPI_processed == 1)
+	if (HeapTupleIsValid(tuple))
 	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-		Datum datum;
-		bool isnull;
+		Datum values[MIGRATION_COLUMNS];
+		bool nulls[MIGRATION_COLUMNS];
+		Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+		Jsonb *options;
 
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		migration = palloc0(sizeof(UpgMigration));
-		migration->id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
+		migration->id = DatumGetInt64(values[COL_ID]);
 		migration->name = pstrdup(name);
-		migration->state = upg_state_parse(upg_result_text(0, 2));
-		migration->direction = upg_result_text(0, 3);
-		read_bytes(0, 4, migration->checksums.sha256, NULL);
-		read_bytes(0, 5, migration->checksums.meaning, &migration->checksums.has_meaning);
-		migration->meaning_version = DatumGetInt16(upg_result_datum(0, 6, &isnull));
-		migration->has_script = DatumGetBool(upg_result_datum(0, 7, &isnull));
-		migration->has_down = DatumGetBool(upg_result_datum(0, 8, &isnull));
-		datum = upg_result_datum(0, 9, &isnull);
-		migration->requires = text_list(datum, isnull);
-		migration->options = upg_result_text(0, 10);
-		migration->undo = upg_result_text(0, 11);
-		migration->statements = DatumGetInt32(upg_result_datum(0, 12, &isnull));
-		migration->steps = DatumGetInt32(upg_result_datum(0, 13, &isnull));
-		datum = upg_result_datum(0, 14, &isnull);
-		migration->applied_order = isnull ? 0 : DatumGetInt64(datum);
-		datum = upg_result_datum(0, 15, &isnull);
-		migration->applied_at = isnull ? 0 : DatumGetTimestampTz(datum);
-		migration->applied_by = upg_result_text(0, 16);
-		MemoryContextSwitchTo(old);
+		migration->state = upg_state_parse(text_or_null(values, nulls, COL_STATE));
+		migration->direction = text_or_null(values, nulls, COL_DIRECTION);
+		read_bytes(values[COL_UP_SHA256], migration->checksums.sha256);
+		migration->checksums.has_meaning = !nulls[COL_UP_MEANING];
+		if (migration->checksums.has_meaning)
+			read_bytes(values[COL_UP_MEANING], migration->checksums.meaning);
+		migration->meaning_version = DatumGetInt16(values[COL_MEANING_VERSION]);
+		migration->has_script = !nulls[COL_UP_SQL];
+		migration->has_down = !nulls[COL_DOWN_SQL];
+		migration->requires = text_list(values[COL_REQUIRES], nulls[COL_REQUIRES]);
+		options = DatumGetJsonbP(values[COL_OPTIONS]);
+		migration->options = JsonbToCString(NULL, &options->root, VARSIZE(options));
+		migration->undo = text_or_null(values, nulls, COL_UNDO);
+		migration->statements =
+			nulls[COL_STATEMENTS] ? 0 : DatumGetInt32(values[COL_STATEMENTS]);
+		migration->steps = nulls[COL_STEPS] ? 0 : DatumGetInt32(values[COL_STEPS]);
+		migration->applied_order =
+			nulls[COL_APPLIED_ORDER] ? 0 : DatumGetInt64(values[COL_APPLIED_ORDER]);
+		migration->applied_at =
+			nulls[COL_APPLIED_AT] ? 0 : DatumGetTimestampTz(values[COL_APPLIED_AT]);
+		migration->applied_by = text_or_null(values, nulls, COL_APPLIED_BY);
+		UnregisterSnapshot(snapshot);
+		heap_freetuple(tuple);
 	}
-	upg_books_close(&books);
+	table_close(rel, NoLock);
 
 	return migration;
 }
@@ -250,23 +316,6 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 				 const char *undo, int statements, int steps, TimestampTz started,
 				 const char *run)
 {
-	static UpgQuery insert = {
-		"INSERT INTO upg.migrations (name, state, up_sql, up_size, up_sha256, up_meaning,"
-		" meaning_version, down_sql, down_sha256, requires, options, order_key, undo, "
-		"statements,"
-		" steps, registered_at, registered_by, applied_order, applied_at, applied_by, "
-		"duration,"
-		" upgrade_id, run) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-		" $11::pg_catalog.jsonb, $12, $13, $14, $15, $16, $17,"
-		" CASE WHEN $2 = 'applied' THEN pg_catalog.nextval('upg.applied_order') END,"
-		" CASE WHEN $2 = 'applied' THEN $16 END, CASE WHEN $2 = 'applied' THEN $17 END,"
-		" CASE WHEN $2 = 'applied' THEN $18 END, $19, $20::pg_catalog.jsonb)"
-		" RETURNING migration_id",
-		SPI_OK_INSERT_RETURNING,
-		20,
-		{TEXTOID, TEXTOID,        TEXTOID,      INT8OID,     BYTEAOID, BYTEAOID, INT2OID,
-		 TEXTOID, BYTEAOID,       TEXTARRAYOID, TEXTOID,     TEXTOID,  TEXTOID,  INT4OID,
-		 INT4OID, TIMESTAMPTZOID, TEXTOID,      INTERVALOID, INT8OID,  TEXTOID}};
 	static UpgQuery update = {
 		"UPDATE upg.migrations SET state = $2, direction = 'up', up_sql = $3, up_size = "
 		"$4,"
@@ -338,17 +387,70 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 	else
 		nulls[19] = 'n';
 
-	upg_books_open(&books);
-	upg_query(before ? &update : &insert, values, nulls);
-	check_one_row(def->name);
-	id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
-	upg_books_close(&books);
+	if (before == NULL)
+		id = insert_migration(values, nulls, state);
+	else
+	{
+		upg_books_open(&books);
+		upg_query(&update, values, nulls);
+		check_one_row(def->name);
+		id = DatumGetInt64(upg_result_datum(0, 1, &isnull));
+		upg_books_close(&books);
+	}
 
 	upg_audit_add(psprintf("migration.%s", state_names[state]), def->name,
 				  before ? state_json(before->state, &before->checksums) : NULL,
 				  state_json(state, &def->checksums));
 
 	return id;
+}
+
+/*
+ * insert_migration
+ *		Insert the row that upg_ledger_write() describes with the arguments of its
+ *		UPDATE; returns its number.
+ */
+static int64
+insert_migration(const Datum *args, const char *nulls, UpgState state)
+{
+	/* Where each argument goes. */
+	static const MigrationColumn columns[] = {
+		COL_NAME,          COL_STATE,      COL_UP_SQL,          COL_UP_SIZE,
+		COL_UP_SHA256,     COL_UP_MEANING, COL_MEANING_VERSION, COL_DOWN_SQL,
+		COL_DOWN_SHA256,   COL_REQUIRES,   COL_OPTIONS,         COL_ORDER_KEY,
+		COL_UNDO,          COL_STATEMENTS, COL_STEPS,           COL_REGISTERED_AT,
+		COL_REGISTERED_BY, COL_DURATION,   COL_UPGRADE_ID,      COL_RUN};
+	Relation rel = upg_table_open(&migrations, RowExclusiveLock);
+	Datum values[MIGRATION_COLUMNS];
+	bool isnull[MIGRATION_COLUMNS];
+
+	memset(isnull, true, sizeof(isnull));
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		values[columns[i]] = args[i];
+		isnull[columns[i]] = nulls[i] == 'n';
+	}
+	values[COL_ID] = Int64GetDatum(upg_sequence_next("migrations_migration_id_seq"));
+	values[COL_DIRECTION] = CStringGetTextDatum("up");
+	values[COL_OPTIONS] = jsonb_of_text(values[COL_OPTIONS]);
+	isnull[COL_ID] = isnull[COL_DIRECTION] = false;
+	if (!isnull[COL_RUN])
+		values[COL_RUN] = jsonb_of_text(values[COL_RUN]);
+	if (state == UPG_STATE_APPLIED)
+	{
+		values[COL_APPLIED_ORDER] = Int64GetDatum(upg_sequence_next("applied_order"));
+		values[COL_APPLIED_AT] = values[COL_REGISTERED_AT];
+		values[COL_APPLIED_BY] = values[COL_REGISTERED_BY];
+		isnull[COL_APPLIED_ORDER] = isnull[COL_APPLIED_AT] = isnull[COL_APPLIED_BY] =
+			false;
+	}
+	else
+		isnull[COL_DURATION] = true;
+	upg_table_insert(rel, values, isnull);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+
+	return DatumGetInt64(values[COL_ID]);
 }
 
 /*
@@ -619,24 +721,29 @@ bytes_datum(const uint8 *bytes)
 	return PointerGetDatum(result);
 }
 
-/* A checksum out of the current result; "has" may be NULL where it must be there. */
+/* A checksum of the books into 32 bytes. */
 static void
-read_bytes(uint64 row, int column, uint8 *bytes, bool *has)
+read_bytes(Datum datum, uint8 *bytes)
 {
-	bool isnull;
-	Datum datum = upg_result_datum(row, column, &isnull);
-	bytea *value;
+	bytea *value = DatumGetByteaPP(datum);
 
-	if (has != NULL)
-		*has = !isnull;
-	if (isnull)
-		return;
-	value = DatumGetByteaPP(datum);
 	if (VARSIZE_ANY_EXHDR(value) != UPG_SHA256_LENGTH)
 		ereport(ERROR, (errcode(ERRCODE_UPG_LEDGER_DAMAGED),
 						errmsg("the ledger holds a checksum of %zu bytes",
 							   (size_t) VARSIZE_ANY_EXHDR(value))));
 	memcpy(bytes, VARDATA_ANY(value), UPG_SHA256_LENGTH);
+}
+
+static char *
+text_or_null(const Datum *values, const bool *nulls, MigrationColumn column)
+{
+	return nulls[column] ? NULL : TextDatumGetCString(values[column]);
+}
+
+static Datum
+jsonb_of_text(Datum value)
+{
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(value)));
 }
 
 static Interval *
