@@ -371,9 +371,9 @@ ask_library(UpgConn *conn, const char *also)
 	free(conn->library);
 	conn->library = NULL;
 	conn->piped = also != NULL && PQenterPipelineMode(conn->pg);
-	ok = conn_send_statement(conn, sql, 0, NULL);
+	ok = conn_send_statement(conn, sql, 0, NULL, NULL);
 	if (ok && conn->piped)
-		ok = conn_send_statement(conn, also, 0, NULL) && PQpipelineSync(conn->pg) &&
+		ok = conn_send_statement(conn, also, 0, NULL, NULL) && PQpipelineSync(conn->pg) &&
 			 (conn_flush(conn) || upg_interrupted != 0);
 	if (ok)
 		res = conn_collect(conn);

@@ -15,6 +15,11 @@
 
 #include "util.h"
 
+/* Types of parameters, for conn_query_typed(). */
+#define CONN_TEXT       25
+#define CONN_TEXT_ARRAY 1009
+#define CONN_JSONB      3802
+
 typedef struct UpgConn UpgConn;
 typedef struct UpgRows UpgRows;
 
@@ -54,6 +59,8 @@ extern void conn_show_notices(UpgConn *conn, bool show);
 /* In "sql", "@extschema@" stands for the schema of the extension. */
 extern UpgRows *conn_query(UpgConn *conn, const char *sql, int nparams,
 						   const char *const *params);
+extern UpgRows *conn_query_typed(UpgConn *conn, const char *sql, int nparams,
+								 const unsigned *types, const char *const *params);
 extern bool conn_send(UpgConn *conn, const char *sql);
 extern bool conn_send_params(UpgConn *conn, const char *sql, int nparams,
 							 const char *const *params);

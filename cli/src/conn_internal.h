@@ -46,7 +46,7 @@ extern void conn_server_error(UpgConn *conn, const PGresult *res);
 
 /* conn_query.c */
 extern bool conn_send_statement(UpgConn *conn, const char *sql, int nparams,
-								const char *const *params);
+								const unsigned *types, const char *const *params);
 extern bool conn_flush(UpgConn *conn);
 extern PGresult *conn_collect(UpgConn *conn);
 extern void conn_end_pipeline(UpgConn *conn);

@@ -146,13 +146,15 @@ fill_schema(UpgConn *conn, const char *sql)
 /*
  * conn_send_statement
  *		Send one statement with parameters as text; false with the error set.
+ *
+ * "types": their OIDs, or NULL: as the server infers.
  */
 bool
-conn_send_statement(UpgConn *conn, const char *sql, int nparams,
+conn_send_statement(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
 					const char *const *params)
 {
 	conn->cancelled = false;
-	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, NULL, params, NULL,
+	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, types, params, NULL,
 						   NULL, 0) ||
 		(!conn->piped && !conn_flush(conn) && upg_interrupted == 0))
 	{
@@ -171,7 +173,7 @@ conn_send_statement(UpgConn *conn, const char *sql, int nparams,
 bool
 conn_send(UpgConn *conn, const char *sql)
 {
-	return conn_send_statement(conn, sql, 0, NULL);
+	return conn_send_statement(conn, sql, 0, NULL, NULL);
 }
 
 /*
@@ -181,7 +183,7 @@ conn_send(UpgConn *conn, const char *sql)
 bool
 conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const *params)
 {
-	return conn_send_statement(conn, sql, nparams, params);
+	return conn_send_statement(conn, sql, nparams, NULL, params);
 }
 
 /*
@@ -244,7 +246,20 @@ conn_receive(UpgConn *conn)
 UpgRows *
 conn_query(UpgConn *conn, const char *sql, int nparams, const char *const *params)
 {
-	return conn_send_statement(conn, sql, nparams, params) ? conn_receive(conn) : NULL;
+	return conn_send_statement(conn, sql, nparams, NULL, params) ? conn_receive(conn)
+																 : NULL;
+}
+
+/*
+ * conn_query_typed
+ *		The same with the types of the parameters, which spares the server casts.
+ */
+UpgRows *
+conn_query_typed(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
+				 const char *const *params)
+{
+	return conn_send_statement(conn, sql, nparams, types, params) ? conn_receive(conn)
+																  : NULL;
 }
 
 /*

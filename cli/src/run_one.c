@@ -67,6 +67,7 @@ void
 run_outcome(UpgContext *ctx, const UpgRows *rows, int row, UpgOutcome *outcome)
 {
 	const char *seconds = rows_named(rows, row, "seconds");
+	const char *duration = rows_named(rows, row, "duration");
 
 	list_free(&outcome->warnings);
 	memset(outcome, 0, sizeof(*outcome));
@@ -75,7 +76,9 @@ run_outcome(UpgContext *ctx, const UpgRows *rows, int row, UpgOutcome *outcome)
 	outcome->undo = arena_strdup(ctx->arena, rows_named(rows, row, "undo"));
 	outcome->statements = rows_int(rows, row, "statements");
 	outcome->steps = rows_int(rows, row, "steps");
-	outcome->ms = seconds ? strtod(seconds, NULL) * 1000 : 0;
+	outcome->ms = 1000 * (seconds != NULL ? strtod(seconds, NULL)
+						  : duration      ? interval_seconds(duration)
+										  : 0);
 	array_items(ctx, rows_named(rows, row, "warnings"), &outcome->warnings);
 	if (outcome->name == NULL)
 		outcome->name = "";
@@ -201,6 +204,8 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 	bool ok = false;
 	bool has_down = entry_has_down(entry);
 	const char *params[5];
+	static const unsigned types[5] = {CONN_TEXT, CONN_TEXT, CONN_TEXT, CONN_TEXT_ARRAY,
+									  CONN_JSONB};
 
 	if (!script_load(ctx->source, entry, false, &up))
 		return false;
@@ -250,11 +255,9 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 								   options, upgrade, outcome);
 		else
 		{
-			UpgRows *rows =
-				conn_query(ctx->conn,
-						   "SELECT " ROW_COLUMNS " FROM @extschema@.upg_apply($1, $2, $3,"
-						   " $4::pg_catalog.text[], $5::pg_catalog.jsonb)",
-						   5, params);
+			UpgRows *rows = conn_query_typed(
+				ctx->conn, "SELECT * FROM @extschema@.upg_apply($1, $2, $3, $4, $5)", 5,
+				types, params);
 
 			ok = rows != NULL;
 			if (ok)

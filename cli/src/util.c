@@ -585,6 +585,43 @@ printable(UpgArena *arena, const char *text)
 }
 
 /*
+ * interval_seconds
+ *		Seconds of an interval that has no days, in any IntervalStyle: "00:00:01.5",
+ *		"PT1M1.5S", "@ 1 min 1.5 secs".
+ */
+double
+interval_seconds(const char *text)
+{
+	double seconds = 0;
+
+	while (*(text += strcspn(text, "0123456789")))
+	{
+		char *end;
+		double number = strtod(text, &end);
+
+		text = end + strspn(end, " ");
+		switch (*text)
+		{
+			case ':':
+				seconds = (seconds + number) * 60;
+				break;
+			case 'h':
+			case 'H':
+				seconds += number * 3600;
+				break;
+			case 'm':
+			case 'M':
+				seconds += number * 60;
+				break;
+			default:
+				seconds += number;
+				break;
+		}
+	}
+	return seconds;
+}
+
+/*
  * now_ms
  *		Milliseconds on a clock that never goes back.
  */

@@ -73,6 +73,7 @@ extern bool str_starts_nocase(const char *text, const char *prefix);
 extern void array_literal(UpgBuf *out, const UpgList *items);
 extern size_t utf8_invalid_at(const char *text, size_t len);
 extern const char *printable(UpgArena *arena, const char *text);
+extern double interval_seconds(const char *text);
 extern int64_t now_ms(void);
 extern bool parse_duration(const char *text, int64_t *ms);
 extern bool parse_size(const char *text, int64_t *bytes);

@@ -27,7 +27,7 @@
 #include "log.h"
 #include "run.h"
 
-#define APPLIED_COLUMNS "migration|state|statements|steps|undo|warnings|seconds"
+#define APPLIED_COLUMNS "migration|state|statements|steps|undo|warnings|duration"
 #define STATUS_COLUMNS  "migration|state|sha256|meaning|ord"
 #define STATE_COLUMNS   "state|steps_done|steps|statement|attempt|worker_pid"
 #define DIGEST                                                                       \
@@ -46,9 +46,10 @@
 	{                                                   \
 		"upg_upgrade_finish", FAKE_ROWS, "x", "~", NULL \
 	}
-#define OK(name)                                                                         \
-	{                                                                                    \
-		"upg_apply", FAKE_ROWS, APPLIED_COLUMNS, name "|applied|1|1|given|{}|0.01", NULL \
+#define OK(name)                                           \
+	{                                                      \
+		"upg_apply", FAKE_ROWS, APPLIED_COLUMNS,           \
+			name "|applied|1|1|given|{}|00:00:00.01", NULL \
 	}
 #define COUNT(array) ((int) (sizeof(array) / sizeof((array)[0])))
 
@@ -158,7 +159,8 @@ test_waits_for_a_conflict(void **state)
 		STARTED,
 		{"upg_apply", FAKE_ERROR, "UP004", "migration \"1_a\" is held", NULL},
 		{"upg_apply", FAKE_ERROR, "UP004", "migration \"1_a\" is held", NULL},
-		{"upg_apply", FAKE_ROWS, APPLIED_COLUMNS, "1_a|already|1|1|given|{}|0.01", NULL},
+		{"upg_apply", FAKE_ROWS, APPLIED_COLUMNS, "1_a|already|1|1|given|{}|00:00:00.01",
+		 NULL},
 		OK("2_b"),
 		FINISHED};
 
@@ -284,8 +286,8 @@ test_on_fail_rollback(void **state)
 		{"upg_apply", FAKE_ERROR, "22012", "division by zero", "(line 1, column 1)"},
 		FINISHED,
 		STARTED,
-		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS, "1_a|rolled_back|1|1|given|{}|0.01",
-		 NULL},
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS,
+		 "1_a|rolled_back|1|1|given|{}|00:00:00.01", NULL},
 		FINISHED};
 	const FakeReply stuck[] = {
 		DIGEST,
@@ -332,19 +334,19 @@ test_changed_script_is_refused(void **state)
 static void
 test_client_driven(void **state)
 {
-	const FakeReply replies[] = {
-		DIGEST,
-		NO_STATUS,
-		STARTED,
-		OK("1_a"),
-		OK("2_b"),
-		{"BEGIN", FAKE_COMMAND, NULL, NULL, NULL},
-		{"upg_begin", FAKE_ROWS, "x", "~", NULL},
-		{"COPY a FROM stdin;", FAKE_COPY_IN, NULL, NULL, NULL},
-		{"copy end", FAKE_COMMAND, NULL, NULL, NULL},
-		{"upg_finish", FAKE_ROWS, APPLIED_COLUMNS, "3_c|applied|1|1|none|{}|0.01", NULL},
-		{"COMMIT", FAKE_COMMAND, NULL, NULL, NULL},
-		FINISHED};
+	const FakeReply replies[] = {DIGEST,
+								 NO_STATUS,
+								 STARTED,
+								 OK("1_a"),
+								 OK("2_b"),
+								 {"BEGIN", FAKE_COMMAND, NULL, NULL, NULL},
+								 {"upg_begin", FAKE_ROWS, "x", "~", NULL},
+								 {"COPY a FROM stdin;", FAKE_COPY_IN, NULL, NULL, NULL},
+								 {"copy end", FAKE_COMMAND, NULL, NULL, NULL},
+								 {"upg_finish", FAKE_ROWS, APPLIED_COLUMNS,
+								  "3_c|applied|1|1|none|{}|00:00:00.01", NULL},
+								 {"COMMIT", FAKE_COMMAND, NULL, NULL, NULL},
+								 FINISHED};
 	const FakeReply failing[] = {
 		DIGEST,
 		NO_STATUS,
@@ -379,14 +381,14 @@ test_down(void **state)
 		STARTED,
 		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS, "2_b|queued|1|2|given|{}|~", NULL},
 		{"upg_migration_state", FAKE_ROWS, STATE_COLUMNS, "rolled_back|2|2|~|~|~", NULL},
-		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS, "1_a|rolled_back|1|1|given|{}|0.01",
-		 NULL},
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS,
+		 "1_a|rolled_back|1|1|given|{}|00:00:00.01", NULL},
 		FINISHED};
 	const FakeReply stops[] = {
 		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
 		STARTED,
-		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS, "2_b|rolled_back|1|1|given|{}|0.01",
-		 NULL},
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS,
+		 "2_b|rolled_back|1|1|given|{}|00:00:00.01", NULL},
 		{"upg_rollback", FAKE_ERROR, "UP006", "no way back", "(line 1, column 1)"},
 		FINISHED};
 	const char *argv[3] = {"down", "--all", "--yes"};
@@ -398,11 +400,26 @@ test_down(void **state)
 	err_clear();
 }
 
+/* The duration of a migration comes in the IntervalStyle of the session. */
+static void
+test_interval_styles(void **state)
+{
+	(void) state;
+	assert_true(interval_seconds("00:00:00.25") == 0.25);
+	assert_true(interval_seconds("26:01:02.5") == 93662.5);
+	assert_true(interval_seconds("0") == 0);
+	assert_true(interval_seconds("@ 0") == 0);
+	assert_true(interval_seconds("@ 1 hour 2 mins 3.5 secs") == 3723.5);
+	assert_true(interval_seconds("PT26H1M2.5S") == 93662.5);
+	assert_true(interval_seconds("PT0S") == 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_applies_in_order),
 									   cmocka_unit_test(test_nothing_to_do_is_one_row),
+									   cmocka_unit_test(test_interval_styles),
 									   cmocka_unit_test(test_waits_for_a_conflict),
 									   cmocka_unit_test(test_no_wait_leaves),
 									   cmocka_unit_test(test_reconnects_and_asks_again),
