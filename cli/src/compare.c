@@ -216,9 +216,7 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *
 		known->order = i; /* upg_status() is in the order of application */
 		compare->applied += is_applied(known);
 	}
-	if (compare->known_count > 1)
-		qsort(compare->known, (size_t) compare->known_count, sizeof(UpgKnown),
-			  compare_known);
+	sort_array(compare->known, compare->known_count, sizeof(UpgKnown), compare_known);
 
 	compare->todo_count = source ? source->count : 0;
 	compare->todo = xmalloc((size_t) (compare->todo_count + 1) * sizeof(UpgTodo));

@@ -25,12 +25,36 @@
 /*
  * compare_items
  *		qsort callback: natural order of names.
+ *
+ * Nearly all names begin with a number, and nearly always that tells them apart.
  */
 static int
 compare_items(const void *a, const void *b)
 {
-	return natural_compare(((const UpgDirItem *) a)->name,
-						   ((const UpgDirItem *) b)->name);
+	const UpgDirItem *ia = a;
+	const UpgDirItem *ib = b;
+
+	if (ia->number != ib->number && ia->number != 0 && ib->number != 0)
+		return ia->number < ib->number ? -1 : 1;
+	return natural_compare(ia->name, ib->name);
+}
+
+/*
+ * leading_number
+ *		The number that a name begins with; 0 if it does not, or is too large.
+ */
+static uint64_t
+leading_number(const char *name)
+{
+	uint64_t number = 0;
+
+	for (; *name >= '0' && *name <= '9'; name++)
+	{
+		if (number > UINT64_MAX / 100)
+			return 0;
+		number = number * 10 + (uint64_t) (*name - '0');
+	}
+	return number;
 }
 
 /*
@@ -76,6 +100,7 @@ fs_list(UpgArena *arena, const char *path, UpgDir *dir)
 		}
 		slot = &dir->items[dir->count++];
 		slot->name = arena_strdup(arena, item->d_name);
+		slot->number = leading_number(slot->name);
 		if (item->d_type == DT_REG || item->d_type == DT_DIR)
 			slot->is_dir = item->d_type == DT_DIR;
 		else
@@ -91,8 +116,7 @@ fs_list(UpgArena *arena, const char *path, UpgDir *dir)
 		return false;
 	}
 	closedir(handle);
-	if (dir->count > 1)
-		qsort(dir->items, (size_t) dir->count, sizeof(UpgDirItem), compare_items);
+	sort_array(dir->items, dir->count, sizeof(UpgDirItem), compare_items);
 	return true;
 }
 

@@ -18,6 +18,7 @@
 typedef struct UpgDirItem
 {
 	const char *name;
+	uint64_t number; /* that the name begins with, or 0 */
 	bool is_dir;
 } UpgDirItem;
 

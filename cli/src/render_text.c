@@ -19,6 +19,8 @@
 #include "log.h"
 #include "render.h"
 
+static void put_spaces(int n);
+
 static bool started = false;
 static int write_errno = 0; /* of the first write that failed */
 
@@ -121,29 +123,40 @@ width_of(const char *text)
 
 /*
  * cell
- *		A value for people: NULL is empty, booleans are words, text is one line.
+ *		A value for people: NULL is empty, booleans are words, text is one line, a
+ *		time stamp has no fraction.
+ *
+ * The result lives until the next call with the same buffer.
  */
 static const char *
-cell(const UpgContext *ctx, const UpgRows *rows, int row, int col)
+cell(UpgBuf *buf, const char *value, char type)
 {
-	const char *value = rows_get(rows, row, col);
 	const char *dot;
 	size_t line;
 
 	if (value == NULL)
 		return "";
-	if (rows_type(rows, col) == 'b')
+	if (type == 'b')
 		return value[0] == 't' ? "yes" : "no";
-	if (rows_type(rows, col) == 't' && (dot = strchr(value, '.')) != NULL)
-		return arena_printf(ctx->arena, "%.*s%s", (int) (dot - value), value,
-							dot + 1 + strspn(dot + 1, "0123456789"));
-	if (rows_type(rows, col) == 'a' && value[0] == '{')
-		return strlen(value) <= 2
-				   ? ""
-				   : arena_strndup(ctx->arena, value + 1, strlen(value) - 2);
+	buf_reset(buf);
+	if (type == 't' && (dot = strchr(value, '.')) != NULL)
+	{
+		buf_addn(buf, value, (size_t) (dot - value));
+		buf_add(buf, dot + 1 + strspn(dot + 1, "0123456789"));
+		return buf->data;
+	}
+	if (type == 'a' && value[0] == '{')
+	{
+		buf_addn(buf, value + 1, strlen(value) > 2 ? strlen(value) - 2 : 0);
+		return buf->data;
+	}
 	line = strcspn(value, "\n");
 	if (value[line] != '\0')
-		return arena_printf(ctx->arena, "%.*s ...", (int) line, value);
+	{
+		buf_addn(buf, value, line);
+		buf_add(buf, " ...");
+		return buf->data;
+	}
 	return value;
 }
 
@@ -155,26 +168,32 @@ void
 render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
 			const UpgColumn *columns)
 {
+	const char *titles[24];
 	int widths[24];
 	int cols[24];
+	char types[24];
 	int n = 0;
+	UpgBuf buf;
 
 	if (ctx->json)
 	{
 		render_json_rows(rows, key);
 		return;
 	}
+	buf_init(&buf);
 	for (const UpgColumn *c = columns; c->name != NULL && n < 24; c++)
 	{
 		int col = rows_column(rows, c->name);
 
 		if (col < 0 || c->title == NULL)
 			continue;
+		titles[n] = c->title;
 		cols[n] = col;
+		types[n] = rows_type(rows, col);
 		widths[n] = width_of(c->title);
 		for (int row = 0; row < rows_count(rows); row++)
 		{
-			int w = width_of(cell(ctx, rows, row, col));
+			int w = width_of(cell(&buf, rows_get(rows, row, col), types[n]));
 
 			if (w > widths[n])
 				widths[n] = w;
@@ -185,25 +204,35 @@ render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
 	}
 	for (int row = -1; row < rows_count(rows); row++)
 	{
-		int k = 0;
-
-		for (const UpgColumn *c = columns; c->name != NULL && k < n; c++)
+		for (int k = 0; k < n; k++)
 		{
-			const char *value;
+			const char *value =
+				row < 0 ? titles[k] : cell(&buf, rows_get(rows, row, cols[k]), types[k]);
 
-			if (c->title == NULL || rows_column(rows, c->name) < 0)
-				continue;
-			value = row < 0 ? c->title : cell(ctx, rows, row, cols[k]);
 			put_safe(value);
 			if (k < n - 1)
-				put_format(
-					"%*s",
-					widths[k] - width_of(value) > 0 ? widths[k] - width_of(value) + 2 : 2,
-					"");
-			k++;
+			{
+				int pad = widths[k] - width_of(value);
+
+				put_spaces(pad > 0 ? pad + 2 : 2);
+			}
 		}
 		render_raw("\n", 1);
 	}
+	buf_free(&buf);
+}
+
+/*
+ * put_spaces
+ *		So many spaces to stdout, at most 62.
+ */
+static void
+put_spaces(int n)
+{
+	static const char spaces[] =
+		"                                                              ";
+
+	render_raw(spaces, (size_t) n);
 }
 
 /*

@@ -225,7 +225,7 @@ check_names(UpgSource *source)
 	sorted = xmalloc((size_t) source->count * sizeof(*sorted));
 	for (int i = 0; i < source->count; i++)
 		sorted[i] = &source->entries[i];
-	qsort(sorted, (size_t) source->count, sizeof(*sorted), compare_names);
+	sort_array(sorted, source->count, sizeof(*sorted), compare_names);
 	for (int i = 1; i < source->count && ok; i++)
 		if (strcmp(sorted[i]->name, sorted[i - 1]->name) == 0)
 		{
@@ -405,18 +405,29 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 	const char *text;
 	size_t len;
 	bool flyway = strcmp(source->layout, "flyway") == 0;
-	struct stat st;
-	bool large;
+	bool large = false;
 
-	/* Of a file that is streamed, a piece to work with is enough. */
-	large = stat(entry->up.path, &st) == 0 && S_ISREG(st.st_mode) &&
-			st.st_size > source->stream_above && st.st_size > STREAM_PIECE;
 	buf_reset(buf);
-	if (!fs_read(entry->up.path, buf,
-				 large ? STREAM_PIECE : (size_t) source->stream_above + 1))
+	if (!fs_read(entry->up.path, buf, STREAM_PIECE))
 	{
 		note_problem(entry);
 		return;
+	}
+
+	/* Of a file that is streamed, a piece to work with is enough. */
+	if (buf->len == STREAM_PIECE)
+	{
+		struct stat st;
+
+		large = stat(entry->up.path, &st) == 0 && S_ISREG(st.st_mode) &&
+				st.st_size > source->stream_above;
+		buf_reset(buf);
+		if (!fs_read(entry->up.path, buf,
+					 large ? STREAM_PIECE : (size_t) source->stream_above + 1))
+		{
+			note_problem(entry);
+			return;
+		}
 	}
 	entry->streamed = large || (int64_t) buf->len > source->stream_above;
 	if (!entry->streamed)
@@ -591,9 +602,8 @@ source_open(const char *dir, const char *layout, const UpgVars *vars,
 	else if (ok)
 	{
 		ok = layout_by_name(source, &list);
-		if (ok && source->count > 1)
-			qsort(source->entries, (size_t) source->count, sizeof(UpgEntry),
-				  compare_entries);
+		if (ok)
+			sort_array(source->entries, source->count, sizeof(UpgEntry), compare_entries);
 	}
 	fs_list_free(&list);
 	if (ok)
@@ -689,8 +699,7 @@ source_digest(const UpgSource *source, char hex[UPG_SHA256_HEX])
 
 	for (int i = 0; i < source->count; i++)
 		sorted[i] = &source->entries[i];
-	if (source->count > 1)
-		qsort(sorted, (size_t) source->count, sizeof(*sorted), compare_ledger);
+	sort_array(sorted, source->count, sizeof(*sorted), compare_ledger);
 	for (int i = 0; i < source->count; i++)
 	{
 		hash_add(hash, sorted[i]->ledger, strlen(sorted[i]->ledger));

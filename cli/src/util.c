@@ -365,6 +365,13 @@ list_has(const UpgList *list, const char *item)
 	return false;
 }
 
+/* is_digit: an ASCII digit, whatever the locale. */
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /*
  * natural_compare
  *		Compare so that a run of digits counts as a number: "2_x" before "10_x".
@@ -379,20 +386,33 @@ natural_compare(const char *a, const char *b)
 	const char *a0 = a;
 	const char *b0 = b;
 
+	/* Names of one directory begin alike; only a number must be seen as a whole. */
+	while (*a && *a == *b)
+	{
+		a++;
+		b++;
+	}
+	while (a > a0 && is_digit(a[-1]))
+	{
+		a--;
+		b--;
+	}
 	while (*a && *b)
 	{
-		if (isdigit((unsigned char) *a) && isdigit((unsigned char) *b))
+		if (is_digit(*a) && is_digit(*b))
 		{
-			size_t la;
-			size_t lb;
+			size_t la = 0;
+			size_t lb = 0;
 			int cmp;
 
 			while (*a == '0')
 				a++;
 			while (*b == '0')
 				b++;
-			la = strspn(a, "0123456789");
-			lb = strspn(b, "0123456789");
+			while (is_digit(a[la]))
+				la++;
+			while (is_digit(b[lb]))
+				lb++;
 			if (la != lb)
 				return la < lb ? -1 : 1;
 			cmp = memcmp(a, b, la);
@@ -414,6 +434,24 @@ natural_compare(const char *a, const char *b)
 
 		return cmp < 0 ? -1 : cmp > 0;
 	}
+}
+
+/*
+ * sort_array
+ *		qsort(), which what is in order already is spared: names mostly are.
+ */
+void
+sort_array(void *base, int count, size_t size,
+		   int (*compare)(const void *a, const void *b))
+{
+	const char *item = base;
+
+	for (int i = 1; i < count; i++, item += size)
+		if (compare(item, item + size) > 0)
+		{
+			qsort(base, (size_t) count, size, compare);
+			return;
+		}
 }
 
 /*

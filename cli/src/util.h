@@ -65,6 +65,8 @@ extern void list_add(UpgList *list, const char *item);
 extern void list_free(UpgList *list);
 extern bool list_has(const UpgList *list, const char *item);
 
+extern void sort_array(void *base, int count, size_t size,
+					   int (*compare)(const void *a, const void *b));
 extern int natural_compare(const char *a, const char *b);
 extern int edit_distance(const char *a, const char *b);
 extern bool str_starts(const char *text, const char *prefix);

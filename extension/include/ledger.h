@@ -19,6 +19,7 @@
 #include "executor.h"
 #include "script.h"
 #include "spi.h"
+#include "tables.h"
 
 /* States of a migration (docs/design.md, section 2.1). */
 typedef enum UpgState
@@ -33,6 +34,37 @@ typedef enum UpgState
 	UPG_STATE_UNKNOWN,
 	UPG_STATE_ROLLED_BACK
 } UpgState;
+
+/* Columns of upg.migrations, from zero. */
+typedef enum UpgMigrationColumn
+{
+	UPG_MIG_ID,
+	UPG_MIG_NAME,
+	UPG_MIG_STATE,
+	UPG_MIG_DIRECTION,
+	UPG_MIG_UP_SQL,
+	UPG_MIG_UP_SIZE,
+	UPG_MIG_UP_SHA256,
+	UPG_MIG_UP_MEANING,
+	UPG_MIG_MEANING_VERSION,
+	UPG_MIG_DOWN_SQL,
+	UPG_MIG_DOWN_SHA256,
+	UPG_MIG_REQUIRES,
+	UPG_MIG_OPTIONS,
+	UPG_MIG_ORDER_KEY,
+	UPG_MIG_UNDO,
+	UPG_MIG_RUN,
+	UPG_MIG_STATEMENTS,
+	UPG_MIG_STEPS,
+	UPG_MIG_REGISTERED_AT,
+	UPG_MIG_REGISTERED_BY,
+	UPG_MIG_APPLIED_ORDER,
+	UPG_MIG_APPLIED_AT,
+	UPG_MIG_APPLIED_BY,
+	UPG_MIG_DURATION,
+	UPG_MIG_UPGRADE_ID,
+	UPG_MIG_COLUMNS
+} UpgMigrationColumn;
 
 typedef struct UpgMigration
 {
@@ -88,6 +120,8 @@ typedef struct UpgAttempt
 	TimestampTz started;
 	int64 upgrade; /* 0: none */
 } UpgAttempt;
+
+extern const UpgTable upg_migrations_table;
 
 extern const char *upg_state_name(UpgState state);
 extern UpgState upg_state_parse(const char *name);

@@ -33,7 +33,6 @@
 #include "compat.h"
 #include "errors.h"
 #include "ledger.h"
-#include "tables.h"
 
 static const char *const state_names[] = {
 	[UPG_STATE_NONE] = "none",
@@ -71,69 +70,39 @@ static const int allowed_moves[] = {
 		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
 };
 
-/* Columns of upg.migrations, from zero. */
-typedef enum MigrationColumn
-{
-	COL_ID,
-	COL_NAME,
-	COL_STATE,
-	COL_DIRECTION,
-	COL_UP_SQL,
-	COL_UP_SIZE,
-	COL_UP_SHA256,
-	COL_UP_MEANING,
-	COL_MEANING_VERSION,
-	COL_DOWN_SQL,
-	COL_DOWN_SHA256,
-	COL_REQUIRES,
-	COL_OPTIONS,
-	COL_ORDER_KEY,
-	COL_UNDO,
-	COL_RUN,
-	COL_STATEMENTS,
-	COL_STEPS,
-	COL_REGISTERED_AT,
-	COL_REGISTERED_BY,
-	COL_APPLIED_ORDER,
-	COL_APPLIED_AT,
-	COL_APPLIED_BY,
-	COL_DURATION,
-	COL_UPGRADE_ID,
-	MIGRATION_COLUMNS
-} MigrationColumn;
-
-static const Oid migration_types[MIGRATION_COLUMNS] = {
-	[COL_ID] = INT8OID,
-	[COL_NAME] = TEXTOID,
-	[COL_STATE] = TEXTOID,
-	[COL_DIRECTION] = TEXTOID,
-	[COL_UP_SQL] = TEXTOID,
-	[COL_UP_SIZE] = INT8OID,
-	[COL_UP_SHA256] = BYTEAOID,
-	[COL_UP_MEANING] = BYTEAOID,
-	[COL_MEANING_VERSION] = INT2OID,
-	[COL_DOWN_SQL] = TEXTOID,
-	[COL_DOWN_SHA256] = BYTEAOID,
-	[COL_REQUIRES] = TEXTARRAYOID,
-	[COL_OPTIONS] = JSONBOID,
-	[COL_ORDER_KEY] = TEXTOID,
-	[COL_UNDO] = TEXTOID,
-	[COL_RUN] = JSONBOID,
-	[COL_STATEMENTS] = INT4OID,
-	[COL_STEPS] = INT4OID,
-	[COL_REGISTERED_AT] = TIMESTAMPTZOID,
-	[COL_REGISTERED_BY] = TEXTOID,
-	[COL_APPLIED_ORDER] = INT8OID,
-	[COL_APPLIED_AT] = TIMESTAMPTZOID,
-	[COL_APPLIED_BY] = TEXTOID,
-	[COL_DURATION] = INTERVALOID,
-	[COL_UPGRADE_ID] = INT8OID,
+static const Oid migration_types[UPG_MIG_COLUMNS] = {
+	[UPG_MIG_ID] = INT8OID,
+	[UPG_MIG_NAME] = TEXTOID,
+	[UPG_MIG_STATE] = TEXTOID,
+	[UPG_MIG_DIRECTION] = TEXTOID,
+	[UPG_MIG_UP_SQL] = TEXTOID,
+	[UPG_MIG_UP_SIZE] = INT8OID,
+	[UPG_MIG_UP_SHA256] = BYTEAOID,
+	[UPG_MIG_UP_MEANING] = BYTEAOID,
+	[UPG_MIG_MEANING_VERSION] = INT2OID,
+	[UPG_MIG_DOWN_SQL] = TEXTOID,
+	[UPG_MIG_DOWN_SHA256] = BYTEAOID,
+	[UPG_MIG_REQUIRES] = TEXTARRAYOID,
+	[UPG_MIG_OPTIONS] = JSONBOID,
+	[UPG_MIG_ORDER_KEY] = TEXTOID,
+	[UPG_MIG_UNDO] = TEXTOID,
+	[UPG_MIG_RUN] = JSONBOID,
+	[UPG_MIG_STATEMENTS] = INT4OID,
+	[UPG_MIG_STEPS] = INT4OID,
+	[UPG_MIG_REGISTERED_AT] = TIMESTAMPTZOID,
+	[UPG_MIG_REGISTERED_BY] = TEXTOID,
+	[UPG_MIG_APPLIED_ORDER] = INT8OID,
+	[UPG_MIG_APPLIED_AT] = TIMESTAMPTZOID,
+	[UPG_MIG_APPLIED_BY] = TEXTOID,
+	[UPG_MIG_DURATION] = INTERVALOID,
+	[UPG_MIG_UPGRADE_ID] = INT8OID,
 };
 
-static const UpgTable migrations = {"migrations", MIGRATION_COLUMNS, migration_types};
+const UpgTable upg_migrations_table = {"migrations", UPG_MIG_COLUMNS, migration_types};
 
 static int64 insert_migration(const Datum *args, const char *nulls, UpgState state);
-static char *text_or_null(const Datum *values, const bool *nulls, MigrationColumn column);
+static char *text_or_null(const Datum *values, const bool *nulls,
+						  UpgMigrationColumn column);
 static void check_one_row(const char *migration);
 static List *text_list(Datum array, bool isnull);
 static Datum bytes_datum(const uint8 *bytes);
@@ -212,43 +181,47 @@ upg_actor(void)
 UpgMigration *
 upg_ledger_find(const char *name)
 {
-	Relation rel = upg_table_open(&migrations, AccessShareLock);
+	Relation rel = upg_table_open(&upg_migrations_table, AccessShareLock);
 	UpgMigration *migration = NULL;
-	HeapTuple tuple = upg_table_find(rel, "migrations_name_key", COL_NAME + 1,
+	HeapTuple tuple = upg_table_find(rel, "migrations_name_key", UPG_MIG_NAME + 1,
 									 CStringGetTextDatum(name));
 
 	if (HeapTupleIsValid(tuple))
 	{
-		Datum values[MIGRATION_COLUMNS];
-		bool nulls[MIGRATION_COLUMNS];
+		Datum values[UPG_MIG_COLUMNS];
+		bool nulls[UPG_MIG_COLUMNS];
 		Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
 		Jsonb *options;
 
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 		migration = palloc0(sizeof(UpgMigration));
-		migration->id = DatumGetInt64(values[COL_ID]);
+		migration->id = DatumGetInt64(values[UPG_MIG_ID]);
 		migration->name = pstrdup(name);
-		migration->state = upg_state_parse(text_or_null(values, nulls, COL_STATE));
-		migration->direction = text_or_null(values, nulls, COL_DIRECTION);
-		read_bytes(values[COL_UP_SHA256], migration->checksums.sha256);
-		migration->checksums.has_meaning = !nulls[COL_UP_MEANING];
+		migration->state = upg_state_parse(text_or_null(values, nulls, UPG_MIG_STATE));
+		migration->direction = text_or_null(values, nulls, UPG_MIG_DIRECTION);
+		read_bytes(values[UPG_MIG_UP_SHA256], migration->checksums.sha256);
+		migration->checksums.has_meaning = !nulls[UPG_MIG_UP_MEANING];
 		if (migration->checksums.has_meaning)
-			read_bytes(values[COL_UP_MEANING], migration->checksums.meaning);
-		migration->meaning_version = DatumGetInt16(values[COL_MEANING_VERSION]);
-		migration->has_script = !nulls[COL_UP_SQL];
-		migration->has_down = !nulls[COL_DOWN_SQL];
-		migration->requires = text_list(values[COL_REQUIRES], nulls[COL_REQUIRES]);
-		options = DatumGetJsonbP(values[COL_OPTIONS]);
+			read_bytes(values[UPG_MIG_UP_MEANING], migration->checksums.meaning);
+		migration->meaning_version = DatumGetInt16(values[UPG_MIG_MEANING_VERSION]);
+		migration->has_script = !nulls[UPG_MIG_UP_SQL];
+		migration->has_down = !nulls[UPG_MIG_DOWN_SQL];
+		migration->requires =
+			text_list(values[UPG_MIG_REQUIRES], nulls[UPG_MIG_REQUIRES]);
+		options = DatumGetJsonbP(values[UPG_MIG_OPTIONS]);
 		migration->options = JsonbToCString(NULL, &options->root, VARSIZE(options));
-		migration->undo = text_or_null(values, nulls, COL_UNDO);
+		migration->undo = text_or_null(values, nulls, UPG_MIG_UNDO);
 		migration->statements =
-			nulls[COL_STATEMENTS] ? 0 : DatumGetInt32(values[COL_STATEMENTS]);
-		migration->steps = nulls[COL_STEPS] ? 0 : DatumGetInt32(values[COL_STEPS]);
-		migration->applied_order =
-			nulls[COL_APPLIED_ORDER] ? 0 : DatumGetInt64(values[COL_APPLIED_ORDER]);
-		migration->applied_at =
-			nulls[COL_APPLIED_AT] ? 0 : DatumGetTimestampTz(values[COL_APPLIED_AT]);
-		migration->applied_by = text_or_null(values, nulls, COL_APPLIED_BY);
+			nulls[UPG_MIG_STATEMENTS] ? 0 : DatumGetInt32(values[UPG_MIG_STATEMENTS]);
+		migration->steps =
+			nulls[UPG_MIG_STEPS] ? 0 : DatumGetInt32(values[UPG_MIG_STEPS]);
+		migration->applied_order = nulls[UPG_MIG_APPLIED_ORDER]
+									   ? 0
+									   : DatumGetInt64(values[UPG_MIG_APPLIED_ORDER]);
+		migration->applied_at = nulls[UPG_MIG_APPLIED_AT]
+									? 0
+									: DatumGetTimestampTz(values[UPG_MIG_APPLIED_AT]);
+		migration->applied_by = text_or_null(values, nulls, UPG_MIG_APPLIED_BY);
 		UnregisterSnapshot(snapshot);
 		heap_freetuple(tuple);
 	}
@@ -414,15 +387,29 @@ static int64
 insert_migration(const Datum *args, const char *nulls, UpgState state)
 {
 	/* Where each argument goes. */
-	static const MigrationColumn columns[] = {
-		COL_NAME,          COL_STATE,      COL_UP_SQL,          COL_UP_SIZE,
-		COL_UP_SHA256,     COL_UP_MEANING, COL_MEANING_VERSION, COL_DOWN_SQL,
-		COL_DOWN_SHA256,   COL_REQUIRES,   COL_OPTIONS,         COL_ORDER_KEY,
-		COL_UNDO,          COL_STATEMENTS, COL_STEPS,           COL_REGISTERED_AT,
-		COL_REGISTERED_BY, COL_DURATION,   COL_UPGRADE_ID,      COL_RUN};
-	Relation rel = upg_table_open(&migrations, RowExclusiveLock);
-	Datum values[MIGRATION_COLUMNS];
-	bool isnull[MIGRATION_COLUMNS];
+	static const UpgMigrationColumn columns[] = {UPG_MIG_NAME,
+												 UPG_MIG_STATE,
+												 UPG_MIG_UP_SQL,
+												 UPG_MIG_UP_SIZE,
+												 UPG_MIG_UP_SHA256,
+												 UPG_MIG_UP_MEANING,
+												 UPG_MIG_MEANING_VERSION,
+												 UPG_MIG_DOWN_SQL,
+												 UPG_MIG_DOWN_SHA256,
+												 UPG_MIG_REQUIRES,
+												 UPG_MIG_OPTIONS,
+												 UPG_MIG_ORDER_KEY,
+												 UPG_MIG_UNDO,
+												 UPG_MIG_STATEMENTS,
+												 UPG_MIG_STEPS,
+												 UPG_MIG_REGISTERED_AT,
+												 UPG_MIG_REGISTERED_BY,
+												 UPG_MIG_DURATION,
+												 UPG_MIG_UPGRADE_ID,
+												 UPG_MIG_RUN};
+	Relation rel = upg_table_open(&upg_migrations_table, RowExclusiveLock);
+	Datum values[UPG_MIG_COLUMNS];
+	bool isnull[UPG_MIG_COLUMNS];
 
 	memset(isnull, true, sizeof(isnull));
 	for (int i = 0; i < lengthof(columns); i++)
@@ -430,27 +417,27 @@ insert_migration(const Datum *args, const char *nulls, UpgState state)
 		values[columns[i]] = args[i];
 		isnull[columns[i]] = nulls[i] == 'n';
 	}
-	values[COL_ID] = Int64GetDatum(upg_sequence_next("migrations_migration_id_seq"));
-	values[COL_DIRECTION] = CStringGetTextDatum("up");
-	values[COL_OPTIONS] = jsonb_of_text(values[COL_OPTIONS]);
-	isnull[COL_ID] = isnull[COL_DIRECTION] = false;
-	if (!isnull[COL_RUN])
-		values[COL_RUN] = jsonb_of_text(values[COL_RUN]);
+	values[UPG_MIG_ID] = Int64GetDatum(upg_sequence_next("migrations_migration_id_seq"));
+	values[UPG_MIG_DIRECTION] = CStringGetTextDatum("up");
+	values[UPG_MIG_OPTIONS] = jsonb_of_text(values[UPG_MIG_OPTIONS]);
+	isnull[UPG_MIG_ID] = isnull[UPG_MIG_DIRECTION] = false;
+	if (!isnull[UPG_MIG_RUN])
+		values[UPG_MIG_RUN] = jsonb_of_text(values[UPG_MIG_RUN]);
 	if (state == UPG_STATE_APPLIED)
 	{
-		values[COL_APPLIED_ORDER] = Int64GetDatum(upg_sequence_next("applied_order"));
-		values[COL_APPLIED_AT] = values[COL_REGISTERED_AT];
-		values[COL_APPLIED_BY] = values[COL_REGISTERED_BY];
-		isnull[COL_APPLIED_ORDER] = isnull[COL_APPLIED_AT] = isnull[COL_APPLIED_BY] =
-			false;
+		values[UPG_MIG_APPLIED_ORDER] = Int64GetDatum(upg_sequence_next("applied_order"));
+		values[UPG_MIG_APPLIED_AT] = values[UPG_MIG_REGISTERED_AT];
+		values[UPG_MIG_APPLIED_BY] = values[UPG_MIG_REGISTERED_BY];
+		isnull[UPG_MIG_APPLIED_ORDER] = isnull[UPG_MIG_APPLIED_AT] =
+			isnull[UPG_MIG_APPLIED_BY] = false;
 	}
 	else
-		isnull[COL_DURATION] = true;
+		isnull[UPG_MIG_DURATION] = true;
 	upg_table_insert(rel, values, isnull);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 
-	return DatumGetInt64(values[COL_ID]);
+	return DatumGetInt64(values[UPG_MIG_ID]);
 }
 
 /*
@@ -735,7 +722,7 @@ read_bytes(Datum datum, uint8 *bytes)
 }
 
 static char *
-text_or_null(const Datum *values, const bool *nulls, MigrationColumn column)
+text_or_null(const Datum *values, const bool *nulls, UpgMigrationColumn column)
 {
 	return nulls[column] ? NULL : TextDatumGetCString(values[column]);
 }

@@ -136,23 +136,33 @@ REVOKE ALL ON FUNCTION upg.lock_key(text) FROM PUBLIC;
 
 -- Reading the books.
 
+-- A view, so that a caller reads with the rights of its owner and the server
+-- computes only the columns that are asked for.
+CREATE VIEW upg.status AS
+    SELECT m.migration_id, m.applied_order AS ord, m.name AS migration, m.state, m.applied_at, m.applied_by,
+           m.duration,
+           -- A log stays behind in the database that it was written in.
+           CASE WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
+                     SELECT FROM upg.undo_log l WHERE l.migration = m.migration_id)
+                THEN 'expired' ELSE m.undo END AS undo,
+           encode(m.up_sha256, 'hex') AS sha256, encode(m.up_meaning, 'hex') AS meaning,
+           encode(m.down_sha256, 'hex') AS down_sha256,
+           m.requires, m.upgrade_id AS upgrade, m.statements
+      FROM upg.migrations m;
+COMMENT ON VIEW upg.status IS 'what upg_status() shows';
+
 CREATE FUNCTION @extschema@.upg_status(OUT ord bigint, OUT migration text, OUT state text,
     OUT applied_at timestamptz, OUT applied_by text, OUT duration interval, OUT undo text,
     OUT sha256 text, OUT meaning text, OUT down_sha256 text, OUT requires text[],
     OUT upgrade bigint, OUT statements integer)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp ROWS 500
-    AS $sql$
-    SELECT m.applied_order, m.name, m.state, m.applied_at, m.applied_by, m.duration,
-           -- A log stays behind in the database that it was written in.
-           CASE WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
-                     SELECT FROM upg.undo_log l WHERE l.migration = m.migration_id)
-                THEN 'expired' ELSE m.undo END,
-           encode(m.up_sha256, 'hex'), encode(m.up_meaning, 'hex'), encode(m.down_sha256, 'hex'),
-           m.requires, m.upgrade_id, m.statements
-      FROM upg.migrations m
-     ORDER BY m.applied_order NULLS LAST, m.migration_id
-$sql$;
+    LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 500
+BEGIN ATOMIC
+    SELECT s.ord, s.migration, s.state, s.applied_at, s.applied_by, s.duration, s.undo, s.sha256,
+           s.meaning, s.down_sha256, s.requires, s.upgrade, s.statements
+      FROM upg.status s
+     ORDER BY s.ord NULLS LAST, s.migration_id;
+END;
 COMMENT ON FUNCTION @extschema@.upg_status() IS
     'every migration in the books, in the order of application';
 REVOKE ALL ON FUNCTION @extschema@.upg_status() FROM PUBLIC;

@@ -3,8 +3,8 @@
 --
 -- The grants are direct: roles belong to the cluster, and membership of one in
 -- another, made here, would reach into other databases.  Functions of upg that
--- read the books run with the rights of their owner, so that nobody needs rights
--- on the tables for them.
+-- read the books run with the rights of their owner, or read a view that does, so
+-- that nobody needs rights on the tables for them.
 
 -- Everybody who has to do with upgrades: where things stand
 GRANT EXECUTE ON FUNCTION
@@ -24,7 +24,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON PROCEDURE @extschema@.upg_wait(text, interval)
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 GRANT USAGE ON SCHEMA upg TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
-GRANT SELECT ON upg.versions, upg.upgrades, upg.rollback_records
+GRANT SELECT ON upg.status, upg.versions, upg.upgrades, upg.rollback_records
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 
 -- Scripts may hold what not everybody should see.

@@ -37,8 +37,9 @@ foreach my $file (@ARGV)
               unless $trigger || $rest =~ /\bPARALLEL\s+(SAFE|RESTRICTED|UNSAFE)\b/i;
         }
         # A procedure that commits cannot have a SET clause; its body qualifies all.
+        # A body between BEGIN ATOMIC and END is parsed when it is created.
         print "$at: $kind $name does not pin its search_path\n"
-          if $kind ne 'procedure' && $language =~ /^(sql|plpgsql)$/ && $rest !~ /\bSET\s+search_path\b/i;
+          if $kind ne 'procedure' && $language =~ /^(sql|plpgsql)$/ && $rest !~ /\bSET\s+search_path\b|\bBEGIN\s+ATOMIC\b/i;
         print "$at: $kind $name: SECURITY DEFINER without a pinned search_path\n"
           if $rest =~ /SECURITY\s+DEFINER/i && $rest !~ /\bSET\s+search_path\b/i && $language ne 'c';
         if ($language eq 'c' && $rest =~ /'MODULE_PATHNAME'\s*,\s*'(\w+)'/)

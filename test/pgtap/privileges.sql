@@ -167,7 +167,7 @@ SELECT is(has_table_privilege(r.role, t.name, 'SELECT'), t.roles ~ r.letter,
   FROM (SELECT c.oid::regclass::text, coalesce(t.roles, '-')
           FROM relations c LEFT JOIN (VALUES
                ('upg.audit_log', 'u'), ('upg.audit_checkpoints', 'u'),
-               ('upg.versions', 'vopau'), ('upg.upgrades', 'vopau'), ('upg.rollback_records', 'vopau'),
+               ('upg.status', 'vopau'), ('upg.versions', 'vopau'), ('upg.upgrades', 'vopau'), ('upg.rollback_records', 'vopau'),
                ('upg.migrations', 'au'), ('upg.steps', 'au'), ('upg.attempts', 'au')) AS t(name, roles)
             ON t.name = c.oid::regclass::text
          WHERE c.relkind <> 'S') AS t(name, roles)
