@@ -37,6 +37,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "spi.h"
 #include "tables.h"
 
 /*
@@ -50,6 +51,8 @@ upg_relation_oid(const char *name, bool missing_ok)
 	Oid nsp = get_namespace_oid("upg", true);
 	Oid rel = OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
 
+	if (!OidIsValid(nsp) && !missing_ok)
+		(void) upg_books_owner(); /* says that the schema is gone */
 	if (!OidIsValid(rel) && !missing_ok)
 		ereport(
 			ERROR,
