@@ -39,7 +39,13 @@ pg_major() {
             return
         fi
     done
-    echo "deps.sh: no postgresql-15 to 18 on offer; add a source that has one" >&2
+    if [ "$(id -u)" = 0 ]; then
+        echo "deps.sh: no postgresql-15 to 18 on offer; add a source that has one" >&2
+    else
+        # A new machine has no package lists at all, so the names are not known yet.
+        echo "deps.sh: missing packages: PostgreSQL 15 to 18 is not installed, nor in the package lists" >&2
+        echo "Run as root: apt-get update && make deps" >&2
+    fi
     return 1
 }
 

@@ -81,9 +81,15 @@ expect() {
 refused() {
     ! inside someone 'make check' >"$work/refused" 2>&1 || { cat "$work/refused"; return 1; }
     cat "$work/refused"
-    grep -q 'missing packages:.* postgresql-15 ' "$work/refused" &&
-        grep -q 'Run as root: apt-get install ' "$work/refused" &&
+    grep -q 'missing packages: ' "$work/refused" &&
+        grep -q 'Run as root: apt-get ' "$work/refused" &&
         [ -z "$(inside someone 'git status --porcelain --ignored')" ]
+}
+
+# With package lists the message names the packages.
+refused_by_name() {
+    inside root 'apt-get -qq update' || return 1
+    refused && grep -q 'missing packages:.* postgresql-15 ' "$work/refused"
 }
 
 [ $# -gt 0 ] || set -- refuse demo check user
@@ -92,6 +98,7 @@ for stage in "$@"; do
     refuse)
         new_root
         expect 'make check as a user without the packages is refused, with what to do' refused
+        expect '... and, with package lists, names them' refused_by_name
         ;;
     demo)
         new_root
