@@ -49,6 +49,9 @@ check-e2e: all  ## command line, crash and end-to-end tests (PROVE_TESTS=file ru
 check-matrix:  ## server tests on every PostgreSQL that can be had (MATRIX="15 17 18")
 	@scripts/matrix.sh test $(MATRIX)
 
+check-fresh:  ## check and demo from a clean clone on a bare Debian 12 (STAGE=x runs one)
+	@scripts/fresh.sh $(STAGE)
+
 installcheck:  ## test the installed extension on the running server (REGRESS=x, PROVE_TESTS=x)
 	+@$(MAKE) -f test/regress.mk installcheck
 	@test -z "$(PROVE_TESTS)" || prove $(PROVE_TESTS)
@@ -70,6 +73,8 @@ format-check:  ## say which C sources are laid out otherwise
 
 asan:  ## unit and end-to-end tests with ASan and UBSan
 	@scripts/variant.sh asan
+check-assert:  ## SQL tests on a server with assertions, built first (DISCARD=1: caches, too)
+	@scripts/variant.sh assert
 valgrind:  ## SQL tests with the server under valgrind
 	@scripts/variant.sh valgrind
 coverage:  ## line coverage of extension and command line, in coverage/
@@ -93,5 +98,5 @@ help:  ## this list
 
 .PHONY: all $(PROGRAMS) install uninstall clean deps deps-ensured check check-full \
 	check-unit check-regress check-isolation check-pgtap check-e2e check-matrix \
-	installcheck bench demo demo-clean lint format format-check asan valgrind coverage \
+	check-assert check-fresh installcheck bench demo demo-clean lint format format-check asan valgrind coverage \
 	docs docs-check dist help

@@ -36,7 +36,8 @@ if [ -f "$prefix/.kind" ]; then
 fi
 
 missing=
-for package in gcc make perl bison flex dpkg-dev libssl-dev zlib1g-dev valgrind; do
+for package in gcc make perl bison flex dpkg-dev libssl-dev zlib1g-dev liblz4-dev \
+    libxml2-dev libicu-dev valgrind; do
     dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q 'ok installed$' ||
         missing="$missing $package"
 done
@@ -86,8 +87,8 @@ done
 [ -n "$tree" ] || die "the archive has no sources of postgresql-$major"
 
 cd "$tree"
-./configure --quiet --prefix="$prefix" --enable-cassert --enable-debug --with-openssl \
-    --without-readline CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$flags" >&2
+./configure --quiet --prefix="$prefix" --enable-cassert --enable-debug --with-openssl --with-lz4 --with-libxml \
+    --with-icu --without-readline CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$flags" >&2
 jobs=$(nproc)
 make -s -j"$jobs" >"$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; die "make failed"; }
 make -s install >>"$dir/build.log" 2>&1
@@ -96,8 +97,7 @@ make -s -j"$jobs" -C contrib install >>"$dir/build.log" 2>&1 ||
 [ ! -f src/tools/valgrind.supp ] || cp src/tools/valgrind.supp "$prefix/valgrind.supp"
 
 # pgTAP is SQL alone, so the packaged one does.
-cp "/usr/share/postgresql/$major/extension/"pgtap* "$prefix/share/extension/" 2>/dev/null ||
-    cp "/usr/share/postgresql/$major/extension/"pgtap* "$prefix/share/postgresql/extension/" 2>/dev/null ||
+cp "/usr/share/postgresql/$major/extension/"pgtap* "$("$prefix/bin/pg_config" --sharedir)/extension/" 2>/dev/null ||
     echo "assert-build.sh: pgTAP is not installed; its tests will not run" >&2
 chmod -R a+rX "$prefix"
 chmod a+x "$dir"

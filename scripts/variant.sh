@@ -1,16 +1,18 @@
 #!/bin/sh
-# scripts/variant.sh asan|valgrind|coverage: tests on a specially built copy.
+# scripts/variant.sh asan|assert|valgrind|coverage: tests on a specially built copy.
 #
 # The tree is copied to a new directory that the server's user can read and write,
 # built there with the variant's flags and tested there; the tree itself stays as
 # it is.  SUITES narrows the suites down, REGRESS and PROVE_TESTS work as ever.
 #   asan       command line and unit tests with ASan and UBSan, server module with UBSan
+#   assert     a server with assertions (scripts/assert-build.sh, in UPG_ASSERT_DIR,
+#              default /var/tmp/upg-assert), DISCARD=1 sets debug_discard_caches
 #   valgrind   server under valgrind; errors count when upg is on their stack
 #   coverage   gcov; the report goes to coverage/, COVERAGE_MIN sets a floor in %
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-variant=${1:?usage: variant.sh asan|valgrind|coverage}
+variant=${1:?usage: variant.sh asan|assert|valgrind|coverage}
 PG_CONFIG=${PG_CONFIG:-pg_config}
 export PG_CONFIG
 postgres=$("$PG_CONFIG" --bindir)/postgres
@@ -50,6 +52,20 @@ asan)
     # What a program that ends anyway does not free is no finding.
     ASAN_OPTIONS=detect_leaks=0 CFLAGS="$flags" LDFLAGS="-fsanitize=address,undefined" \
         test/run-suites.sh ${SUITES:-unit regress e2e}
+    ;;
+assert)
+    PG_CONFIG=$("$top/scripts/assert-build.sh" "${UPG_ASSERT_DIR:-/var/tmp/upg-assert}")
+    make -s -C extension COPT='-O1 -g' all
+    make -s -C cli all
+    chmod -R a+rX .
+    if [ -n "${DISCARD:-}" ]; then
+        wrapper <<END
+exec "$("$PG_CONFIG" --bindir)/postgres" -c debug_discard_caches=$DISCARD "\$@"
+END
+    fi
+    status=0
+    test/run-suites.sh ${SUITES:-regress isolation pgtap} || status=1
+    exit $status
     ;;
 valgrind)
     need valgrind
@@ -106,7 +122,7 @@ coverage)
     exit $status
     ;;
 *)
-    echo "variant.sh: unrecognized variant \"$variant\" (asan, valgrind, coverage)" >&2
+    echo "variant.sh: unrecognized variant \"$variant\" (asan, assert, valgrind, coverage)" >&2
     exit 2
     ;;
 esac
