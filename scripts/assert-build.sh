@@ -87,6 +87,8 @@ done
 [ -n "$tree" ] || die "the archive has no sources of postgresql-$major"
 
 cd "$tree"
+# Debian's patch puts libraries into the packaged server's directory, whatever the prefix.
+sed -i 's,^override pkglibdir := .*,override pkglibdir := $(libdir)/postgresql,' src/Makefile.global.in
 ./configure --quiet --prefix="$prefix" --enable-cassert --enable-debug --with-openssl --with-lz4 --with-libxml \
     --with-icu --without-readline CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$flags" >&2
 jobs=$(nproc)
