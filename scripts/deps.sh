@@ -64,7 +64,7 @@ packages() {
     build) echo "gcc make libc6-dev pkg-config perl postgresql-server-dev-$major libpq-dev" \
         "libcjson-dev libssl-dev libxxhash-dev" ;;
     test) echo "postgresql-$major postgresql-$major-pgtap libcmocka-dev libipc-run-perl python3" \
-        "pgbouncer procps" ;;
+        "pgbouncer procps strace time" ;;
     bench) echo "sqitch libdbd-pg-perl npm time" ;;
     dev) echo "clang clang-format shellcheck codespell lcov valgrind" ;;
     matrix) echo "mmdebstrap" ;;

@@ -73,6 +73,9 @@ expect() {
     else
         failed=$((failed + 1)) verdict=FAILED
         tail -n "${UPG_FRESH_LINES:-100}" "$work/log"
+        mkdir -p "$top/build"
+        cp "$work/log" "$top/build/fresh.log"
+        echo "all of it: build/fresh.log"
     fi
     counts=$(tail -n 1 "$work/log" | grep -E '^[0-9]+ passed, [0-9]+ failed$' || true)
     printf '%-6s %s  (%d s)%s\n' "$verdict" "$what" $(($(date +%s) - begun)) "${counts:+  $counts}"
