@@ -33,9 +33,9 @@ deps-ensured:
 check: deps-ensured  ## test everything on a private server, nothing installed
 	+@$(MAKE) all
 	@test/run-suites.sh lint unit regress isolation pgtap e2e
-check-full: deps-ensured  ## check, with the long rounds and test/t/full
+check-full: deps-ensured  ## check, with the long rounds, test/t/full and check-fresh
 	+@$(MAKE) all
-	@UPG_FULL=1 test/run-suites.sh lint unit regress isolation pgtap e2e
+	@UPG_FULL=1 test/run-suites.sh lint unit regress isolation pgtap e2e fresh
 check-unit: all  ## C unit tests (cmocka)
 	@test/run-suites.sh unit
 check-regress: all  ## SQL tests (pg_regress; REGRESS=name runs one)

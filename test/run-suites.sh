@@ -1,7 +1,7 @@
 #!/bin/sh
 # test/run-suites.sh SUITE...: run test suites and count their cases.
 #
-# Suites: lint, unit, regress, isolation, pgtap, e2e.  One private server serves
+# Suites: lint, unit, regress, isolation, pgtap, e2e, fresh.  One private server serves
 # regress, isolation and pgtap; the scripts of e2e start their own.  What a suite
 # prints goes to build/test/SUITE.log and is shown when it fails.  The last line is
 # "N passed, N failed"; the exit status is 1 if a case failed or a suite ran none.
@@ -90,6 +90,12 @@ for suite in "$@"; do
     isolation) run_isolation >"$log" 2>&1; rc=$?; count_regress "$log" ;;
     pgtap) run_pgtap >"$log" 2>&1; rc=$?; count_prove "$log" ;;
     e2e) run_e2e >"$log" 2>&1; rc=$?; count_prove "$log" ;;
+    fresh)
+        scripts/fresh.sh --if-possible >"$log" 2>&1
+        rc=$?
+        count_tap "$log"
+        skipped=$(grep -cE '^ok [0-9]+ .*# skip' "$log")
+        ;;
     *) echo "run-suites.sh: unrecognized suite \"$suite\"" >&2; exit 2 ;;
     esac
     [ "$rc" = 0 ] || [ "$failed" -gt 0 ] || failed=1
