@@ -88,11 +88,26 @@ done
 
 cd "$tree"
 # Debian's patch puts libraries into the packaged server's directory, whatever the prefix.
+# shellcheck disable=SC2016
 sed -i 's,^override pkglibdir := .*,override pkglibdir := $(libdir)/postgresql,' src/Makefile.global.in
 ./configure --quiet --prefix="$prefix" --enable-cassert --enable-debug --with-openssl --with-lz4 --with-libxml \
     --with-icu --without-readline CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$flags" >&2
 jobs=$(nproc)
 make -s -j"$jobs" >"$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; die "make failed"; }
+# Nothing may go outside the prefix: the packaged server would be overwritten.
+for variable in bindir datadir libdir pkglibdir includedir includedir_server; do
+    target=$(make -s -f - show 2>/dev/null <<END
+subdir = src
+top_builddir = .
+include src/Makefile.global
+show: ; @echo \$($variable)
+END
+    )
+    case $target in
+    "$prefix"/*) ;;
+    *) die "$variable is \"$target\", which is not below $prefix: not installed" ;;
+    esac
+done
 make -s install >>"$dir/build.log" 2>&1
 make -s -j"$jobs" -C contrib install >>"$dir/build.log" 2>&1 ||
     { tail -n 40 "$dir/build.log" >&2; die "make in contrib failed"; }

@@ -19,6 +19,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 roots=${UPG_MATRIX_DIR:-/var/tmp/upg-matrix}
 base=$roots/bookworm-git-make
+user=someone user_home=/srv/$user
 
 die() { echo "fresh.sh: $*" >&2; exit 1; }
 if_possible=
@@ -53,23 +54,23 @@ trap 'exit 130' INT TERM
 new_root() {
     rm -rf "$work/root"
     cp -a "$base" "$work/root"
-    chroot "$work/root" useradd --create-home --home-dir /srv/someone someone
-    git clone --quiet --no-hardlinks "$top" "$work/root/srv/someone/upg"
-    cp -a "$work/root/srv/someone/upg" "$work/root/srv/upg"
-    chroot "$work/root" chown -R someone: /srv/someone/upg
+    chroot "$work/root" useradd --create-home --home-dir "$user_home" "$user"
+    git clone --quiet --no-hardlinks "$top" "$work/root$user_home/upg"
+    cp -a "$work/root$user_home/upg" "$work/root/srv/upg"
+    chroot "$work/root" chown -R "$user:" "$user_home/upg"
 }
 
 # inside USER COMMAND: run a shell command in the clone of that user.
 inside() {
-    user=$1 command=$2
-    case $user in root) home=/srv ;; *) home=/srv/$user ;; esac
+    as=$1 command=$2 home=/srv
+    [ "$as" = root ] || home=$user_home
     # shellcheck disable=SC2016 # the inner shell expands them
     unshare --mount --pid --fork --kill-child sh -c '
         mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" &&
         exec chroot "$1" setpriv --reuid="$2" --regid="$2" --init-groups \
             env -i HOME="$3" USER="$2" LANG=C.UTF-8 TERM=dumb \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            sh -c "cd && cd upg && $4"' sh "$work/root" "$user" "$home" "$command" </dev/null
+            sh -c "cd && cd upg && $4"' sh "$work/root" "$as" "$home" "$command" </dev/null
 }
 
 passed=0 failed=0
@@ -92,11 +93,11 @@ expect() {
 }
 
 refused() {
-    ! inside someone 'make check' >"$work/refused" 2>&1 || { cat "$work/refused"; return 1; }
+    ! inside "$user" 'make check' >"$work/refused" 2>&1 || { cat "$work/refused"; return 1; }
     cat "$work/refused"
     grep -q 'missing packages: ' "$work/refused" &&
         grep -q 'Run as root: apt-get ' "$work/refused" &&
-        [ -z "$(inside someone 'git status --porcelain --ignored')" ]
+        [ -z "$(inside "$user" 'git status --porcelain --ignored')" ]
 }
 
 # With package lists the message names the packages.
@@ -126,8 +127,8 @@ for stage in "$@"; do
             new_root
             inside root 'scripts/deps.sh build test' >"$work/log" 2>&1 || { cat "$work/log"; die "deps.sh failed"; }
         fi
-        expect 'make check as an ordinary user' inside someone 'make check'
-        expect 'make demo as an ordinary user' inside someone 'make demo && make demo-clean'
+        expect 'make check as an ordinary user' inside "$user" 'make check'
+        expect 'make demo as an ordinary user' inside "$user" 'make demo && make demo-clean'
         ;;
     *) die "unrecognized stage \"$stage\" (refuse, demo, check, user)" ;;
     esac
