@@ -31,6 +31,7 @@
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "port/atomics.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/dsm.h"
@@ -67,8 +68,23 @@ typedef struct WorkOrder
 	Oid user; /* the session's role when it was queued */
 	int64 migration_id;
 	TransactionId launcher; /* transaction that must end first */
-	dsm_handle segment;     /* record: JSON text, zero-terminated */
+	dsm_handle segment;     /* record: a FailureRecord */
 } WorkOrder;
+
+/* How far the recorder is with a failure; whoever leaves RECORD_OFFERED has it. */
+enum
+{
+	RECORD_OFFERED,
+	RECORD_TAKEN,    /* the recorder has it */
+	RECORD_WRITTEN,  /* ... and has committed it */
+	RECORD_WITHDRAWN /* the session writes it after all */
+};
+
+typedef struct FailureRecord
+{
+	pg_atomic_uint32 state;
+	char json[FLEXIBLE_ARRAY_MEMBER]; /* zero-terminated */
+} FailureRecord;
 
 StaticAssertDecl(sizeof(WorkOrder) <= BGW_EXTRALEN, "a work order must fit bgw_extra");
 
@@ -250,21 +266,26 @@ upg_worker_record(const char *attempt_json, const char *migration)
 	WorkOrder order = {0};
 	BackgroundWorkerHandle *handle = NULL;
 	dsm_segment *segment;
+	FailureRecord *record;
 	size_t length = strlen(attempt_json) + 1;
 	TimestampTz start = GetCurrentTimestamp();
 	BgwHandleStatus status;
+	uint32 offered = RECORD_OFFERED;
 	pid_t pid;
 
 	if (RecoveryInProgress())
 		return;
 
-	segment = dsm_create(length, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	segment = dsm_create(offsetof(FailureRecord, json) + length,
+						 DSM_CREATE_NULL_IF_MAXSEGMENTS);
 	if (segment == NULL)
 	{
 		upg_worker_remember(attempt_json, migration);
 		return;
 	}
-	memcpy(dsm_segment_address(segment), attempt_json, length);
+	record = dsm_segment_address(segment);
+	pg_atomic_init_u32(&record->state, RECORD_OFFERED);
+	memcpy(record->json, attempt_json, length);
 	order.kind = WORK_RECORD;
 	order.database = MyDatabaseId;
 	order.segment = dsm_segment_handle(segment);
@@ -280,12 +301,18 @@ upg_worker_record(const char *attempt_json, const char *migration)
 	{
 		status = GetBackgroundWorkerPid(handle, &pid);
 		if (status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED)
+		{
+			/* It may have ended for a reason of its own, such as being cancelled. */
+			if (pg_atomic_read_u32(&record->state) != RECORD_WRITTEN)
+				upg_worker_remember(attempt_json, migration);
 			break;
+		}
 		if (QueryCancelPending || ProcDiePending ||
 			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), RECORD_PATIENCE))
 		{
-			/* It goes on without us, unless it has not attached yet. */
-			if (status == BGWH_NOT_YET_STARTED)
+			/* What it has taken it writes without us. */
+			if (pg_atomic_compare_exchange_u32(&record->state, &offered,
+											   RECORD_WITHDRAWN))
 				upg_worker_remember(attempt_json, migration);
 			break;
 		}
@@ -415,11 +442,16 @@ own_defaults(void)
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 }
 
+/*
+ * run_record
+ *		Write down the failure of a session, unless that has lost its patience.
+ */
 static void
 run_record(dsm_handle handle)
 {
 	dsm_segment *segment;
-	char *json;
+	FailureRecord *record;
+	uint32 offered = RECORD_OFFERED;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -429,11 +461,16 @@ run_record(dsm_handle handle)
 	if (segment == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the session whose failure was to be recorded has gone")));
-	json = pstrdup(dsm_segment_address(segment));
-	dsm_detach(segment);
+	/* It is needed beyond the end of the transaction. */
+	dsm_pin_mapping(segment);
+	record = dsm_segment_address(segment);
+	if (!pg_atomic_compare_exchange_u32(&record->state, &offered, RECORD_TAKEN))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the session writes its failure down itself")));
 	pgstat_report_activity(STATE_RUNNING, "recording a failed migration");
-	upg_ledger_attempt_json(json, true);
+	upg_ledger_attempt_json(record->json, true);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	pg_atomic_write_u32(&record->state, RECORD_WRITTEN);
 	pgstat_report_stat(true);
 }
