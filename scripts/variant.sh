@@ -17,7 +17,6 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 variant=${1:?usage: variant.sh asan|assert|valgrind|coverage}
 PG_CONFIG=${PG_CONFIG:-pg_config}
 export PG_CONFIG
-postgres=$("$PG_CONFIG" --bindir)/postgres
 copy=$(mktemp -d /tmp/upg-variant.XXXXXX)
 trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT TERM
