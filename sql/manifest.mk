@@ -8,5 +8,6 @@ UPG_SQL_PARTS = \
 	40_audit.sql \
 	50_checksum.sql \
 	55_compare.sql \
+	57_verify.sql \
 	65_fingerprint.sql \
 	90_privileges.sql

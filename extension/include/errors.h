@@ -47,5 +47,7 @@
 #define ERRCODE_UPG_NO_CANONICAL_FORM MAKE_SQLSTATE('U', 'P', '0', '4', '0')
 #define ERRCODE_UPG_NOT_COMPARABLE    MAKE_SQLSTATE('U', 'P', '0', '4', '1')
 #define ERRCODE_UPG_RELATION_CHANGED  MAKE_SQLSTATE('U', 'P', '0', '4', '2')
+#define ERRCODE_UPG_VERIFICATION      MAKE_SQLSTATE('U', 'P', '0', '4', '3')
+#define ERRCODE_UPG_INVARIANT         MAKE_SQLSTATE('U', 'P', '0', '4', '4')
 
 #endif /* UPG_ERRORS_H */

@@ -116,7 +116,8 @@ typedef struct UpgAttempt
 	const char *detail;
 	const char *hint;
 	const char *context;
-	const char *lock_waits; /* JSON */
+	const char *lock_waits;   /* JSON */
+	const char *verification; /* JSON of one that failed */
 	TimestampTz started;
 	int64 upgrade; /* 0: none */
 } UpgAttempt;

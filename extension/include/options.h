@@ -26,17 +26,19 @@ typedef enum UpgOptionUse
 
 typedef struct UpgOptions
 {
-	int64 upgrade;       /* run that this is part of; 0: none */
-	bool no_transaction; /* the author wants no transaction around the script */
-	char *order_key;     /* place in the directory's order, or NULL */
-	int out_of_order;    /* UpgOutOfOrder */
-	List *footprint;     /* of char *: declared objects; NIL: infer */
-	int lock_timeout;    /* ms; -1: the setting */
-	int lock_retries;    /* -1: the setting */
-	uint8 *sha256;       /* of a script whose text is not given, or NULL */
-	int64 size;          /* of that script, in bytes */
-	int undo;            /* UpgUndoMode */
-	bool by_down;        /* roll back by the down script, not by the undo log */
+	int64 upgrade;        /* run that this is part of; 0: none */
+	bool no_transaction;  /* the author wants no transaction around the script */
+	char *order_key;      /* place in the directory's order, or NULL */
+	int out_of_order;     /* UpgOutOfOrder */
+	List *footprint;      /* of char *: declared objects; NIL: infer */
+	int lock_timeout;     /* ms; -1: the setting */
+	int lock_retries;     /* -1: the setting */
+	uint8 *sha256;        /* of a script whose text is not given, or NULL */
+	int64 size;           /* of that script, in bytes */
+	int undo;             /* UpgUndoMode */
+	int verify;           /* UpgVerifyLevel */
+	double verify_budget; /* seconds; 0: no limit */
+	bool by_down;         /* roll back by the down script, not by the undo log */
 	bool dry_run;
 	bool cascade;
 	char *reason;

@@ -21,6 +21,9 @@ extern int upg_guc_lock_timeout;
 extern int upg_guc_out_of_order;
 extern int upg_guc_undo;
 extern int upg_guc_undo_copy_limit;
+extern int upg_guc_verify;
+extern int upg_guc_verify_budget;
+extern bool upg_guc_verify_redact;
 
 /* values of upg.out_of_order */
 typedef enum UpgOutOfOrder
@@ -29,6 +32,14 @@ typedef enum UpgOutOfOrder
 	UPG_ORDER_WARN,
 	UPG_ORDER_REFUSE
 } UpgOutOfOrder;
+
+/* values of upg.verify and of the option "verify" */
+typedef enum UpgVerifyLevel
+{
+	UPG_VERIFY_NONE,
+	UPG_VERIFY_TOUCHED, /* what the migration touches */
+	UPG_VERIFY_ALL
+} UpgVerifyLevel;
 
 extern void upg_guc_init(void);
 extern void upg_require_same_version(void);

@@ -47,6 +47,7 @@
 #include "steps.h"
 #include "undo.h"
 #include "upg.h"
+#include "verify.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(upg_apply);
@@ -382,6 +383,8 @@ upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 		attempt.statement = upg_script_excerpt(run->script, run->current);
 		attempt.lock_waits = upg_run_lock_waits(run);
 	}
+	if (edata->sqlerrcode == ERRCODE_UPG_VERIFICATION)
+		attempt.verification = upg_verify_take_failed();
 	upg_worker_record(upg_attempt_json(&attempt), migration);
 }
 
@@ -413,6 +416,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	List *holders;
 	char *complaint = NULL;
 	UpgCapture *capture = NULL;
+	UpgVerification *verification = NULL;
 	bool locked;
 	int64 id;
 	ListCell *lc;
@@ -502,6 +506,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 			(*run)->lock_timeout = options->lock_timeout;
 		if (options->lock_retries >= 0)
 			(*run)->lock_retries = options->lock_retries;
+		verification = upg_verify_before(def->name, "up", options,
+										 upg_keys_for(script, options, def->name));
 		if (options->undo != UPG_UNDO_NONE)
 			capture = begin_capture(script, options);
 		upg_run_step(*run, &script->steps[0]);
@@ -518,6 +524,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	attempt.upgrade = def->upgrade;
 	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
 	upg_ledger_attempt(&attempt);
+	upg_verify_after(verification, result);
 	result->state = "applied";
 }
 
@@ -802,6 +809,8 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 							  : UPG_STATE_QUEUED,
 						  result->undo, script->nstatements, script->nsteps,
 						  result->started, upg_steps_order(cut, options));
+	upg_verify_queue(def->name, "up", options, upg_keys_for(script, options, def->name),
+					 resume);
 	if (!resume)
 		upg_steps_forget(id, "up");
 	upg_steps_write(id, "up", script);

@@ -28,6 +28,7 @@
 #include "audit.h"
 #include "ledger.h"
 #include "tables.h"
+#include "verify.h"
 
 /* Columns of upg.attempts, from zero. */
 typedef enum AttemptColumn
@@ -171,6 +172,8 @@ upg_attempt_json(const UpgAttempt *attempt)
 		appendStringInfo(&buf, ",\"lock_waits\":%s", attempt->lock_waits);
 	json_text(&buf, "started_at", timestamptz_to_str(attempt->started));
 	json_text(&buf, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
+	if (attempt->verification != NULL)
+		appendStringInfo(&buf, ",\"verification\":%s", attempt->verification);
 	appendStringInfoChar(&buf, '}');
 
 	return buf.data;
@@ -204,7 +207,8 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 		"timestamptz,"
 		" actor text, backend_pid integer, upgrade bigint)"
 		" RETURNING migration, state, sqlstate, message, actor, backend_pid,"
-		" $1::pg_catalog.jsonb->>'session', $1::pg_catalog.jsonb->>'role'",
+		" $1::pg_catalog.jsonb->>'session', $1::pg_catalog.jsonb->>'role',"
+		" $1::pg_catalog.jsonb->>'verification'",
 		SPI_OK_INSERT_RETURNING,
 		1,
 		{TEXTOID}};
@@ -217,6 +221,7 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 	char *state;
 	char *session;
 	char *role;
+	char *verification;
 	int pid;
 	bool isnull;
 
@@ -228,6 +233,7 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 	pid = DatumGetInt32(upg_result_datum(0, 6, &isnull));
 	session = upg_result_text(0, 7);
 	role = upg_result_text(0, 8);
+	verification = upg_result_text(0, 9);
 	initStringInfo(&after);
 	appendStringInfoString(&after, "{\"by\":");
 	escape_json(&after, upg_result_text(0, 5));
@@ -243,6 +249,9 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 						  NULL, after.data);
 	else
 		upg_audit_add(psprintf("attempt.%s", state), migration, NULL, after.data);
+	if (verification != NULL)
+		(void) upg_verification_store(verification, of_another ? session : NULL,
+									  of_another ? role : NULL, pid);
 }
 
 static void

@@ -48,6 +48,22 @@ int upg_guc_out_of_order = UPG_ORDER_WARN;
 int upg_guc_undo = UPG_UNDO_NONE;
 int upg_guc_undo_copy_limit = 64 * 1024;
 
+/* What a migration is verified by, when nobody says otherwise for it. */
+int upg_guc_verify = UPG_VERIFY_NONE;
+
+/* Seconds that a verification may take, before and again after a migration. */
+int upg_guc_verify_budget = 120;
+
+/* Keep no rows in the results of checks. */
+bool upg_guc_verify_redact = false;
+
+static const struct config_enum_entry verify_options[] = {
+	{"none", UPG_VERIFY_NONE, false},
+	{"touched", UPG_VERIFY_TOUCHED, false},
+	{"all", UPG_VERIFY_ALL, false},
+	{NULL, 0, false},
+};
+
 static const struct config_enum_entry undo_options[] = {
 	{"none", UPG_UNDO_NONE, false},
 	{"best_effort", UPG_UNDO_BEST_EFFORT, false},
@@ -104,6 +120,23 @@ upg_guc_init(void)
 		"-1 copies whatever the size, zero never; what is not copied is kept in place.",
 		&upg_guc_undo_copy_limit, 64 * 1024, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL,
 		NULL, NULL);
+
+	DefineCustomEnumVariable(
+		"upg.verify", "Sets what is verified before and after a migration or a rollback.",
+		"\"touched\" verifies what it touches, \"all\" the whole database.",
+		&upg_guc_verify, UPG_VERIFY_NONE, verify_options, PGC_USERSET, 0, NULL, NULL,
+		NULL);
+
+	DefineCustomIntVariable(
+		"upg.verify_budget",
+		"Sets the time that a verification may take, before and again after a migration.",
+		"What does not fit is sampled or left out, and said so.  Zero is no limit.",
+		&upg_guc_verify_budget, 120, 0, INT_MAX / 1000, PGC_USERSET, GUC_UNIT_S, NULL,
+		NULL, NULL);
+
+	DefineCustomBoolVariable(
+		"upg.verify_redact", "Sets whether results of checks are kept without rows.",
+		NULL, &upg_guc_verify_redact, false, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("upg");
 }

@@ -28,6 +28,7 @@
 #include "script.h"
 #include "undo.h"
 #include "upg.h"
+#include "verify.h"
 
 typedef struct OptionDef
 {
@@ -54,6 +55,8 @@ static const OptionDef option_defs[] = {
 	{"source", APPLYING},
 	{"undo", APPLYING},
 	{"upgrade", APPLYING | UPG_OPTION_ROLLBACK},
+	{"verify", APPLYING | UPG_OPTION_ROLLBACK},
+	{"verify_budget", APPLYING | UPG_OPTION_ROLLBACK},
 };
 
 static const OptionDef *find_option(const char *name, UpgOptionUse use);
@@ -81,6 +84,8 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 
 	options->out_of_order = upg_guc_out_of_order;
 	options->undo = upg_guc_undo;
+	options->verify = upg_guc_verify;
+	options->verify_budget = upg_guc_verify_budget;
 	options->lock_timeout = -1;
 	options->lock_retries = -1;
 	options->given = given;
@@ -129,6 +134,10 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->size = option_number(name, &value);
 		else if (strcmp(def->name, "upgrade") == 0)
 			options->upgrade = option_number(name, &value);
+		else if (strcmp(def->name, "verify") == 0)
+			options->verify = upg_verify_level(option_text(name, &value));
+		else if (strcmp(def->name, "verify_budget") == 0)
+			options->verify_budget = option_time(name, &value) / 1000.0;
 		else
 			(void) option_text(name, &value); /* "after", "source": kept as given */
 	}

@@ -36,6 +36,7 @@
 #include "steps.h"
 #include "undo.h"
 #include "upg.h"
+#include "verify.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(upg_rollback);
@@ -189,6 +190,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	UpgMigration *migration = find_to_roll_back(name);
 	UpgScript *script;
 	UpgAttempt attempt = {0};
+	UpgVerification *verification;
 	char *down;
 	List *key;
 	UpgKey *refused;
@@ -242,6 +244,8 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		(migration->state == UPG_STATE_PARTIAL &&
 		 strcmp(migration->direction, "down") == 0))
 	{
+		upg_verify_queue(name, "down", options, upg_keys_for(script, options, name),
+						 strcmp(migration->direction, "down") == 0);
 		if (strcmp(migration->direction, "down") != 0)
 			upg_steps_forget(migration->id, "down");
 		/* Running without a worker is as good as queued, but the order is ours now. */
@@ -255,6 +259,8 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		return;
 	}
 
+	verification =
+		upg_verify_before(name, "down", options, upg_keys_for(script, options, name));
 	if (script->nsteps > 0)
 	{
 		*run = upg_run_create(name, "down", script);
@@ -275,6 +281,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	attempt.upgrade = options->upgrade;
 	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
 	upg_ledger_attempt(&attempt);
+	upg_verify_after(verification, result);
 	result->state = "rolled_back";
 }
 
@@ -289,15 +296,18 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	UpgUndoOptions undo = {0};
 	UpgUndoResult done;
 	UpgAttempt attempt = {0};
+	UpgVerification *verification = NULL;
 	char *up = upg_ledger_script(migration->id, false);
+	List *keys = upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL), options,
+							  migration->name);
 	ListCell *lc;
 
-	upg_footprint_acquire(upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL),
-									   options, migration->name),
-						  false, migration->name);
+	upg_footprint_acquire(keys, false, migration->name);
 	migration = find_to_roll_back(migration->name);
 	check_dependents(migration->name, batch);
 
+	if (!options->dry_run)
+		verification = upg_verify_before(migration->name, "down", options, keys);
 	undo.dry_run = options->dry_run;
 	upg_undo_rollback(migration->id, &undo, &done);
 	result->undo = migration->undo;
@@ -319,6 +329,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	attempt.started = result->started;
 	attempt.upgrade = options->upgrade;
 	upg_ledger_attempt(&attempt);
+	upg_verify_after(verification, result);
 	result->state = "rolled_back";
 }
 

@@ -38,6 +38,7 @@
 #include "footprint.h"
 #include "session.h"
 #include "upg.h"
+#include "verify.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(upg_begin);
@@ -53,6 +54,7 @@ typedef struct Open
 	SubTransactionId subid;
 	char *actor;
 	UpgCapture *capture; /* or NULL: no undo is kept */
+	UpgVerification *verification; /* its first half, or NULL */
 } Open;
 
 /* The last error while one was open; survives the transaction. */
@@ -171,6 +173,7 @@ upg_begin(PG_FUNCTION_ARGS)
 	current->started = GetCurrentTimestamp();
 	current->subid = GetCurrentSubTransactionId();
 	current->actor = upg_actor();
+	current->verification = upg_verify_before(def.name, "up", options, keys);
 	last_error.set = false;
 	MemoryContextSwitchTo(old);
 	if (options->undo != UPG_UNDO_NONE)
@@ -250,6 +253,7 @@ upg_finish(PG_FUNCTION_ARGS)
 	attempt.started = current->started;
 	attempt.upgrade = current->def.upgrade;
 	upg_ledger_attempt(&attempt);
+	upg_verify_after(current->verification, &result);
 	current = NULL;
 
 	upg_result_values(&result, values, nulls);
@@ -295,6 +299,8 @@ upg_record_attempt(PG_FUNCTION_ARGS)
 	escape_json(&buf, name);
 	appendStringInfoString(&buf, ",\"actor\":");
 	escape_json(&buf, upg_actor());
+	/* nor what a verification found */
+	appendStringInfoString(&buf, ",\"verification\":null");
 	appendStringInfo(&buf, ",\"backend_pid\":%d,\"finished_at\":", MyProcPid);
 	escape_json(&buf, timestamptz_to_str(GetCurrentTimestamp()));
 	appendStringInfoChar(&buf, '}');
@@ -372,6 +378,13 @@ xact_callback(XactEvent event, void *arg)
 				else
 					appendStringInfoString(&buf,
 										   ",\"message\":\"the client rolled it back\"");
+				if (last_error.set && last_error.sqlstate == ERRCODE_UPG_VERIFICATION)
+				{
+					char *verification = upg_verify_take_failed();
+
+					if (verification != NULL)
+						appendStringInfo(&buf, ",\"verification\":%s", verification);
+				}
 				appendStringInfoString(&buf, ",\"started_at\":");
 				escape_json(&buf, timestamptz_to_str(current->started));
 				appendStringInfoString(&buf, ",\"finished_at\":");

@@ -21,10 +21,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "errors.h"
+#include "footprint.h"
 #include "probe.h"
 #include "steps.h"
 #include "steps_internal.h"
 #include "undo.h"
+#include "verify.h"
 
 static void back_to_before_down(UpgMigration *migration);
 static void finish_job(UpgJob *job);
@@ -233,6 +236,15 @@ upg_job_finish(UpgJob *job)
 	attempt.context = edata->context;
 	attempt.started = job->started;
 	attempt.upgrade = job->upgrade;
+	if (edata->sqlerrcode == ERRCODE_UPG_VERIFICATION)
+	{
+		UpgMigration *now = upg_ledger_find(job->migration->name);
+
+		/* nothing runs any more; who waits must not wait for ever */
+		attempt.verification = upg_verify_take_failed();
+		if (now != NULL && now->state == UPG_STATE_RUNNING)
+			upg_ledger_move(now, UPG_STATE_PARTIAL, NULL, NULL);
+	}
 	upg_ledger_attempt(&attempt);
 	upg_job_commit();
 }
@@ -241,6 +253,7 @@ static void
 finish_job(UpgJob *job)
 {
 	UpgAttempt attempt = {0};
+	UpgVerification *verification;
 
 	upg_job_begin();
 	upg_job_note_undo(job);
@@ -258,5 +271,9 @@ finish_job(UpgJob *job)
 	attempt.upgrade = job->upgrade;
 	attempt.lock_waits = upg_run_lock_waits(job->run);
 	upg_ledger_attempt(&attempt);
+	verification =
+		upg_verify_resume(job->migration->name, job->down ? "down" : "up",
+						  upg_footprint_infer(job->script, job->migration->name));
+	upg_verify_after(verification, NULL);
 	upg_job_commit();
 }

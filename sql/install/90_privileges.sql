@@ -102,3 +102,24 @@ GRANT EXECUTE ON FUNCTION
     upg.fp_columns(oid, int2[]),
     upg.fp_query(regclass)
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+
+-- Verification: operators and administrators declare and verify; what was found is for
+-- all who have to do with upgrades, but the rows themselves are for few.
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_invariant_declare(
+        text, text, text, regclass, text[], regclass, text[], text[], text[], text, text),
+    @extschema@.upg_invariant_drop(text),
+    @extschema@.upg_verify(text, regclass[], text, bigint, interval, boolean, boolean)
+    TO upg_operator, upg_admin;
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_constraints_recheck(regclass[], integer, boolean),
+    upg.recheck_queries(oid[])
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT EXECUTE ON FUNCTION @extschema@.upg_verification_report(bigint, text)
+    TO upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT EXECUTE ON FUNCTION upg.verification_digest(bigint)
+    TO upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT SELECT ON upg.verifications
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT SELECT ON upg.invariants, upg.check_results
+    TO upg_operator, upg_approver, upg_admin, upg_auditor;

@@ -34,12 +34,15 @@ INSERT INTO matrix VALUES
     ('upg_checksum_value_recv', '-'),
     ('upg_checksum_value_send', '-'),
     ('upg_compare', 'vopau'),
+    ('upg_constraints_recheck', 'vopau'),
     ('upg_digest', 'vopau'),
     ('upg_down', 'opau'),
     ('upg_finalize', 'oa'),
     ('upg_finish', 'oa'),
     ('upg_forget_registration', 'oa'),
     ('upg_history', 'vopau'),
+    ('upg_invariant_declare', 'oa'),
+    ('upg_invariant_drop', 'oa'),
     ('upg_library_version', 'vopau'),
     ('upg_locks', 'vopau'),
     ('upg_migration_state', 'vopau'),
@@ -62,6 +65,8 @@ INSERT INTO matrix VALUES
     ('upg_table_sketch', 'vopau'),
     ('upg_upgrade_finish', 'oa'),
     ('upg_upgrade_start', 'oa'),
+    ('upg_verification_report', 'opau'),
+    ('upg_verify', 'oa'),
     ('upg_wait', 'vopau');
 
 CREATE TABLE roles (letter text, role text PRIMARY KEY);
@@ -168,7 +173,8 @@ SELECT is(has_table_privilege(r.role, t.name, 'SELECT'), t.roles ~ r.letter,
   FROM (SELECT c.oid::regclass::text, coalesce(t.roles, '-')
           FROM relations c LEFT JOIN (VALUES
                ('upg.audit_log', 'u'), ('upg.audit_checkpoints', 'u'),
-               ('upg.status', 'vopau'), ('upg.versions', 'vopau'), ('upg.upgrades', 'vopau'), ('upg.rollback_records', 'vopau'),
+               ('upg.status', 'vopau'), ('upg.verifications', 'vopau'), ('upg.invariants', 'opau'), ('upg.check_results', 'opau'),
+               ('upg.versions', 'vopau'), ('upg.upgrades', 'vopau'), ('upg.rollback_records', 'vopau'),
                ('upg.migrations', 'au'), ('upg.steps', 'au'), ('upg.attempts', 'au')) AS t(name, roles)
             ON t.name = c.oid::regclass::text
          WHERE c.relkind <> 'S') AS t(name, roles)
