@@ -10,4 +10,5 @@ UPG_SQL_PARTS = \
 	55_compare.sql \
 	57_verify.sql \
 	65_fingerprint.sql \
+	66_schema_image.sql \
 	90_privileges.sql

@@ -39,12 +39,17 @@ typedef enum UpgOpt
 	OPT_COLUMNS,
 	OPT_DETAILED_EXITCODE,
 	OPT_DOWN,
+	OPT_DOWNS,
+	OPT_DOWN_CHECK,
 	OPT_DRY_RUN,
 	OPT_EXCEPT_COLUMNS,
+	OPT_FAIL_ON,
 	OPT_FILTER,
 	OPT_FORMAT,
 	OPT_FROM,
+	OPT_HTML,
 	OPT_INTERVAL,
+	OPT_JUNIT,
 	OPT_KEY,
 	OPT_LAYOUT,
 	OPT_LIMIT,
@@ -64,7 +69,9 @@ typedef enum UpgOpt
 	OPT_REDACT,
 	OPT_RELEASE,
 	OPT_REQUIRES,
+	OPT_ROWS,
 	OPT_SCHEMA,
+	OPT_SCRATCH,
 	OPT_SET,
 	OPT_STREAM_ABOVE,
 	OPT_TABLE,
@@ -174,6 +181,7 @@ extern int cmd_wait(UpgContext *ctx);
 extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
 extern int cmd_compare(UpgContext *ctx);
+extern int cmd_lint(UpgContext *ctx);
 extern int cmd_doctor(UpgContext *ctx);
 extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);

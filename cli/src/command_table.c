@@ -41,15 +41,26 @@ const UpgOption upg_options[] = {
 	{OPT_DETAILED_EXITCODE, '\0', "detailed-exitcode", NULL,
 	 "exit with 10 when there is something to do", NULL, false},
 	{OPT_DOWN, '\0', "down", NULL, "show the way back", NULL, false},
+	{OPT_DOWNS, '\0', "downs", NULL, "try the down script of every migration", NULL,
+	 false},
 	{OPT_DRY_RUN, 'n', "dry-run", NULL, "show what would be done, change nothing", NULL,
 	 false},
 	{OPT_EXCEPT_COLUMNS, '\0', "except-columns", "LIST", "leave these columns out", NULL,
 	 false},
+	{OPT_FAIL_ON, '\0', "fail-on", "WHAT",
+	 "exit with 8 if a down fails; or also if it is lossy (default); or also if the "
+	 "schema "
+	 "differs; or also if a down is missing or could not be tried; or never",
+	 "fails|lossy|differs|missing|never", false},
 	{OPT_FILTER, '\0', "filter", "CONDITION", "only rows that meet the SQL condition",
 	 NULL, false},
 	{OPT_FORMAT, '\0', "format", "FORMAT", "jsonl (default) or csv", "jsonl|csv", false},
 	{OPT_FROM, '\0', "from", "SEQ", "first entry (default: 1)", NULL, false},
+	{OPT_HTML, '\0', "html", "FILE", "write the report as a page of its own", NULL,
+	 false},
 	{OPT_INTERVAL, '\0', "interval", "TIME", "time between two looks (default: 2s)", NULL,
+	 false},
+	{OPT_JUNIT, '\0', "junit", "FILE", "write the report as JUnit XML, for CI", NULL,
 	 false},
 	{OPT_KEY, '\0', "key", "LIST",
 	 "columns that tell rows apart (default: the primary key)", NULL, false},
@@ -93,7 +104,11 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_REQUIRES, '\0', "requires", "NAME",
 	 "a migration that must be applied before; repeatable", NULL, false},
+	{OPT_ROWS, '\0', "rows", "N", "rows put into each table (default: 3)", NULL, false},
 	{OPT_SCHEMA, '\0', "schema", "SCHEMA", "schema for the functions (default: public)",
+	 NULL, false},
+	{OPT_SCRATCH, '\0', "scratch", "DBNAME",
+	 "name of the scratch database, which then stays (default: one that is dropped)",
 	 NULL, false},
 	{OPT_SET, '\0', "set", "NAME=VALUE", "set a variable of the scripts; repeatable",
 	 NULL, false},
@@ -127,6 +142,9 @@ static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 static const unsigned char for_plan[] = {
 	OPT_TO, OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_lint[] = {OPT_DOWNS,   OPT_FAIL_ON, OPT_ROWS,
+										 OPT_SCRATCH, OPT_HTML,    OPT_JUNIT,
+										 DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_compare[] = {
 	OPT_TABLE,  OPT_KEY,     OPT_COLUMNS,  OPT_EXCEPT_COLUMNS, OPT_FILTER, OPT_MODE,
 	OPT_REDACT, OPT_RECHECK, OPT_INTERVAL, OPT_TIMEOUT,        OPT_END};
@@ -210,6 +228,18 @@ const UpgCommand upg_commands[] = {
 	 "checks order, "
 	 "names and dependencies. Nothing is changed.",
 	 for_check, 1, 1, true, cmd_check, NULL, false},
+	{"lint", NULL, "[DIR]", "what do the down scripts of a directory lose?",
+	 "With --downs: makes a scratch database on the server, fills its tables with rows "
+	 "made "
+	 "from the types of their columns, and runs up and down of each migration from the "
+	 "state "
+	 "before it. Reports for each down whether it is exact, what differs in the schema, "
+	 "which "
+	 "rows and values are lost, or why it does not run. The database that you connect to "
+	 "is "
+	 "not touched, except to make and drop the scratch database beside it; that needs a "
+	 "superuser, so use a server that is there for tests.",
+	 for_lint, 0, 1, true, cmd_lint, NULL, false},
 	{"history", NULL, "[NAME]", "all that ever ran, failures too",
 	 "Lists attempts, newest first, with the statement and the error of those that "
 	 "failed.",

@@ -109,8 +109,8 @@ conn_wait_socket(const UpgConn *conn, bool write)
 static bool
 connect_once(UpgConn *conn)
 {
-	const char *keys[8];
-	const char *values[8];
+	const char *keys[9];
+	const char *values[9];
 	int n = 0;
 	PostgresPollingStatusType state;
 
@@ -126,6 +126,7 @@ connect_once(UpgConn *conn)
 
 	/* dbname first: what follows overrides the connection string in it */
 	ADD_PARAM("dbname", conn->params.dbname);
+	ADD_PARAM("dbname", conn->params.database);
 	ADD_PARAM("host", conn->params.host);
 	ADD_PARAM("port", conn->params.port);
 	ADD_PARAM("user", conn->params.user);
@@ -201,6 +202,30 @@ conn_open(const UpgConnParams *params)
 
 	memset(conn, 0, sizeof(*conn));
 	conn->params = *params;
+	buf_init(&conn->sql);
+	if (!connect_with_password(conn))
+	{
+		conn_close(conn);
+		return NULL;
+	}
+	return conn;
+}
+
+/*
+ * conn_open_beside
+ *		Connect in the same way to another database of the same server.
+ */
+UpgConn *
+conn_open_beside(const UpgConn *like, const char *database)
+{
+	UpgConn *conn = xmalloc(sizeof(UpgConn));
+
+	memset(conn, 0, sizeof(*conn));
+	conn->params = like->params;
+	conn->params.database = database;
+	conn->shielded = like->shielded;
+	if (like->password != NULL)
+		conn->password = xstrdup(like->password);
 	buf_init(&conn->sql);
 	if (!connect_with_password(conn))
 	{
@@ -325,6 +350,16 @@ void
 conn_show_notices(UpgConn *conn, bool show)
 {
 	conn->show_notices = show;
+}
+
+/*
+ * conn_silence
+ *		Show neither notices nor warnings of the server from now on.
+ */
+void
+conn_silence(UpgConn *conn)
+{
+	conn->silent = true;
 }
 
 /*

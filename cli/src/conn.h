@@ -26,7 +26,8 @@ typedef struct UpgRows UpgRows;
 /* How to connect; NULL means: as libpq decides. */
 typedef struct UpgConnParams
 {
-	const char *dbname; /* name, connection string or URI */
+	const char *dbname;   /* name, connection string or URI */
+	const char *database; /* another database than that names, or NULL */
 	const char *host;
 	const char *port;
 	const char *user;
@@ -42,6 +43,7 @@ typedef enum UpgExec
 } UpgExec;
 
 extern UpgConn *conn_open(const UpgConnParams *params);
+extern UpgConn *conn_open_beside(const UpgConn *like, const char *database);
 extern bool conn_reconnect(UpgConn *conn);
 extern void conn_close(UpgConn *conn);
 extern const char *conn_describe(UpgConn *conn);
@@ -55,6 +57,7 @@ extern const char *conn_script_version(const UpgConn *conn);
 extern bool conn_shield(UpgConn *conn, bool on);
 extern void conn_subject(UpgConn *conn, const char *name);
 extern void conn_show_notices(UpgConn *conn, bool show);
+extern void conn_silence(UpgConn *conn);
 
 /* In "sql", "@extschema@" stands for the schema of the extension. */
 extern UpgRows *conn_query(UpgConn *conn, const char *sql, int nparams,

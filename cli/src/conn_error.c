@@ -94,7 +94,7 @@ conn_on_notice(void *arg, const PGresult *res)
 	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 
-	if (message == NULL)
+	if (message == NULL || conn->silent)
 		return;
 	if (severity != NULL && strcmp(severity, "WARNING") == 0)
 	{
@@ -127,6 +127,26 @@ conn_interrupt_error(const char *what)
 		err_set(UPG_EXIT_DEADLINE, "UPG-2019", "time is over %s", what);
 	err_why("What was committed stays; the ledger shows it.");
 	err_next("upg status");
+}
+
+/*
+ * set_place
+ *		Where in the statement the error is, and of which table it speaks.
+ */
+static void
+set_place(const PGresult *res)
+{
+	const char *position = PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION);
+	const char *schema = PQresultErrorField(res, PG_DIAG_SCHEMA_NAME);
+	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
+
+	if (position != NULL)
+		upg_error.position = atoi(position);
+	if (schema != NULL && table != NULL)
+	{
+		snprintf(upg_error.schema, sizeof(upg_error.schema), "%s", schema);
+		snprintf(upg_error.table, sizeof(upg_error.table), "%s", table);
+	}
 }
 
 /*
@@ -194,6 +214,7 @@ conn_server_error(UpgConn *conn, const PGresult *res)
 		snprintf(code, sizeof(code), "UPG-1000");
 	err_set(exit_code, code, "%s", message ? message : "the server reported an error");
 	snprintf(upg_error.sqlstate, sizeof(upg_error.sqlstate), "%s", state);
+	set_place(res);
 	if (detail != NULL)
 		err_why("%s", detail);
 	if (hint != NULL)

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -187,6 +188,39 @@ fs_read(const char *path, UpgBuf *out, size_t limit)
 	}
 	close(fd);
 	return true;
+}
+
+/*
+ * fs_write
+ *		Write a file whole, by way of another name; false with the error set.
+ *
+ * Whoever reads it meanwhile sees the old one or the new one, never a part.
+ */
+bool
+fs_write(const char *path, const UpgBuf *data)
+{
+	UpgBuf name;
+	FILE *file;
+	bool ok;
+
+	buf_init(&name);
+	buf_printf(&name, "%s.tmp", path);
+	file = fopen(name.data, "wb");
+	ok = file != NULL && fwrite(data->data, 1, data->len, file) == data->len;
+	if (file != NULL && fclose(file) != 0)
+		ok = false;
+	ok = ok && rename(name.data, path) == 0;
+	if (!ok)
+	{
+		int cause = errno;
+
+		if (file != NULL)
+			remove(name.data);
+		err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write file \"%s\": %s", path,
+				strerror(cause));
+	}
+	buf_free(&name);
+	return ok;
 }
 
 /* fs_is_file, fs_is_dir: what a path is, symbolic links followed. */

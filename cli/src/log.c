@@ -81,6 +81,8 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-2027", "the doctor found something broken"},
 	{"UPG-2028", "the two tables are not the same"},
 	{"UPG-2029", "the two tables cannot be compared"},
+	{"UPG-2030", "a database is not a scratch database"},
+	{"UPG-2031", "down scripts do not give back what was there"},
 	{"UPG-9999", "internal error"},
 	{NULL, NULL}};
 

@@ -32,7 +32,10 @@ typedef struct UpgError
 	char *statement;  /* the failing statement */
 	int line;         /* of the script, told by the server; 0: not known */
 	int col;
-	UpgList next; /* commands that help (owned) */
+	int position;    /* in the statement, in characters from 1; 0: not known */
+	char schema[64]; /* of the table that the server's error names */
+	char table[64];  /* that table, else empty */
+	UpgList next;    /* commands that help (owned) */
 } UpgError;
 
 extern UpgError upg_error;

@@ -22,23 +22,14 @@
 
 #include "exit_codes.h"
 #include "log.h"
-#include "run.h"
-
-typedef enum StatementKind
-{
-	STMT_PLAIN,
-	STMT_BEGIN,
-	STMT_COMMIT,
-	STMT_CONTROL,       /* other transaction control */
-	STMT_NO_TRANSACTION /* cannot run in a transaction block */
-} StatementKind;
+#include "run_internal.h"
 
 /*
- * next_word
+ * run_next_word
  *		The next word of a statement in lower case; comments are passed over.
  */
-static const char *
-next_word(const char *p, char *word, size_t size)
+const char *
+run_next_word(const char *p, char *word, size_t size)
 {
 	size_t n = 0;
 
@@ -70,41 +61,42 @@ next_word(const char *p, char *word, size_t size)
 }
 
 /*
- * classify
+ * run_classify
  *		What a statement means for the transaction that it is to run in.
  */
-static StatementKind
-classify(const char *statement)
+UpgStatementKind
+run_classify(const char *statement)
 {
 	char w[4][24];
 	const char *p = statement;
 	bool concurrently = false;
 
 	for (int i = 0; i < 4; i++)
-		p = next_word(p, w[i], sizeof(w[i]));
+		p = run_next_word(p, w[i], sizeof(w[i]));
 	for (int i = 0; i < 4; i++)
 		concurrently |= strcmp(w[i], "concurrently") == 0;
 	if (strcmp(w[0], "begin") == 0 ||
 		(strcmp(w[0], "start") == 0 && strcmp(w[1], "transaction") == 0))
-		return STMT_BEGIN;
+		return UPG_STMT_BEGIN;
 	if (strcmp(w[0], "commit") == 0 || strcmp(w[0], "end") == 0)
-		return strcmp(w[1], "prepared") == 0 ? STMT_CONTROL : STMT_COMMIT;
+		return strcmp(w[1], "prepared") == 0 ? UPG_STMT_CONTROL : UPG_STMT_COMMIT;
 	if (strcmp(w[0], "rollback") == 0 && strcmp(w[1], "to") != 0)
-		return STMT_CONTROL;
+		return UPG_STMT_CONTROL;
 	if (strcmp(w[0], "abort") == 0 ||
 		(strcmp(w[0], "prepare") == 0 && strcmp(w[1], "transaction") == 0))
-		return STMT_CONTROL;
+		return UPG_STMT_CONTROL;
 	if (strcmp(w[0], "vacuum") == 0 ||
 		(strcmp(w[0], "alter") == 0 && strcmp(w[1], "system") == 0))
-		return STMT_NO_TRANSACTION;
+		return UPG_STMT_NO_TRANSACTION;
 	if ((strcmp(w[0], "create") == 0 || strcmp(w[0], "drop") == 0) &&
 		(strcmp(w[1], "database") == 0 || strcmp(w[1], "tablespace") == 0 ||
 		 strcmp(w[1], "subscription") == 0))
-		return STMT_NO_TRANSACTION;
+		return UPG_STMT_NO_TRANSACTION;
 	if (concurrently && (strcmp(w[0], "create") == 0 || strcmp(w[0], "drop") == 0 ||
 						 strcmp(w[0], "reindex") == 0))
-		return strcmp(w[1], "materialized") == 0 ? STMT_PLAIN : STMT_NO_TRANSACTION;
-	return STMT_PLAIN;
+		return strcmp(w[1], "materialized") == 0 ? UPG_STMT_PLAIN
+												 : UPG_STMT_NO_TRANSACTION;
+	return UPG_STMT_PLAIN;
 }
 
 /*
@@ -126,14 +118,14 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 		return false;
 	while (ok && (kind = scan_next(scan, &item)) > UPG_SCAN_END)
 	{
-		StatementKind what;
+		UpgStatementKind what;
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = classify(item.statement);
+		what = run_classify(item.statement);
 		count++;
-		if (commit_line > 0 || what == STMT_CONTROL ||
-			(what == STMT_BEGIN && count > 1) || (what == STMT_COMMIT && !outer))
+		if (commit_line > 0 || what == UPG_STMT_CONTROL ||
+			(what == UPG_STMT_BEGIN && count > 1) || (what == UPG_STMT_COMMIT && !outer))
 		{
 			err_set(UPG_EXIT_USAGE, "UPG-2015",
 					"a file with COPY data or of this size must be a single transaction");
@@ -142,7 +134,7 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 			err_fix("Split the file: one with the data, one with the rest.");
 			ok = false;
 		}
-		else if (what == STMT_NO_TRANSACTION)
+		else if (what == UPG_STMT_NO_TRANSACTION)
 		{
 			err_set(UPG_EXIT_USAGE, "UPG-2015",
 					"a file with COPY data or of this size cannot hold this statement");
@@ -152,9 +144,9 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 			err_fix("Put the statement into a migration of its own.");
 			ok = false;
 		}
-		else if (what == STMT_BEGIN)
+		else if (what == UPG_STMT_BEGIN)
 			outer = true;
-		else if (what == STMT_COMMIT)
+		else if (what == UPG_STMT_COMMIT)
 			commit_line = item.line;
 		if (ok && kind == UPG_SCAN_COPY)
 		{
@@ -187,11 +179,11 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 }
 
 /*
- * send_copy
+ * run_send_copy
  *		Send the data of a COPY from the script, or from the file of a \copy.
  */
-static bool
-send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item)
+bool
+run_send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item)
 {
 	bool ok = true;
 
@@ -304,13 +296,13 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 	(void) entry;
 	while ((kind = scan_next(scan, item)) > UPG_SCAN_END)
 	{
-		StatementKind what;
+		UpgStatementKind what;
 		UpgExec result;
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = classify(item->statement);
-		if (what == STMT_BEGIN || what == STMT_COMMIT)
+		what = run_classify(item->statement);
+		if (what == UPG_STMT_BEGIN || what == UPG_STMT_COMMIT)
 			continue; /* the outer pair; the transaction is ours */
 		++*number;
 		result = conn_execute_text(ctx->conn, item->statement);
@@ -322,7 +314,7 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 			return err_set(UPG_EXIT_FAILED, "UPG-2013",
 						   "the statement asks the client for data, but none follows");
 		}
-		if (result == UPG_EXEC_COPY_IN && !send_copy(ctx, scan, item))
+		if (result == UPG_EXEC_COPY_IN && !run_send_copy(ctx, scan, item))
 			return false;
 		log_progress("%s: statement %d", entry->name, *number);
 	}

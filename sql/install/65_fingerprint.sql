@@ -35,7 +35,7 @@ $function$;
 COMMENT ON FUNCTION upg.fp_columns(oid, int2[]) IS 'names of columns, for the fingerprint';
 REVOKE ALL ON FUNCTION upg.fp_columns(oid, int2[]) FROM PUBLIC;
 
-CREATE FUNCTION upg.fp_query(catalog regclass)
+CREATE FUNCTION upg.fp_query(catalog regclass, single boolean DEFAULT false)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT
     SET search_path = pg_catalog, pg_temp
@@ -171,6 +171,15 @@ BEGIN
         ELSE
             NULL;
     END CASE;
+    IF single THEN
+        RETURN format('SELECT i.type || '' '' || i.identity, concat_ws(E''\x1f'', %s)'
+                      ' FROM %s x, pg_identify_object(%s, x.oid, 0) i'
+                      ' WHERE %s AND ($1 IS NULL OR %s IN (SELECT n.oid FROM pg_namespace n WHERE n.nspname = ANY ($1)))'
+                      ' AND coalesce(%s <> ''upg''::regnamespace, true) AND NOT EXISTS'
+                      ' (SELECT FROM pg_depend d WHERE d.classid = %s AND d.objid = x.oid AND d.deptype = ''e'')',
+                      cols, source, catalog::oid, condition, coalesce(namespace, 'NULL::oid'),
+                      coalesce(namespace, 'NULL::oid'), catalog::oid);
+    END IF;
     RETURN format('SELECT string_agg(line, E''\n'' ORDER BY line COLLATE "C") FROM (SELECT concat_ws(E''\x1f'', %s) AS line'
                   ' FROM %s x WHERE %s AND ($1 IS NULL AND coalesce(%s NOT IN (SELECT n.oid FROM pg_namespace n'
                   ' WHERE n.nspname ~ ''^pg_(toast|temp)|^upg$''), true) OR %s IN (SELECT n.oid FROM pg_namespace n'
@@ -178,8 +187,8 @@ BEGIN
                   cols, source, condition, coalesce(namespace, 'NULL::oid'), coalesce(namespace, 'NULL::oid'));
 END
 $function$;
-COMMENT ON FUNCTION upg.fp_query(regclass) IS 'query that makes the fingerprinted text of one catalog';
-REVOKE ALL ON FUNCTION upg.fp_query(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION upg.fp_query(regclass, boolean) IS 'query that makes the fingerprinted text of one catalog, or of each of its objects';
+REVOKE ALL ON FUNCTION upg.fp_query(regclass, boolean) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_schema_fingerprint_parts(schemas text[] DEFAULT NULL)
     RETURNS TABLE (part text, hash text)

@@ -11,6 +11,8 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_library_version(),
     @extschema@.upg_schema_fingerprint(text[]),
     @extschema@.upg_schema_fingerprint_parts(text[]),
+    @extschema@.upg_schema_image(text[]),
+    @extschema@.upg_schema_differences(jsonb, jsonb),
     @extschema@.upg_status(),
     @extschema@.upg_digest(),
     @extschema@.upg_migration_state(text),
@@ -100,7 +102,7 @@ GRANT EXECUTE ON FUNCTION
     upg.fp_identity(oid, oid),
     upg.fp_identities(oid, oid[]),
     upg.fp_columns(oid, int2[]),
-    upg.fp_query(regclass)
+    upg.fp_query(regclass, boolean)
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 
 -- Verification: operators and administrators declare and verify; what was found is for

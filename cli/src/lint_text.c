@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ *
+ * lint_text.c
+ *		Words for what a down script leaves behind; the summary; the policy.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/lint_text.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lint.h"
+
+/* Values longer than this are shown by their beginning. */
+#define SHOWN 60
+
+static const struct
+{
+	const char *name;
+	const char *meaning;
+} verdicts[UPG_VERDICTS] = {
+	{"exact", "schema and rows are what they were before"},
+	{"untested", "the up does not apply here, so nothing can be said"},
+	{"none", "there is no down"},
+	{"differs", "all rows are back, but the schema is not what it was"},
+	{"lossy", "rows or values are lost, changed or left behind"},
+	{"fails", "the down does not run"},
+};
+
+/* verdict_name, verdict_meaning: a verdict in a word, and in a sentence. */
+const char *
+verdict_name(UpgVerdict verdict)
+{
+	return verdicts[verdict].name;
+}
+
+const char *
+verdict_meaning(UpgVerdict verdict)
+{
+	return verdicts[verdict].meaning;
+}
+
+/*
+ * add_value
+ *		A value, on one line and not too long.
+ */
+static void
+add_value(UpgBuf *out, const char *value)
+{
+	size_t len = strlen(value);
+	bool cut = len > SHOWN;
+
+	if (cut)
+	{
+		len = SHOWN;
+		while (len > 0 && ((unsigned char) value[len] & 0xC0) == 0x80)
+			len--;
+	}
+	for (size_t i = 0; i < len; i++)
+		buf_addc(out, value[i] == '\n' || value[i] == '\t' || value[i] == '\r'
+						  ? ' '
+						  : value[i]);
+	if (cut)
+		buf_add(out, "...");
+}
+
+/*
+ * schema_text
+ *		A finding about an object.
+ */
+static void
+schema_text(UpgBuf *out, const UpgFinding *f)
+{
+	buf_add(out, f->object);
+	if (strcmp(f->change, "missing") == 0)
+	{
+		buf_add(out, " is not restored");
+		return;
+	}
+	if (strcmp(f->change, "extra") == 0)
+	{
+		buf_add(out, " is left behind");
+		return;
+	}
+	if (f->was != NULL && f->is_now != NULL &&
+		(strcmp(f->attribute, "body") == 0 || strcmp(f->attribute, "definition") == 0 ||
+		 strlen(f->was) > SHOWN * 2))
+	{
+		buf_printf(out, ": %s is not as before", f->attribute);
+		return;
+	}
+	buf_printf(out, ": %s ", f->attribute);
+	if (f->is_now == NULL)
+	{
+		if (strcmp(f->was, "yes") != 0)
+			add_value(out, f->was);
+		buf_add(out, strcmp(f->was, "yes") != 0 ? " is lost" : "is lost");
+	}
+	else if (f->was == NULL)
+	{
+		if (strcmp(f->is_now, "yes") != 0)
+			add_value(out, f->is_now);
+		buf_add(out, strcmp(f->is_now, "yes") != 0 ? " is new" : "is new");
+	}
+	else
+	{
+		buf_add(out, "was ");
+		add_value(out, f->was);
+		buf_add(out, ", is ");
+		add_value(out, f->is_now);
+	}
+}
+
+/*
+ * data_text
+ *		A finding about rows.
+ */
+static void
+data_text(UpgBuf *out, const UpgFinding *f)
+{
+	const char *mark = ": ";
+
+	if (strcmp(f->change, "sequence") == 0)
+	{
+		buf_printf(out, "sequence %s goes on at %s, was at %s", f->object, f->is_now,
+				   f->was);
+		return;
+	}
+	buf_printf(out, "table %s", f->object);
+	if (strcmp(f->change, "table") == 0)
+	{
+		buf_printf(out, " is gone with its %" PRId64 " row%s", f->rows_was,
+				   f->rows_was == 1 ? "" : "s");
+		return;
+	}
+	if (f->attribute == NULL)
+	{
+		if (f->lost > 0)
+		{
+			buf_printf(out, "%s%" PRId64 " of %" PRId64 " row%s lost", mark, f->lost,
+					   f->rows_was, f->rows_was == 1 ? "" : "s");
+			mark = ", ";
+		}
+		if (f->added > 0)
+			buf_printf(out, "%s%" PRId64 " row%s left behind", mark, f->added,
+					   f->added == 1 ? "" : "s");
+		return;
+	}
+	buf_printf(out, ", column %s: ", f->attribute);
+	if (strcmp(f->turned, "gone") == 0)
+	{
+		buf_printf(out, "gone with %" PRId64 " value%s", f->in_column,
+				   f->in_column == 1 ? "" : "s");
+		return;
+	}
+	buf_printf(out, "%" PRId64 " of %" PRId64 " value%s ", f->in_column, f->rows_was,
+			   f->rows_was == 1 ? "" : "s");
+	if (strcmp(f->turned, "null") == 0)
+		buf_add(out, "lost, null now");
+	else if (strcmp(f->turned, "one value") == 0 && f->in_column > 1)
+	{
+		buf_add(out, "lost, all are now ");
+		add_value(out, f->is_now ? f->is_now : "null");
+	}
+	else
+	{
+		buf_add(out, "changed");
+		buf_add(out, ", for example from ");
+		add_value(out, f->was ? f->was : "null");
+		buf_add(out, " to ");
+		add_value(out, f->is_now ? f->is_now : "null");
+	}
+}
+
+/*
+ * finding_text
+ *		One finding as a sentence without a period.
+ */
+void
+finding_text(UpgBuf *out, const UpgFinding *finding)
+{
+	if (finding->data)
+		data_text(out, finding);
+	else
+		schema_text(out, finding);
+}
+
+/*
+ * has_words
+ *		Does the finding say anything that its neighbours do not?
+ *
+ * Of a table whose rows only changed, each column has a finding of its own.
+ */
+static bool
+has_words(const UpgFinding *f)
+{
+	return !f->data || f->attribute != NULL || strcmp(f->change, "table") == 0 ||
+		   f->lost > 0 || f->added > 0;
+}
+
+/*
+ * add_fault
+ *		A line for a script that does not run.
+ */
+static void
+add_fault(UpgArena *arena, UpgList *lines, const char *script,
+		  const UpgScriptFault *fault)
+{
+	list_add(lines,
+			 arena_printf(arena, "%s: %s%s%s", script, fault->where ? fault->where : "",
+						  fault->where ? ": " : "", fault->what));
+}
+
+/*
+ * lint_lines
+ *		All that is to be said of one migration, a line each.
+ */
+void
+lint_lines(const UpgLintResult *result, UpgArena *arena, UpgList *lines)
+{
+	if (result->up_fault.what != NULL)
+		add_fault(arena, lines, "the up does not apply", &result->up_fault);
+	if (result->down_fault.what != NULL)
+		add_fault(arena, lines, "the down fails", &result->down_fault);
+	if (result->down_empty && result->verdict != UPG_VERDICT_EXACT)
+		list_add(lines, "the down holds no statement");
+	for (int i = 0; i < result->finding_count; i++)
+	{
+		const UpgFinding *f = &result->findings[i];
+		UpgFinding rows = *f;
+		UpgBuf text;
+
+		buf_init(&text);
+		/* rows lost or left behind are told once, before the columns */
+		rows.attribute = NULL;
+		if (f->data && f->attribute != NULL && has_words(&rows) &&
+			(i == 0 || !result->findings[i - 1].data ||
+			 strcmp(result->findings[i - 1].object, f->object) != 0))
+		{
+			finding_text(&text, &rows);
+			list_add(lines, arena_strdup(arena, text.data));
+			buf_reset(&text);
+		}
+		if (has_words(f))
+		{
+			finding_text(&text, f);
+			list_add(lines, arena_strdup(arena, text.data));
+		}
+		buf_free(&text);
+	}
+	if (result->again_fault.what != NULL)
+		add_fault(arena, lines, "the up cannot be applied again after the down",
+				  &result->again_fault);
+	for (int i = 0; i < result->notes.count; i++)
+		list_add(lines, arena_printf(arena, "note: %s", result->notes.items[i]));
+}
+
+/*
+ * percent
+ *		A share in whole percents, rounded.
+ */
+static int
+percent(int part, int whole)
+{
+	return whole == 0 ? 0 : (part * 200 + whole) / (2 * whole);
+}
+
+/*
+ * lint_summary
+ *		The figures of the whole directory.
+ */
+void
+lint_summary(const UpgLintReport *report, UpgArena *arena, UpgList *lines)
+{
+	const int *v = report->verdicts;
+
+	list_add(lines, arena_printf(arena, "%d migration%s, %d down%s run", report->count,
+								 report->count == 1 ? "" : "s", report->downs,
+								 report->downs == 1 ? "" : "s"));
+	for (int i = 0; i < UPG_VERDICTS; i++)
+	{
+		if (v[i] == 0)
+			continue;
+		if (i == UPG_VERDICT_UNTESTED || i == UPG_VERDICT_NONE)
+			list_add(lines, arena_printf(arena, "%6d       %-8s  %s", v[i],
+										 verdict_name((UpgVerdict) i),
+										 verdict_meaning((UpgVerdict) i)));
+		else
+			list_add(lines, arena_printf(arena, "%6d %3d%%  %-8s  %s", v[i],
+										 percent(v[i], report->downs),
+										 verdict_name((UpgVerdict) i),
+										 verdict_meaning((UpgVerdict) i)));
+	}
+	if (report->downs > 0)
+		list_add(lines,
+				 arena_printf(arena, "the schema is exactly restored by %d of %d (%d%%)",
+							  report->schema_exact, report->downs,
+							  percent(report->schema_exact, report->downs)));
+	if (report->destroying > 0)
+		list_add(lines,
+				 arena_printf(arena,
+							  "of %d up%s that change or drop rows, %d get%s them back "
+							  "(%d%%)",
+							  report->destroying, report->destroying == 1 ? "" : "s",
+							  report->restored, report->restored == 1 ? "s" : "",
+							  percent(report->restored, report->destroying)));
+	if (report->without_rows > 0)
+		list_add(lines,
+				 arena_printf(arena,
+							  "%d could only be tried on empty tables: what they do to "
+							  "rows is not known",
+							  report->without_rows));
+}
+
+/*
+ * lint_fails
+ *		Does the report break the policy of --fail-on?  "count": how many do.
+ *
+ * fails < lossy < differs < missing: each holds what stands before it.
+ */
+bool
+lint_fails(const UpgLintReport *report, const char *policy, int *count)
+{
+	const int *v = report->verdicts;
+
+	*count = 0;
+	if (strcmp(policy, "never") == 0)
+		return false;
+	*count = v[UPG_VERDICT_FAILS];
+	if (strcmp(policy, "fails") != 0)
+		*count += v[UPG_VERDICT_LOSSY];
+	if (strcmp(policy, "differs") == 0 || strcmp(policy, "missing") == 0)
+		*count += v[UPG_VERDICT_DIFFERS];
+	if (strcmp(policy, "missing") == 0)
+		*count += v[UPG_VERDICT_NONE] + v[UPG_VERDICT_UNTESTED];
+	return *count > 0;
+}
