@@ -2,7 +2,10 @@
 -- rows made from the types of the columns, a copy of all rows before a migration,
 -- and the comparison with what its down leaves.  Never run anywhere else.
 CREATE UNLOGGED TABLE upg.lint_recipe (relation text PRIMARY KEY, signature text, statements text[]);
-CREATE UNLOGGED TABLE upg.lint_table (relation text, columns text[], keys text[], sequence boolean, schema jsonb);
+-- Empty but within a trial, whose transaction is given up or whose copy is dropped.
+CREATE UNLOGGED TABLE upg.lint_table (relation text, columns text[], keys text[], sum text, sequence boolean, schema jsonb);
+CREATE UNLOGGED TABLE upg.lint_before (no bigint, vals jsonb);
+CREATE UNLOGGED TABLE upg.lint_after (no bigint, vals jsonb, taken boolean);
 CREATE UNLOGGED TABLE upg.lint_row (relation text, no bigint, vals jsonb);
 
 -- An SQL expression for the n-th value of a type, in the k-th row.
@@ -145,7 +148,7 @@ DECLARE
     bump int;
     stmt text;
     state text;
-    conname text;
+    violated text;
     colname text;
     typename text;
     rest int;
@@ -154,11 +157,11 @@ BEGIN
     FOR k IN 1..want LOOP
         bump := 0;
         FOR attempt IN 1..60 LOOP
-            n := 10 + k + bump * 7 + (rel::bigint % 89)::int;
+            n := 10 + k + bump * 7 + ('x' || left(md5(name), 4))::bit(16)::int % 89;
             -- what violated checks made us try
             overrides := '{}';
             FOR con IN SELECT key, value::int AS value FROM jsonb_each_text(refused) LOOP
-                rest := con.value;
+                rest := con.value + k - 1; -- another one in each row
                 FOR c IN
                     SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, o.def, o.several
                     FROM pg_catalog.pg_attribute a,
@@ -225,11 +228,11 @@ BEGIN
                 statements := statements || stmt;
                 EXIT;
             EXCEPTION WHEN OTHERS THEN
-                GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, conname = CONSTRAINT_NAME, colname = COLUMN_NAME, typename = PG_DATATYPE_NAME;
+                GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, violated = CONSTRAINT_NAME, colname = COLUMN_NAME, typename = PG_DATATYPE_NAME;
             END;
             IF state = '23514' THEN
                 SELECT x.oid, x.conname INTO con FROM pg_catalog.pg_constraint x
-                WHERE x.conname = lint_fill.conname AND x.contype = 'c'
+                WHERE x.conname = violated AND x.contype = 'c'
                   AND (x.conrelid = rel OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = x.contypid AND t.typname = typename));
                 EXIT WHEN NOT FOUND;
                 refused := refused || jsonb_build_object(con.oid::text, coalesce((refused ->> con.oid::text)::int + 1, 1));
@@ -272,9 +275,9 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|inform
 ORDER BY c.oid
 $function$;
 
--- Rows for every table but those to be left out; what worked is returned, so that
+-- Rows for every table, one for those in "few", none for those in "skip"; what worked is returned, so that
 -- it can be kept when the transaction is given up.
-CREATE FUNCTION upg.lint_seed(want int, sparse boolean, skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
+CREATE FUNCTION upg.lint_seed(want int, sparse boolean, few text[], skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
 DECLARE
     pending text[];
     left_over text[];
@@ -293,8 +296,9 @@ BEGIN
     WHILE want > 0 AND cardinality(left_over) > 0 LOOP
         pending := left_over;
         left_over := '{}';
-        FOR t IN SELECT p AS name, p::regclass::oid AS rel FROM unnest(pending) p LOOP
-            SELECT md5(concat_ws('|', want, sparse,
+        FOR t IN SELECT p AS name, p::regclass::oid AS rel, CASE WHEN p = ANY (few) THEN 1 ELSE want END AS want,
+                        sparse AND p <> ALL (few) AS sparse FROM unnest(pending) p LOOP
+            SELECT md5(concat_ws('|', t.want, t.sparse,
                 (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity), ',' ORDER BY a.attnum)
                  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                  WHERE a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped),
@@ -311,7 +315,7 @@ BEGIN
                 END;
             END IF;
             IF NOT ok THEN
-                stmts := upg.lint_fill(t.rel, t.name, want, sparse);
+                stmts := upg.lint_fill(t.rel, t.name, t.want, t.sparse);
                 ok := stmts IS NOT NULL;
                 IF ok THEN
                     learned := learned || jsonb_build_object(t.name, jsonb_build_object('signature', sig, 'statements', stmts));
@@ -343,6 +347,13 @@ SELECT key, value ->> 'signature', ARRAY(SELECT jsonb_array_elements_text(value 
 ON CONFLICT (relation) DO UPDATE SET signature = excluded.signature, statements = excluded.statements
 $function$;
 
+-- A query for the rows of a table, values as text.
+CREATE FUNCTION upg.lint_rows(rel oid, cols text[]) RETURNS text LANGUAGE sql STABLE AS $function$
+SELECT format('SELECT jsonb_object(%L::text[], ARRAY[%s]::text[]) AS vals FROM %s %s t', cols,
+              (SELECT string_agg(format('t.%I::text', u), ', ') FROM unnest(cols) u), CASE WHEN c.relkind = 'r' THEN 'ONLY' ELSE '' END, rel::regclass)
+FROM pg_catalog.pg_class c WHERE c.oid = rel
+$function$;
+
 -- A copy of all rows, values as text.
 CREATE FUNCTION upg.lint_remember(image jsonb) RETURNS void LANGUAGE plpgsql AS $function$
 DECLARE
@@ -350,7 +361,6 @@ DECLARE
     cols text[];
     keys text[];
 BEGIN
-    TRUNCATE upg.lint_table, upg.lint_row;
     INSERT INTO upg.lint_table (relation, schema) VALUES ('', image);
     FOR t IN SELECT * FROM upg.lint_tables() LOOP
         SELECT array_agg(attname::text ORDER BY attnum) INTO cols FROM pg_catalog.pg_attribute WHERE attrelid = t.rel AND attnum > 0 AND NOT attisdropped;
@@ -359,9 +369,10 @@ BEGIN
               WHERE i.indrelid = t.rel AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
               ORDER BY i.indisprimary DESC, i.indnkeyatts, c.relname LIMIT 1) i
         JOIN pg_catalog.pg_attribute a ON a.attrelid = t.rel AND a.attnum = ANY (i.indkey::int2[]);
-        INSERT INTO upg.lint_table (relation, columns, keys, sequence) VALUES (t.name, coalesce(cols, '{}'), keys, false);
-        EXECUTE format('INSERT INTO upg.lint_row SELECT %L, row_number() OVER (), jsonb_object(%L::text[], ARRAY[%s]::text[]) FROM ONLY %s t',
-                       t.name, coalesce(cols, '{}'), (SELECT string_agg(format('t.%I::text', c), ', ') FROM unnest(cols) c), t.name);
+        EXECUTE format('INSERT INTO upg.lint_row SELECT %L, row_number() OVER (), x.vals FROM (%s) x',
+                       t.name, upg.lint_rows(t.rel, coalesce(cols, '{}')));
+        INSERT INTO upg.lint_table (relation, columns, keys, sum, sequence)
+        SELECT t.name, coalesce(cols, '{}'), keys, md5(string_agg(r.vals::text, ',' ORDER BY r.vals::text)), false FROM upg.lint_row r WHERE r.relation = t.name;
     END LOOP;
     FOR t IN
         SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -402,27 +413,28 @@ BEGIN
         SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}') INTO now_cols FROM pg_catalog.pg_attribute
         WHERE attrelid = t.relation::regclass AND attnum > 0 AND NOT attisdropped AND attname = ANY (t.columns);
         gone := ARRAY(SELECT c FROM unnest(t.columns) c WHERE c <> ALL (now_cols));
-        CREATE TEMP TABLE IF NOT EXISTS lint_before (no bigint, vals jsonb, taken boolean);
-        CREATE TEMP TABLE IF NOT EXISTS lint_after (no bigint, vals jsonb, taken boolean);
-        TRUNCATE pg_temp.lint_before, pg_temp.lint_after;
-        EXECUTE format('INSERT INTO pg_temp.lint_after SELECT row_number() OVER (), jsonb_object(%L::text[], ARRAY[%s]::text[]), false FROM %s %s t', now_cols,
-                       (SELECT string_agg(format('t.%I::text', c), ', ') FROM unnest(now_cols) c),
-                       CASE WHEN (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = t.relation::regclass) = 'r' THEN 'ONLY' ELSE '' END, t.relation);
-        INSERT INTO pg_temp.lint_before SELECT r.no, r.vals - gone, false FROM upg.lint_row r WHERE r.relation = t.relation;
+        IF gone = '{}' THEN
+            EXECUTE format('SELECT md5(string_agg(x.vals::text, '','' ORDER BY x.vals::text)) AS sum FROM (%s) x', upg.lint_rows(t.relation::regclass, now_cols)) INTO a;
+            CONTINUE WHEN a.sum IS NOT DISTINCT FROM t.sum;
+        END IF;
+        DELETE FROM upg.lint_before;
+        DELETE FROM upg.lint_after;
+        EXECUTE format('INSERT INTO upg.lint_after SELECT row_number() OVER (), x.vals, false FROM (%s) x', upg.lint_rows(t.relation::regclass, now_cols));
+        INSERT INTO upg.lint_before SELECT r.no, r.vals - gone FROM upg.lint_row r WHERE r.relation = t.relation;
         -- equal rows, one against one
         WITH e AS (
             SELECT x.no AS bno, y.no AS ano
-            FROM (SELECT q.*, row_number() OVER (PARTITION BY q.vals ORDER BY q.no) AS d FROM pg_temp.lint_before q) x
-            JOIN (SELECT q.*, row_number() OVER (PARTITION BY q.vals ORDER BY q.no) AS d FROM pg_temp.lint_after q) y USING (vals, d)
+            FROM (SELECT q.*, row_number() OVER (PARTITION BY q.vals ORDER BY q.no) AS d FROM upg.lint_before q) x
+            JOIN (SELECT q.*, row_number() OVER (PARTITION BY q.vals ORDER BY q.no) AS d FROM upg.lint_after q) y USING (vals, d)
         ), m AS (
-            DELETE FROM pg_temp.lint_before q USING e WHERE q.no = e.bno
+            DELETE FROM upg.lint_before q USING e WHERE q.no = e.bno
         )
-        DELETE FROM pg_temp.lint_after q USING e WHERE q.no = e.ano;
+        DELETE FROM upg.lint_after q USING e WHERE q.no = e.ano;
         details := '{}';
         -- the others: by key, else by likeness
-        FOR b IN SELECT * FROM pg_temp.lint_before ORDER BY no LIMIT 1000 LOOP
+        FOR b IN SELECT * FROM upg.lint_before ORDER BY no LIMIT 1000 LOOP
             a := NULL;
-            SELECT y.* INTO a FROM pg_temp.lint_after y
+            SELECT y.* INTO a FROM upg.lint_after y
             WHERE NOT y.taken
               AND CASE WHEN t.keys IS NOT NULL AND t.keys <@ now_cols THEN (SELECT bool_and(y.vals ->> c IS NOT DISTINCT FROM b.vals ->> c) FROM unnest(t.keys) c)
                        ELSE (SELECT count(*) FROM unnest(now_cols) c WHERE y.vals ->> c IS NOT DISTINCT FROM b.vals ->> c AND b.vals ->> c IS NOT NULL) > 0 END
@@ -431,7 +443,7 @@ BEGIN
                 lost := lost + 1;
                 CONTINUE;
             END IF;
-            UPDATE pg_temp.lint_after SET taken = true WHERE no = a.no;
+            UPDATE upg.lint_after SET taken = true WHERE no = a.no;
             changed := changed + 1;
             details := details || (
                 SELECT jsonb_object_agg(c, jsonb_build_object('rows', coalesce((details #>> ARRAY[c, 'rows'])::int, 0) + 1,
@@ -441,7 +453,7 @@ BEGIN
                                                                          WHEN a.vals ->> c IS NULL THEN 'null' ELSE 'one value' END))
                 FROM unnest(now_cols) c WHERE a.vals ->> c IS DISTINCT FROM b.vals ->> c);
         END LOOP;
-        SELECT count(*) INTO added FROM pg_temp.lint_after y WHERE NOT y.taken;
+        SELECT count(*) INTO added FROM upg.lint_after y WHERE NOT y.taken;
         columns := details || coalesce((
             SELECT jsonb_object_agg(g.c, jsonb_build_object('rows', g.n, 'to', 'gone'))
             FROM (SELECT c, (SELECT count(*) FROM upg.lint_row r WHERE r.relation = t.relation AND r.vals ->> c IS NOT NULL) AS n FROM unnest(gone) c) g WHERE g.n > 0), '{}');
@@ -449,7 +461,8 @@ BEGIN
             RETURN NEXT;
         END IF;
     END LOOP;
-    DROP TABLE IF EXISTS pg_temp.lint_before, pg_temp.lint_after;
+    DELETE FROM upg.lint_before;
+    DELETE FROM upg.lint_after;
     -- sequences that would give out again what is in use
     FOR t IN SELECT x.relation, (r.vals ->> 'next')::bigint AS next FROM upg.lint_table x JOIN upg.lint_row r USING (relation) WHERE x.sequence ORDER BY 1 LOOP
         CONTINUE WHEN coalesce((SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(t.relation)), 'x') <> 'S';
@@ -469,9 +482,9 @@ END
 $function$;
 
 -- Rows in, a copy of everything kept: the state before a migration.
-CREATE FUNCTION upg.lint_begin(want int, sparse boolean, skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
+CREATE FUNCTION upg.lint_begin(want int, sparse boolean, few text[], skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
 BEGIN
-    SELECT s.* INTO tables, filled, empty, learned FROM upg.lint_seed(want, sparse, skip) s;
+    SELECT s.* INTO tables, filled, empty, learned FROM upg.lint_seed(want, sparse, few, skip) s;
     PERFORM upg.lint_remember(upg_ext.upg_schema_image());
     RETURN NEXT;
 END

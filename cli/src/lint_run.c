@@ -51,7 +51,8 @@ typedef struct Trial
 	bool copy; /* in a copy of the database */
 	int rows;
 	int level;
-	UpgList skip;
+	UpgList few;   /* tables that get one row */
+	UpgList skip;  /* tables that get none */
 	char *learned; /* statements that filled tables, to be kept */
 	bool fatal;    /* the error that is set ends the whole run */
 } Trial;
@@ -116,24 +117,30 @@ static bool
 begin_state(Trial *trial)
 {
 	static const int rows_of[] = {0, -1, 1, 0};
+	UpgBuf few;
 	UpgBuf skip;
 	char want[16];
-	const char *params[3];
+	const char *params[4];
 	UpgRows *rows;
 	int n = trial->level == LEVEL_SPARSE ? trial->rows
 			: trial->level == LEVEL_FULL ? trial->rows + rows_of[LEVEL_FULL]
 										 : rows_of[trial->level];
 
 	snprintf(want, sizeof(want), "%d", n);
+	buf_init(&few);
+	array_literal(&few, &trial->few);
 	buf_init(&skip);
 	array_literal(&skip, &trial->skip);
 	params[0] = want;
 	params[1] = trial->level == LEVEL_SPARSE ? "true" : "false";
-	params[2] = skip.data;
+	params[2] = few.data;
+	params[3] = skip.data;
 	rows = conn_query(trial->scratch->conn,
 					  "SELECT tables, filled, empty, learned FROM upg.lint_begin("
-					  "$1::pg_catalog.int4, $2::pg_catalog.bool, $3::pg_catalog.text[])",
-					  3, params);
+					  "$1::pg_catalog.int4, $2::pg_catalog.bool, $3::pg_catalog.text[], "
+					  "$4::pg_catalog.text[])",
+					  4, params);
+	buf_free(&few);
 	buf_free(&skip);
 	if (rows == NULL)
 		return false;
@@ -443,7 +450,8 @@ next_try(Trial *trial, int *roles)
 		rows_free(rows);
 		if (name.len > 0 && !list_has(&trial->skip, name.data))
 		{
-			list_add(&trial->skip, arena_strdup(arena, name.data));
+			list_add(list_has(&trial->few, name.data) ? &trial->skip : &trial->few,
+					 arena_strdup(arena, name.data));
 			buf_free(&name);
 			err_clear();
 			return true;
@@ -454,6 +462,32 @@ next_try(Trial *trial, int *roles)
 	trial->level =
 		str_starts(upg_error.sqlstate, "42") ? LEVEL_NO_ROWS : trial->level + 1;
 	err_clear();
+	return true;
+}
+
+/*
+ * end_session
+ *		What a script set, prepared or holds ends, as with its tool's connection.
+ *
+ * Not by DISCARD ALL: the plans of our own functions stay.
+ */
+static bool
+end_session(const Trial *trial)
+{
+	static const char *const statements[] = {
+		"RESET SESSION AUTHORIZATION",
+		"RESET ROLE",
+		"RESET ALL",
+		"CLOSE ALL",
+		"UNLISTEN *",
+		"DEALLOCATE ALL",
+		"DISCARD TEMP",
+		"DISCARD SEQUENCES",
+		"SELECT pg_catalog.pg_advisory_unlock_all()"};
+
+	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
+		if (!command(trial, statements[i]))
+			return false;
 	return true;
 }
 
@@ -481,7 +515,7 @@ apply_for_good(Trial *trial)
 	}
 	else if (whole && !command(trial, "COMMIT"))
 		keep_fault(trial, &trial->result->up_fault);
-	trial->fatal = !command(trial, "DISCARD ALL") ||
+	trial->fatal = !end_session(trial) ||
 				   !scratch_note_roles(trial->scratch, trial->up.script.text.data);
 	return !trial->fatal;
 }
@@ -645,6 +679,7 @@ lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, UpgLintReport *report
 		ok = try_migration(&trial);
 		lint_script_free(&trial.up);
 		lint_script_free(&trial.down);
+		list_free(&trial.few);
 		list_free(&trial.skip);
 		free(trial.learned);
 		result->ms = now_ms() - started;

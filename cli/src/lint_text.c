@@ -302,13 +302,12 @@ lint_summary(const UpgLintReport *report, UpgArena *arena, UpgList *lines)
 							  report->schema_exact, report->downs,
 							  percent(report->schema_exact, report->downs)));
 	if (report->destroying > 0)
-		list_add(lines,
-				 arena_printf(arena,
-							  "of %d up%s that change or drop rows, %d get%s them back "
-							  "(%d%%)",
-							  report->destroying, report->destroying == 1 ? "" : "s",
-							  report->restored, report->restored == 1 ? "s" : "",
-							  percent(report->restored, report->destroying)));
+		list_add(lines, arena_printf(
+							arena,
+							"ups that change or drop rows: %d, of which %d get them back "
+							"(%d%%)",
+							report->destroying, report->restored,
+							percent(report->restored, report->destroying)));
 	if (report->without_rows > 0)
 		list_add(lines,
 				 arena_printf(arena,

@@ -5,7 +5,7 @@
 -- them, as in pg_dump.
 CREATE FUNCTION upg.image_acl(acl aclitem[], kind "char", owner oid)
     RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT nullif((SELECT string_agg(a::text, ', ' ORDER BY a::text COLLATE "C") FROM unnest(acl) a),
@@ -24,19 +24,6 @@ $function$;
 COMMENT ON FUNCTION upg.image_options(text[]) IS 'storage options as sorted text';
 REVOKE ALL ON FUNCTION upg.image_options(text[]) FROM PUBLIC;
 
-CREATE FUNCTION upg.image_relation(relation oid)
-    RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
-                      WHEN 'f' THEN 'foreign table ' WHEN 'c' THEN 'type ' WHEN 'i' THEN 'index '
-                      WHEN 'I' THEN 'index ' ELSE 'table ' END || format('%I.%I', n.nspname, c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
-$function$;
-COMMENT ON FUNCTION upg.image_relation(oid) IS 'name of a relation in an image of the schema';
-REVOKE ALL ON FUNCTION upg.image_relation(oid) FROM PUBLIC;
-
 CREATE FUNCTION upg.image_objects(schemas text[])
     RETURNS TABLE (object text, attributes jsonb)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -46,6 +33,7 @@ CREATE FUNCTION upg.image_objects(schemas text[])
 DECLARE
     spaces oid[];
     own oid[];
+    names jsonb;
     r record;
     found_some boolean;
 BEGIN
@@ -54,6 +42,11 @@ BEGIN
       AND (schemas IS NULL OR n.nspname = ANY (schemas));
     SELECT array_agg(d.objid) INTO own FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e';
+    SELECT jsonb_object_agg(c.oid, CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
+                                                  WHEN 'f' THEN 'foreign table ' WHEN 'c' THEN 'type ' WHEN 'i' THEN 'index '
+                                                  WHEN 'I' THEN 'index ' ELSE 'table ' END || format('%I.%I', n.nspname, c.relname)) INTO names
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces);
 
     RETURN QUERY
     SELECT 'schema ' || quote_ident(n.nspname),
@@ -65,7 +58,7 @@ BEGIN
 
     -- tables, views, sequences
     RETURN QUERY
-    SELECT upg.image_relation(c.oid),
+    SELECT (names ->> c.oid::text),
            jsonb_build_object(
                'of', (SELECT 'column ' || format('%I.%I.%I', pn.nspname, p.relname, a.attname)
                       FROM pg_depend d JOIN pg_class p ON p.oid = d.refobjid JOIN pg_namespace pn ON pn.oid = p.relnamespace
@@ -107,7 +100,7 @@ BEGIN
     RETURN QUERY
     SELECT 'column ' || format('%I.%I.%I', n.nspname, c.relname, a.attname),
            jsonb_build_object(
-               'of', upg.image_relation(c.oid),
+               'of', (names ->> c.oid::text),
                'type', format_type(a.atttypid, a.atttypmod),
                'collation', CASE WHEN a.attcollation <> t.typcollation THEN
                    (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
@@ -117,7 +110,8 @@ BEGIN
                (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                 WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum),
                'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
-               'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage::text END,
+               'storage', CASE WHEN a.attstorage <> t.typstorage THEN
+                   CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' ELSE 'extended' END END,
                'compression', nullif(a.attcompression::text, ''),
                'statistics target', nullif(a.attstattarget, -1),
                'options', upg.image_options(a.attoptions),
@@ -132,11 +126,11 @@ BEGIN
     WHERE c.relnamespace = ANY (spaces) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT upg.image_relation(c.oid),
+    SELECT (names ->> c.oid::text),
            jsonb_build_object(
-               'of', coalesce((SELECT format('constraint %I on %s', k.conname, upg.image_relation(k.conrelid)) FROM pg_constraint k
+               'of', coalesce((SELECT format('constraint %I on %s', k.conname, (names ->> k.conrelid::text)) FROM pg_constraint k
                                WHERE k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x') LIMIT 1),
-                              upg.image_relation(i.indrelid)),
+                              (names ->> i.indrelid::text)),
                'definition', pg_get_indexdef(c.oid),
                'validity', CASE WHEN NOT i.indisvalid THEN 'invalid' END,
                'clustered', CASE WHEN i.indisclustered THEN 'yes' END,
@@ -151,10 +145,10 @@ BEGIN
 
     -- a not-null constraint with the server's own name says no more than its column
     RETURN QUERY
-    SELECT format('constraint %I on %s', k.conname, coalesce(upg.image_relation(k.conrelid),
+    SELECT format('constraint %I on %s', k.conname, coalesce((names ->> k.conrelid::text),
                                                             'type ' || format_type(nullif(k.contypid, 0), NULL))),
            jsonb_build_object(
-               'of', coalesce(upg.image_relation(k.conrelid),
+               'of', coalesce((names ->> k.conrelid::text),
                               (SELECT 'type ' || format('%I.%I', n.nspname, t.typname) FROM pg_type t
                                JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = k.contypid)),
                'definition', pg_get_constraintdef(k.oid),
@@ -168,22 +162,22 @@ BEGIN
                 WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1]));
 
     RETURN QUERY
-    SELECT format('trigger %I on %s', t.tgname, upg.image_relation(c.oid)),
-           jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_triggerdef(t.oid),
+    SELECT format('trigger %I on %s', t.tgname, (names ->> c.oid::text)),
+           jsonb_build_object('of', (names ->> c.oid::text), 'definition', pg_get_triggerdef(t.oid),
                               'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = ANY (spaces) AND NOT t.tgisinternal AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT format('rule %I on %s', w.rulename, upg.image_relation(c.oid)),
-           jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_ruledef(w.oid),
+    SELECT format('rule %I on %s', w.rulename, (names ->> c.oid::text)),
+           jsonb_build_object('of', (names ->> c.oid::text), 'definition', pg_get_ruledef(w.oid),
                               'enabled', nullif(w.ev_enabled, 'O'), 'comment', obj_description(w.oid, 'pg_rewrite'))
     FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
     WHERE c.relnamespace = ANY (spaces) AND w.rulename <> '_RETURN' AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT format('policy %I on %s', p.polname, upg.image_relation(c.oid)),
-           jsonb_build_object('of', upg.image_relation(c.oid), 'command', p.polcmd,
+    SELECT format('policy %I on %s', p.polname, (names ->> c.oid::text)),
+           jsonb_build_object('of', (names ->> c.oid::text), 'command', p.polcmd,
                               'permissive', CASE WHEN NOT p.polpermissive THEN 'no' END,
                               'roles', (SELECT string_agg(CASE WHEN o = 0 THEN 'public' ELSE pg_get_userbyid(o)::text END, ', '
                                                           ORDER BY pg_get_userbyid(o)) FROM unnest(p.polroles) o),
@@ -240,7 +234,7 @@ BEGIN
 
     RETURN QUERY
     SELECT 'statistics ' || format('%I.%I', n.nspname, s.stxname),
-           jsonb_build_object('of', upg.image_relation(s.stxrelid), 'owner', pg_get_userbyid(s.stxowner),
+           jsonb_build_object('of', (names ->> s.stxrelid::text), 'owner', pg_get_userbyid(s.stxowner),
                               'definition', pg_get_statisticsobjdef(s.oid), 'target', nullif(s.stxstattarget, -1),
                               'comment', obj_description(s.oid, 'pg_statistic_ext'))
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
@@ -263,7 +257,7 @@ BEGIN
                jsonb_build_object('settings', upg.image_options(s.setconfig))
         FROM pg_db_role_setting s WHERE s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
         RETURN QUERY
-        SELECT 'publication ' || quote_ident(p.pubname) || ' of ' || upg.image_relation(q.prrelid),
+        SELECT 'publication ' || quote_ident(p.pubname) || ' of ' || (names ->> q.prrelid::text),
                jsonb_build_object('member', 'yes')
         FROM pg_publication_rel q JOIN pg_publication p ON p.oid = q.prpubid;
     END IF;
@@ -288,7 +282,8 @@ BEGIN
           AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'oid')
         ORDER BY c.relname COLLATE "C"
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s x WHERE x.oid >= 16384)', r.catalog) INTO found_some;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s x WHERE x.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d'
+                       ' WHERE d.classid = %s AND d.objid = x.oid AND d.deptype = ''e''))', r.catalog, r.catalog::oid) INTO found_some;
         IF found_some THEN
             RETURN QUERY EXECUTE format('SELECT o, jsonb_build_object(''definition'', string_agg(d, E''\n'' ORDER BY d)) FROM (%s) x (o, d) GROUP BY o',
                                         upg.fp_query(r.catalog, true)) USING schemas;

@@ -1,0 +1,2 @@
+-- Nicknames go: nobody used them.
+ALTER TABLE customers DROP COLUMN nick;

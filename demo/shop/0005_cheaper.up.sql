@@ -1,0 +1,2 @@
+-- Prices in whole euros.
+ALTER TABLE orders ALTER COLUMN price TYPE int;
