@@ -26,7 +26,7 @@ struct UpgConn
 	char *library;  /* versions, once known */
 	char *script;
 	bool show_notices;
-	bool silent; /* warnings are not shown either */
+	bool silent;         /* warnings are not shown either */
 	const char *subject; /* migration that notices are about, or NULL */
 	bool lost;
 	bool shielded;  /* finish this in spite of a signal or the deadline */
