@@ -53,7 +53,7 @@ typedef struct Open
 	TimestampTz started;
 	SubTransactionId subid;
 	char *actor;
-	UpgCapture *capture; /* or NULL: no undo is kept */
+	UpgCapture *capture;           /* or NULL: no undo is kept */
 	UpgVerification *verification; /* its first half, or NULL */
 } Open;
 

@@ -23,7 +23,7 @@ CREATE FUNCTION is_back() RETURNS text LANGUAGE sql AS $$
     SELECT concat_ws(' ', CASE WHEN schema = upg_schema_fingerprint(ARRAY['public']) THEN 'schema' END,
     CASE WHEN data = (SELECT md5(string_agg(acc::text, '|' ORDER BY id)) FROM acc) ||
     (SELECT md5(string_agg(parted::text, '|' ORDER BY id)) FROM parted) THEN 'data' END,
-    CASE WHEN indexes = to_regclass('acc_kind')::oid || ' ' || (SELECT string_agg(c.relname || i.indisvalid, ' ' ORDER BY 1)
+    CASE WHEN indexes = to_regclass('acc_kind')::oid || ' ' || (SELECT string_agg(c.relname || i.indisvalid, ' ' ORDER BY c.relname)
         FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indrelid IN ('acc'::regclass)) THEN 'indexes' END) FROM was $$;
 -- the helpers belong to what was
 UPDATE was SET schema = upg_schema_fingerprint(ARRAY['public']);
