@@ -316,6 +316,8 @@ cmd_version(UpgContext *ctx)
 	if (asked)
 	{
 		reached = ctx_connect(ctx, false) && conn_find_extension(ctx->conn, &script);
+		/* the connection forgets it when it asks again */
+		script = script ? arena_strdup(ctx->arena, script) : NULL;
 		if (reached && script != NULL && !conn_handshake(ctx->conn, NULL))
 			log_warning("%s", upg_error.what);
 		if (!reached)

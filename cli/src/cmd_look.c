@@ -268,6 +268,49 @@ cmd_wait(UpgContext *ctx)
 	return upg_error.exit_code;
 }
 
+/*
+ * not_held
+ *		Say that the ledger has no such migration.
+ */
+static int
+not_held(UpgContext *ctx, const char *name)
+{
+	err_set(UPG_EXIT_FAILED, "UPG-0001", "the ledger holds no migration \"%s\"",
+			printable(ctx->arena, name));
+	err_next("upg status");
+	return upg_error.exit_code;
+}
+
+/*
+ * show_nothing
+ *		There is no down script: is there a migration?
+ */
+static int
+show_nothing(UpgContext *ctx, const char *name)
+{
+	const char *params[1];
+	UpgRows *rows;
+
+	params[0] = name;
+	rows = conn_query(ctx->conn,
+					  "SELECT undo FROM @extschema@.upg_status()"
+					  " WHERE migration OPERATOR(pg_catalog.=) $1",
+					  1, params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	if (rows_count(rows) == 0)
+	{
+		rows_free(rows);
+		return not_held(ctx, name);
+	}
+	render_start(ctx);
+	if (ctx->json)
+		json_string(render_doc(), "down", NULL);
+	log_warning("migration \"%s\" has no down script", printable(ctx->arena, name));
+	rows_free(rows);
+	return UPG_EXIT_OK;
+}
+
 /* upg show */
 int
 cmd_show(UpgContext *ctx)
@@ -284,6 +327,11 @@ cmd_show(UpgContext *ctx)
 			conn_query(ctx->conn, "SELECT @extschema@.upg_down($1) AS down", 1, params);
 		if (rows == NULL)
 			return upg_error.exit_code;
+		if (rows_get(rows, 0, 0) == NULL)
+		{
+			rows_free(rows);
+			return show_nothing(ctx, params[0]);
+		}
 		render_start(ctx);
 		if (ctx->json)
 			json_string(render_doc(), "down", rows_get(rows, 0, 0));
@@ -300,14 +348,13 @@ cmd_show(UpgContext *ctx)
 					  1, params);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	render_start(ctx);
 	if (rows_count(rows) == 0)
 	{
-		err_set(UPG_EXIT_FAILED, "UPG-0001", "the ledger holds no migration \"%s\"",
-				printable(ctx->arena, params[0]));
-		err_next("upg status");
+		rows_free(rows);
+		return not_held(ctx, params[0]);
 	}
-	else if (ctx->json)
+	render_start(ctx);
+	if (ctx->json)
 		render_rows(ctx, rows, "migration", status_columns);
 	else
 		for (int col = 0; col < rows_columns(rows); col++)

@@ -71,8 +71,16 @@ next_number(UpgContext *ctx)
 	char stamp[32];
 
 	for (int i = 0; i < ctx->source->count; i++)
-		if (ctx->source->entries[i].number != NULL)
-			last = ctx->source->entries[i].number;
+	{
+		const UpgEntry *entry = &ctx->source->entries[i];
+		const char *name = entry->name;
+
+		/* as it is written, if the name begins with it */
+		if (name[strspn(name, "0123456789-")] == '_' && isdigit((unsigned char) *name))
+			last = arena_strndup(ctx->arena, name, strspn(name, "0123456789-"));
+		else if (entry->number != NULL)
+			last = entry->number;
+	}
 	if (last != NULL && strlen(last) < 9 && last[strspn(last, "0123456789")] == '\0')
 		return arena_printf(ctx->arena, "%0*ld", (int) strlen(last),
 							strtol(last, NULL, 10) + 1);

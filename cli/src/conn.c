@@ -184,6 +184,7 @@ connect_with_password(UpgConn *conn)
 		conn->password = ask_password(PQuser(conn->pg));
 		if (conn->password != NULL)
 		{
+			err_clear(); /* that there was none is no news any more */
 			PQfinish(conn->pg);
 			return connect_once(conn);
 		}

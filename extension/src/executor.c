@@ -655,6 +655,8 @@ report_progress(UpgRun *run, UpgStatement *stmt)
 	snprintf(name, sizeof(name), "upg %s %.*s %d/%d", run->direction, clipped,
 			 run->migration, stmt->no, run->script->nstatements);
 	pgstat_report_appname(name);
+	if (MyBackendType == B_BG_WORKER)
+		pgstat_report_activity(STATE_RUNNING, upg_script_excerpt(run->script, stmt));
 }
 
 /*
