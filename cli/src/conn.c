@@ -41,21 +41,23 @@ ask_password(const char *user)
 	struct termios quiet;
 	char line[1024];
 	ssize_t len;
+	bool silenced;
 	int tty = open("/dev/tty", O_RDWR);
 
 	if (tty < 0)
 		return NULL;
-	dprintf(tty, "Password%s%s: ", user ? " for user " : "", user ? user : "");
-	if (tcgetattr(tty, &old) == 0)
+	/* Quiet first: what is typed the moment the question shows must not be echoed. */
+	silenced = tcgetattr(tty, &old) == 0;
+	if (silenced)
 	{
 		quiet = old;
 		quiet.c_lflag &= ~(tcflag_t) ECHO;
 		tcsetattr(tty, TCSAFLUSH, &quiet);
-		len = read(tty, line, sizeof(line) - 1);
-		tcsetattr(tty, TCSAFLUSH, &old);
 	}
-	else
-		len = read(tty, line, sizeof(line) - 1);
+	dprintf(tty, "Password%s%s: ", user ? " for user " : "", user ? user : "");
+	len = read(tty, line, sizeof(line) - 1);
+	if (silenced)
+		tcsetattr(tty, TCSAFLUSH, &old);
 	dprintf(tty, "\n");
 	close(tty);
 	if (len < 0)
