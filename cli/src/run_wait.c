@@ -24,7 +24,7 @@
 #include "log.h"
 #include "run_internal.h"
 
-#define RECONNECT_MS 30000
+#define RECONNECT_MS 60000
 
 /*
  * run_sleep

@@ -55,10 +55,12 @@ for (@race)
 is_deeply(\%states, { applied => 1, already => $n - 1 }, 'of fifty with the same migration one applies it');
 is($server->sql('SELECT count(*) FROM shared'), 1, '... and its effect is there once');
 
-# Disjoint: all are inside at the same time.
+# Disjoint: all are inside at the same time.  Each stays until the test has seen them all.
+$server->sql('CREATE TABLE seen_all ()');
 my $began = time;
-my @own = map { $server->background("SET upg.conflict_timeout = 0; SELECT state FROM upg_apply('own $_', 'ALTER TABLE own_$_ ADD x int; SELECT pg_sleep(2)', options => '{\"footprint\": [\"table:public.own_$_\"]}');") } 1 .. $n;
-ok($server->wait_for(q{SELECT count(*) = 50 FROM pg_stat_activity WHERE application_name LIKE 'upg up own %' AND wait_event = 'PgSleep'}, 20), 'fifty disjoint ones run at the same time');
+my @own = map { $server->background("SET upg.conflict_timeout = 0; SELECT state FROM upg_apply('own $_', 'ALTER TABLE own_$_ ADD x int; DO \$\$ BEGIN WHILE NOT EXISTS (SELECT FROM seen_all) LOOP PERFORM pg_sleep(0.2); END LOOP; END \$\$', options => '{\"footprint\": [\"table:public.own_$_\"]}');") } 1 .. $n;
+ok($server->wait_for(q{SELECT count(*) = 50 FROM pg_stat_activity WHERE application_name LIKE 'upg up own % 2/2'}, 90), 'fifty disjoint ones run at the same time');
+$server->sql('INSERT INTO seen_all DEFAULT VALUES');
 my $done = 0;
 for (@own) { my ($status, $state) = $server->reap($_); $done++ if $state eq "applied\n" }
 is($done, $n, '... and all are applied');
