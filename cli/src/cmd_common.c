@@ -20,8 +20,6 @@
 #include "fsutil.h"
 #include "log.h"
 
-#define STREAM_ABOVE ((int64_t) 16 * 1024 * 1024)
-
 /*
  * ctx_arg
  *		An argument, or NULL.
@@ -90,7 +88,7 @@ ctx_open_source(UpgContext *ctx, int arg)
 	const char *dir = ctx_arg(ctx, arg);
 	int64_t above;
 
-	if (!config_number(ctx, OPT_STREAM_ABOVE, false, STREAM_ABOVE, &above))
+	if (!config_number(ctx, OPT_STREAM_ABOVE, false, SOURCE_STREAM_ABOVE, &above))
 		return false;
 	if (dir == NULL)
 		dir = getenv("UPG_DIR");

@@ -51,7 +51,7 @@ cmd_apply(UpgContext *ctx)
 	UpgCompare one;
 	UpgTodo todo;
 
-	if (!config_number(ctx, OPT_STREAM_ABOVE, false, (int64_t) 16 * 1024 * 1024, &above))
+	if (!config_number(ctx, OPT_STREAM_ABOVE, false, SOURCE_STREAM_ABOVE, &above))
 		return upg_error.exit_code;
 	ctx->source =
 		source_single(ctx_arg(ctx, 0), opt_get(ctx, OPT_NAME), &ctx->vars, above);

@@ -131,7 +131,10 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 					"a file with COPY data or of this size must be a single transaction");
 			err_where("%s:%d:%d", item.file, commit_line > 0 ? commit_line : item.line,
 					  item.col);
-			err_fix("Split the file: one with the data, one with the rest.");
+			err_fix(entry->streamed
+						? "Split the file, or raise --stream-above over its size."
+						: "Split the file: one with the data, one with the "
+						  "rest.");
 			ok = false;
 		}
 		else if (what == UPG_STMT_NO_TRANSACTION)
@@ -141,7 +144,10 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 			err_where("%s:%d:%d", item.file, item.line, item.col);
 			err_why(
 				"The file is run in one transaction, which cannot hold the statement.");
-			err_fix("Put the statement into a migration of its own.");
+			err_fix(entry->streamed
+						? "Put the statement into a migration of its own, or raise "
+						  "--stream-above over the size of the file."
+						: "Put the statement into a migration of its own.");
 			ok = false;
 		}
 		else if (what == UPG_STMT_BEGIN)

@@ -17,6 +17,12 @@
 #include "scan.h"
 #include "util.h"
 
+/*
+ * Default of --stream-above.  A script below it is in memory twice, here and in libpq
+ * on its way to the server, and so is its down script.
+ */
+#define SOURCE_STREAM_ABOVE ((int64_t) 2 * 1024 * 1024)
+
 #define UPG_NAME_MAX 1024 /* bytes; the ledger takes no longer names */
 
 /* One migration as the directory has it. */
