@@ -52,6 +52,7 @@ typedef struct UpgEntry
 typedef struct UpgSource
 {
 	UpgArena *arena;
+	UpgArena *more; /* of the second thread that read the files, or NULL */
 	const char *dir;
 	const char *layout;      /* name for --layout */
 	const char *layout_text; /* for people */

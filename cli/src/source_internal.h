@@ -35,6 +35,8 @@ typedef struct Markers
 } Markers;
 
 extern UpgEntry *source_add(UpgSource *source, const char *name, const char *path);
+extern void source_read(UpgSource *source);
+extern void source_fetch(UpgSource *source, UpgPiece *piece);
 extern const char *source_path(const UpgSource *source, const char *name);
 extern const char *number_of(UpgArena *arena, const char *name, const char **order);
 extern bool layout_by_name(UpgSource *source, const UpgDir *dir);

@@ -237,7 +237,17 @@ join_candidates(UpgSource *source, const UpgDir *dir, Candidate *list, int count
 	int orphan_count = 0;
 	bool ok = true;
 
-	qsort(list, (size_t) count, sizeof(Candidate), compare_candidates);
+	/* In a directory "down" comes before "up": put that right, and most are sorted. */
+	for (int i = 1; i < count; i++)
+		if (list[i - 1].down && !list[i].down &&
+			strcmp(list[i - 1].base, list[i].base) == 0)
+		{
+			Candidate down = list[i - 1];
+
+			list[i - 1] = list[i];
+			list[i] = down;
+		}
+	sort_array(list, count, sizeof(Candidate), compare_candidates);
 	for (int i = 0; i < count;)
 	{
 		const Candidate *up = NULL;
