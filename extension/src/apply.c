@@ -32,6 +32,8 @@
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -237,9 +239,9 @@ upg_definition_of_args(FunctionCallInfo fcinfo, UpgDefinition *def)
 void
 upg_definition_options(UpgDefinition *def, UpgOptions *options)
 {
-	def->options = options->given == NULL ? "{}"
-										  : JsonbToCString(NULL, &options->given->root,
-														   VARSIZE(options->given));
+	def->options = options->given == NULL
+					   ? DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))
+					   : datumCopy(JsonbPGetDatum(options->given), false, -1);
 	def->order_key = options->order_key;
 	def->upgrade = options->upgrade;
 }

@@ -294,7 +294,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 		"$4,"
 		" up_sha256 = $5, up_meaning = $6, meaning_version = $7, down_sql = $8, "
 		"down_sha256 = $9,"
-		" requires = $10, options = $11::pg_catalog.jsonb, order_key = $12, undo = $13,"
+		" requires = $10, options = $11, order_key = $12, undo = $13,"
 		" statements = $14, steps = $15,"
 		" applied_order = CASE WHEN $2 = 'applied'"
 		"   THEN pg_catalog.nextval('upg.applied_order') END,"
@@ -306,7 +306,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 		SPI_OK_UPDATE_RETURNING,
 		20,
 		{TEXTOID, TEXTOID,        TEXTOID,      INT8OID,     BYTEAOID, BYTEAOID, INT2OID,
-		 TEXTOID, BYTEAOID,       TEXTARRAYOID, TEXTOID,     TEXTOID,  TEXTOID,  INT4OID,
+		 TEXTOID, BYTEAOID,       TEXTARRAYOID, JSONBOID,    TEXTOID,  TEXTOID,  INT4OID,
 		 INT4OID, TIMESTAMPTZOID, TEXTOID,      INTERVALOID, INT8OID,  TEXTOID}};
 	Datum values[20];
 	char nulls[20];
@@ -341,7 +341,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 	else
 		nulls[7] = nulls[8] = 'n';
 	values[9] = upg_text_array(def->requires);
-	values[10] = CStringGetTextDatum(def->options);
+	values[10] = def->options;
 	if (def->order_key != NULL)
 		values[11] = CStringGetTextDatum(def->order_key);
 	else
@@ -419,7 +419,6 @@ insert_migration(const Datum *args, const char *nulls, UpgState state)
 	}
 	values[UPG_MIG_ID] = Int64GetDatum(upg_sequence_next("migrations_migration_id_seq"));
 	values[UPG_MIG_DIRECTION] = CStringGetTextDatum("up");
-	values[UPG_MIG_OPTIONS] = jsonb_of_text(values[UPG_MIG_OPTIONS]);
 	isnull[UPG_MIG_ID] = isnull[UPG_MIG_DIRECTION] = false;
 	if (!isnull[UPG_MIG_RUN])
 		values[UPG_MIG_RUN] = jsonb_of_text(values[UPG_MIG_RUN]);

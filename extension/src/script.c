@@ -49,6 +49,10 @@ typedef struct ScriptContext
 	int offset; /* where the statement in hand begins, or -1 */
 } ScriptContext;
 
+/* So many bytes of tokens are hashed at once. */
+#define TOKENS_CHUNK 8192
+
+static void add_token(StringInfo tokens, char kind, const char *value);
 static int skip_blank(const char *text, int offset);
 static bool has_no_transaction_mark(const char *text);
 static void syntax_error_context(void *arg);
@@ -642,6 +646,19 @@ upg_script_sha256(const char *text, size_t length, uint8 *sha256)
 	pg_cryptohash_free(ctx);
 }
 
+/* A token with a value, for upg_script_checksums(): kind, length, colon, value. */
+static void
+add_token(StringInfo tokens, char kind, const char *value)
+{
+	char digits[MAXINT8LEN + 1];
+	int length = strlen(value);
+
+	appendStringInfoChar(tokens, kind);
+	appendBinaryStringInfo(tokens, digits, pg_ultoa_n(length, digits));
+	appendStringInfoChar(tokens, ':');
+	appendBinaryStringInfo(tokens, value, length);
+}
+
 /*
  * upg_script_checksums
  *		Both checksums of a script.
@@ -678,22 +695,21 @@ upg_script_checksums(const char *text, int length, UpgChecksums *checksums)
 		initStringInfo(&tokens);
 		while ((token = core_yylex(&value, &location, scanner)) != 0)
 		{
-			resetStringInfo(&tokens);
 			switch (token)
 			{
 				case UPG_TOKEN_IDENT:
 				case UPG_TOKEN_UIDENT:
-					appendStringInfo(&tokens, "i%zu:%s", strlen(value.str), value.str);
+					add_token(&tokens, 'i', value.str);
 					break;
 				case UPG_TOKEN_SCONST:
 				case UPG_TOKEN_USCONST:
-					appendStringInfo(&tokens, "s%zu:%s", strlen(value.str), value.str);
+					add_token(&tokens, 's', value.str);
 					break;
 				case UPG_TOKEN_FCONST:
 				case UPG_TOKEN_BCONST:
 				case UPG_TOKEN_XCONST:
 				case UPG_TOKEN_OP:
-					appendStringInfo(&tokens, "c%zu:%s", strlen(value.str), value.str);
+					add_token(&tokens, 'c', value.str);
 					break;
 				case UPG_TOKEN_ICONST:
 				case UPG_TOKEN_PARAM:
@@ -702,16 +718,19 @@ upg_script_checksums(const char *text, int length, UpgChecksums *checksums)
 				default:
 					/* Numbers of keywords change from major to major, their names do not. */
 					if (token > UPG_TOKEN_LAST_FIXED)
-						appendStringInfo(&tokens, "k%zu:%s", strlen(value.keyword),
-										 value.keyword);
+						add_token(&tokens, 'k', value.keyword);
 					else
 						appendStringInfo(&tokens, "t%d;", token);
 					break;
 			}
+			if (tokens.len < TOKENS_CHUNK)
+				continue;
 			if (pg_cryptohash_update(ctx, (uint8 *) tokens.data, tokens.len) < 0)
 				elog(ERROR, "could not compute a SHA-256 checksum");
+			resetStringInfo(&tokens);
 		}
-		if (pg_cryptohash_final(ctx, checksums->meaning, UPG_SHA256_LENGTH) < 0)
+		if (pg_cryptohash_update(ctx, (uint8 *) tokens.data, tokens.len) < 0 ||
+			pg_cryptohash_final(ctx, checksums->meaning, UPG_SHA256_LENGTH) < 0)
 			elog(ERROR, "could not compute a SHA-256 checksum");
 		scanner_finish(scanner);
 		pfree(tokens.data);
