@@ -95,7 +95,7 @@ typedef struct UpgDefinition
 	UpgChecksums checksums;
 	const char *down; /* or NULL */
 	List *requires;
-	Datum options; /* jsonb */
+	Datum options;         /* jsonb */
 	const char *order_key; /* or NULL */
 	int64 upgrade;         /* 0: none */
 } UpgDefinition;
