@@ -15,7 +15,7 @@ INSERT INTO parted SELECT g, 'v' FROM generate_series(0, 19) g;
 CREATE VIEW now_is AS SELECT upg_schema_fingerprint(ARRAY['public']) AS schema,
     (SELECT md5(string_agg(acc::text, '|' ORDER BY id)) FROM acc) ||
     (SELECT md5(string_agg(parted::text, '|' ORDER BY id)) FROM parted) AS data,
-    'acc_kind'::regclass::oid || ' ' || (SELECT string_agg(c.relname || i.indisvalid, ' ' ORDER BY 1)
+    'acc_kind'::regclass::oid || ' ' || (SELECT string_agg(c.relname || i.indisvalid, ' ' ORDER BY c.relname)
         FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indrelid IN ('acc'::regclass)) AS indexes;
 CREATE TABLE was AS SELECT * FROM now_is;
 DROP VIEW now_is;
