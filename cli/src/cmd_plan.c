@@ -136,6 +136,57 @@ check_script(UpgContext *ctx, UpgEntry *entry, bool down)
 }
 
 /*
+ * plan_verification
+ *		What would be verified before and after a script; false with the error set.
+ */
+static bool
+plan_verification(UpgContext *ctx, const char *script)
+{
+	static const UpgColumn columns[] = {
+		{"kind", "kind"},         {"name", "name"},       {"relation", "relation"},
+		{"coverage", "coverage"}, {"message", "message"}, {NULL, NULL}};
+	const char *level = opt_get(ctx, OPT_VERIFY);
+	const char *params[3] = {level, NULL, NULL};
+	int64_t budget;
+	UpgRows *rows;
+
+	if (level == NULL || strcmp(level, "none") == 0)
+		return true;
+	if (!config_number(ctx, OPT_BUDGET, true, -1, &budget))
+		return false;
+	if (strcmp(level, "touched") == 0)
+		params[1] = script;
+	if (budget >= 0)
+		params[2] = arena_printf(ctx->arena, "%" PRId64 " milliseconds", budget);
+	rows = conn_query(ctx->conn,
+					  "SELECT kind, name, relation, coverage, message"
+					  " FROM @extschema@.upg_verify($1, script => $2,"
+					  " budget => $3::pg_catalog.interval, dry_run => true)"
+					  " ORDER BY check_no",
+					  3, params);
+	if (rows == NULL)
+		return false;
+	if (ctx->json)
+		render_rows(ctx, rows, "verify", columns);
+	else
+		for (int i = 0; i < rows_count(rows); i++)
+		{
+			const char *coverage = rows_named(rows, i, "coverage");
+
+			render_text(ctx, "     verify %s %s%s%s: %s%s%s\n",
+						rows_named(rows, i, "kind"), rows_named(rows, i, "name"),
+						rows_named(rows, i, "relation") ? " of " : "",
+						rows_named(rows, i, "relation") ? rows_named(rows, i, "relation")
+														: "",
+						rows_named(rows, i, "message"),
+						strcmp(coverage, "1") == 0 ? "" : ", a part of ",
+						strcmp(coverage, "1") == 0 ? "" : coverage);
+		}
+	rows_free(rows);
+	return true;
+}
+
+/*
  * plan_one
  *		Show one migration of the plan; false with the error set, after showing it.
  */
@@ -185,6 +236,8 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		json_bool(render_doc(), "down", entry_has_down(entry));
 		json_string(render_doc(), "state", todo->known ? todo->known->state : NULL);
 		json_string(render_doc(), "notes", notes);
+		if (ok && rows != NULL)
+			ok = plan_verification(ctx, script.text.data);
 		if (ok)
 			json_null(render_doc(), "fault");
 		else
@@ -204,6 +257,11 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 					transactional ? "one transaction" : "steps that commit one by one",
 					entry_has_down(entry) ? "" : ", no down script", notes ? "  " : "",
 					notes ? notes : "", todo->out_of_order ? "  (out of order)" : "");
+	if (ok && !ctx->json && rows != NULL && !plan_verification(ctx, script.text.data))
+	{
+		render_text(ctx, "     cannot plan its verification: %s\n", upg_error.what);
+		ok = false;
+	}
 	rows_free(rows);
 	if (loaded)
 		script_free(&script);

@@ -34,6 +34,9 @@ typedef enum UpgOpt
 	OPT_HELP,
 	/* by command */
 	OPT_ALL,
+	OPT_AS,
+	OPT_BASELINE,
+	OPT_BUDGET,
 	OPT_CASCADE,
 	OPT_CHECKPOINT,
 	OPT_COLUMNS,
@@ -51,6 +54,7 @@ typedef enum UpgOpt
 	OPT_INTERVAL,
 	OPT_JUNIT,
 	OPT_KEY,
+	OPT_KIND,
 	OPT_LAYOUT,
 	OPT_LIMIT,
 	OPT_LOCK_TIMEOUT,
@@ -64,20 +68,26 @@ typedef enum UpgOpt
 	OPT_NOTE,
 	OPT_ON_FAIL,
 	OPT_OUT_OF_ORDER,
+	OPT_QUERY,
 	OPT_REASON,
 	OPT_RECHECK,
 	OPT_REDACT,
+	OPT_REF_COLUMNS,
+	OPT_REFS,
 	OPT_RELEASE,
 	OPT_REQUIRES,
 	OPT_ROWS,
 	OPT_SCHEMA,
+	OPT_SCOPE,
 	OPT_SCRATCH,
 	OPT_SET,
+	OPT_SEVERITY,
 	OPT_STREAM_ABOVE,
 	OPT_TABLE,
 	OPT_TIMEOUT,
 	OPT_TO,
 	OPT_UPDATE,
+	OPT_VERIFY,
 	OPT_WATCH,
 	OPT_YES,
 	OPT_COUNT
@@ -182,6 +192,12 @@ extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
 extern int cmd_compare(UpgContext *ctx);
 extern int cmd_lint(UpgContext *ctx);
+extern int cmd_data_verify(UpgContext *ctx);
+extern int cmd_data_recheck(UpgContext *ctx);
+extern int cmd_data_report(UpgContext *ctx);
+extern int cmd_data_invariants(UpgContext *ctx);
+extern int cmd_data_declare(UpgContext *ctx);
+extern int cmd_data_drop(UpgContext *ctx);
 extern int cmd_doctor(UpgContext *ctx);
 extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);

@@ -32,6 +32,14 @@ const UpgOption upg_options[] = {
 	{OPT_VERBOSE, 'v', "verbose", NULL, "say more; may be repeated", NULL, false},
 	{OPT_HELP, '?', "help", NULL, "show this help, then exit", NULL, false},
 	{OPT_ALL, '\0', "all", NULL, "take back every applied migration", NULL, false},
+	{OPT_AS, '\0', "as", "FORMAT", "text (default), json or html", "text|json|html",
+	 false},
+	{OPT_BASELINE, '\0', "baseline", "NUMBER",
+	 "compare with the values that this verification kept", NULL, false},
+	{OPT_BUDGET, '\0', "budget", "TIME",
+	 "time a verification may take; 0 is no limit (default: the setting "
+	 "upg.verify_budget)",
+	 NULL, false},
 	{OPT_CASCADE, '\0', "cascade", NULL, "take back what depends on it, too", NULL,
 	 false},
 	{OPT_CHECKPOINT, '\0', "checkpoint", "FILE", "compare with a checkpoint kept in FILE",
@@ -64,6 +72,8 @@ const UpgOption upg_options[] = {
 	 false},
 	{OPT_KEY, '\0', "key", "LIST",
 	 "columns that tell rows apart (default: the primary key)", NULL, false},
+	{OPT_KIND, '\0', "kind", "KIND", "kind of the invariant",
+	 "true|empty|equal|row_count|sum|content|not_null|unique|foreign_key", false},
 	{OPT_LAYOUT, '\0', "layout", "LAYOUT", "layout of the directory (default: detected)",
 	 "plain|updown|dodo|dbmate|goose|sql-migrate|node-pg-migrate|flyway|sqitch|prisma|"
 	 "folder|"
@@ -88,17 +98,22 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_NO_WAIT, '\0', "no-wait", NULL, "do not wait for others or for background work",
 	 NULL, false},
-	{OPT_NOTE, '\0', "note", "TEXT", "note kept with the checkpoint", NULL, false},
+	{OPT_NOTE, '\0', "note", "TEXT", "note to keep with it", NULL, false},
 	{OPT_ON_FAIL, '\0', "on-fail", "ACTION",
 	 "stop (default), or rollback: take back what this run applied", "stop|rollback",
 	 false},
 	{OPT_OUT_OF_ORDER, '\0', "out-of-order", "POLICY",
 	 "files that come before applied ones: warn (default), allow or refuse",
 	 "warn|allow|refuse", false},
+	{OPT_QUERY, '\0', "query", "SQL", "the query, for the kinds true, empty and equal",
+	 NULL, false},
 	{OPT_REASON, '\0', "reason", "TEXT", "why; kept in the audit trail", NULL, false},
 	{OPT_RECHECK, '\0', "recheck", "N",
 	 "look N times more at what differs, for tables that are written to", NULL, false},
 	{OPT_REDACT, '\0', "redact", "LIST", "do not show values of these columns; * is all",
+	 NULL, false},
+	{OPT_REF_COLUMNS, '\0', "ref-columns", "LIST", "the columns referenced", NULL, false},
+	{OPT_REFS, '\0', "refs", "TABLE", "the table referenced, for the kind foreign_key",
 	 NULL, false},
 	{OPT_RELEASE, '\0', "release", "VERSION", "name the version that this run reaches",
 	 NULL, false},
@@ -107,39 +122,50 @@ const UpgOption upg_options[] = {
 	{OPT_ROWS, '\0', "rows", "N", "rows put into each table (default: 3)", NULL, false},
 	{OPT_SCHEMA, '\0', "schema", "SCHEMA", "schema for the functions (default: public)",
 	 NULL, false},
+	{OPT_SCOPE, '\0', "scope", "LIST",
+	 "the tables it speaks of (default: its table, else the database)", NULL, false},
 	{OPT_SCRATCH, '\0', "scratch", "DBNAME",
 	 "name of the scratch database, which then stays (default: one that is dropped)",
 	 NULL, false},
 	{OPT_SET, '\0', "set", "NAME=VALUE", "set a variable of the scripts; repeatable",
 	 NULL, false},
+	{OPT_SEVERITY, '\0', "severity", "SEVERITY",
+	 "error (default): what breaks it is not applied; warning", "error|warning", false},
 	{OPT_STREAM_ABOVE, '\0', "stream-above", "SIZE",
 	 "stream files larger than SIZE instead of storing them (default: 2MB)", NULL, false},
-	{OPT_TABLE, '\0', "table", "NAME", "the table, on both sides", NULL, false},
+	{OPT_TABLE, '\0', "table", "NAME", "the table", NULL, false},
 	{OPT_TIMEOUT, '\0', "timeout", "TIME", "give up after TIME (default: never)", NULL,
 	 false},
 	{OPT_TO, '\0', "to", "NAME", "stop after this migration; with down: keep this one",
 	 NULL, false},
 	{OPT_UPDATE, '\0', "update", NULL, "bring an older install script to this version",
 	 NULL, false},
+	{OPT_VERIFY, '\0', "verify", "WHAT",
+	 "verify data before and after: touched, all or none (default: the setting "
+	 "upg.verify)",
+	 "touched|all|none", false},
 	{OPT_WATCH, '\0', "watch", NULL, "show it again and again until interrupted", NULL,
 	 false},
 	{OPT_YES, 'y', "yes", NULL, "do not ask", NULL, false},
 	{OPT_END, '\0', NULL, NULL, NULL, NULL, false}};
 
-#define DIR_OPTIONS OPT_LAYOUT, OPT_SET, OPT_STREAM_ABOVE
-#define RUN_OPTIONS OPT_NO_WAIT, OPT_TIMEOUT, OPT_LOCK_TIMEOUT
+#define DIR_OPTIONS    OPT_LAYOUT, OPT_SET, OPT_STREAM_ABOVE
+#define RUN_OPTIONS    OPT_NO_WAIT, OPT_TIMEOUT, OPT_LOCK_TIMEOUT
+#define VERIFY_OPTIONS OPT_VERIFY, OPT_BUDGET
 
 static const unsigned char none[] = {OPT_END};
 static const unsigned char for_init[] = {OPT_SCHEMA, OPT_UPDATE, OPT_DRY_RUN, OPT_END};
-static const unsigned char for_up[] = {OPT_TO,      OPT_DRY_RUN,      OPT_RELEASE,
-									   OPT_ON_FAIL, OPT_OUT_OF_ORDER, OPT_UNDO,
-									   DIR_OPTIONS, RUN_OPTIONS,      OPT_END};
-static const unsigned char for_down[] = {OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,
-										 OPT_REASON, OPT_YES, RUN_OPTIONS, OPT_END};
+static const unsigned char for_up[] = {
+	OPT_TO,   OPT_DRY_RUN, OPT_RELEASE, OPT_ON_FAIL,    OPT_OUT_OF_ORDER,
+	OPT_UNDO, DIR_OPTIONS, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+static const unsigned char for_down[] = {OPT_TO,      OPT_ALL,        OPT_CASCADE,
+										 OPT_DRY_RUN, OPT_REASON,     OPT_YES,
+										 RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 										   OPT_TIMEOUT, OPT_END};
 static const unsigned char for_plan[] = {
-	OPT_TO, OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+	OPT_TO,         OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS,
+	VERIFY_OPTIONS, OPT_TIMEOUT,           OPT_END};
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_lint[] = {OPT_DOWNS,   OPT_FAIL_ON, OPT_ROWS,
 										 OPT_SCRATCH, OPT_HTML,    OPT_JUNIT,
@@ -148,9 +174,16 @@ static const unsigned char for_compare[] = {
 	OPT_TABLE,  OPT_KEY,     OPT_COLUMNS,  OPT_EXCEPT_COLUMNS, OPT_FILTER, OPT_MODE,
 	OPT_REDACT, OPT_RECHECK, OPT_INTERVAL, OPT_TIMEOUT,        OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
-static const unsigned char for_apply[] = {OPT_NAME,    OPT_REQUIRES, OPT_UNDO,
-										  OPT_DRY_RUN, OPT_SET,      OPT_STREAM_ABOVE,
-										  RUN_OPTIONS, OPT_END};
+static const unsigned char for_apply[] = {OPT_NAME,    OPT_REQUIRES,   OPT_UNDO,
+										  OPT_DRY_RUN, OPT_SET,        OPT_STREAM_ABOVE,
+										  RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+static const unsigned char for_data_verify[] = {OPT_BASELINE, OPT_BUDGET, OPT_DRY_RUN,
+												OPT_TIMEOUT, OPT_END};
+static const unsigned char for_data_recheck[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_data_report[] = {OPT_AS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_data_declare[] = {
+	OPT_KIND, OPT_QUERY, OPT_TABLE,    OPT_COLUMNS, OPT_REFS,    OPT_REF_COLUMNS,
+	OPT_KEY,  OPT_SCOPE, OPT_SEVERITY, OPT_NOTE,    OPT_TIMEOUT, OPT_END};
 static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 											 OPT_TIMEOUT, OPT_END};
 static const unsigned char for_adopt[] = {OPT_TO,      OPT_DRY_RUN, OPT_YES,
@@ -188,6 +221,35 @@ static const UpgCommand audit_commands[] = {
 	 "database "
 	 "can change it.",
 	 for_checkpoint, 0, 0, true, cmd_audit_checkpoint, NULL, false},
+	END_OF_SET};
+
+static const UpgCommand data_commands[] = {
+	{"verify", NULL, "[TABLE]...", "verify data now, and keep the results",
+	 "Runs the declared invariants, looks at constraints again and takes checksums, of "
+	 "the "
+	 "tables named or of the whole database. Exit code 8 if something does not hold or "
+	 "could not be looked at. --dry-run says what would be read and how long that takes.",
+	 for_data_verify, 0, 1000, true, cmd_data_verify, NULL, false},
+	{"recheck", NULL, "[TABLE]...", "whether rows meet the constraints of their tables",
+	 "Reads the rows again, also those that were loaded with triggers off, and names "
+	 "those "
+	 "in violation. Exit code 8 if there are any.",
+	 for_data_recheck, 0, 1000, true, cmd_data_recheck, NULL, false},
+	{"report", NULL, "[NUMBER]", "the evidence of a verification",
+	 "Prints a verification, the latest by default, as text, JSON or a page of HTML, and "
+	 "says whether the results are as they were written.",
+	 for_data_report, 0, 1, true, cmd_data_report, NULL, false},
+	{"invariants", NULL, "", "list the declared invariants",
+	 "What must hold, or stay equal, through an upgrade.", for_timeout, 0, 0, true,
+	 cmd_data_invariants, NULL, false},
+	{"declare", NULL, "NAME", "declare an invariant",
+	 "Declares what must hold, or stay equal, through an upgrade: by --query, or by "
+	 "--table "
+	 "and --columns. One of that name is replaced.",
+	 for_data_declare, 1, 1, true, cmd_data_declare, NULL, false},
+	{"drop", NULL, "NAME", "take back an invariant",
+	 "Takes back the declaration; past results stay.", for_timeout, 1, 1, true,
+	 cmd_data_drop, NULL, false},
 	END_OF_SET};
 
 static const UpgCommand lock_commands[] = {
@@ -289,6 +351,9 @@ const UpgCommand upg_commands[] = {
 	 "Exit code 0 if equal, 8 if different, 2 if the tables cannot be compared, 5 if "
 	 "what differs with --recheck is still being written.",
 	 for_compare, 2, 2, false, cmd_compare, NULL, false},
+	{"data", NULL, "COMMAND", "invariants, constraints, verification of data",
+	 "What must hold in the data, whether it does, and the evidence.", none, 0, 0, false,
+	 NULL, data_commands, false},
 	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
 	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
 	 for_repair, 1, 1, true, cmd_repair, NULL, false},

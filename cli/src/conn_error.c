@@ -200,7 +200,7 @@ conn_server_error(UpgConn *conn, const PGresult *res)
 			exit_code = UPG_EXIT_CONFLICT;
 		else if (strcmp(state, "UP011") == 0)
 			exit_code = UPG_EXIT_UNKNOWN;
-		else if (strcmp(state, "UP012") == 0)
+		else if (strcmp(state, "UP012") == 0 || strcmp(state, "UP043") == 0)
 			exit_code = UPG_EXIT_VERIFICATION;
 	}
 	else if (strcmp(state, "42501") == 0)

@@ -114,6 +114,23 @@ pad_numbers(const char *order)
 }
 
 /*
+ * verify_options
+ *		What --verify and --budget say, as options of the functions.
+ */
+static void
+verify_options(UpgContext *ctx, UpgJson *json)
+{
+	const char *verify = opt_get(ctx, OPT_VERIFY);
+	const char *budget = opt_get(ctx, OPT_BUDGET);
+	int64_t ms;
+
+	if (verify != NULL)
+		json_string(json, "verify", verify);
+	if (budget != NULL && parse_duration(budget, &ms))
+		json_int(json, "verify_budget", ms);
+}
+
+/*
  * run_options
  *		The options of upg_apply() for an entry, as JSON (malloc'ed).
  */
@@ -152,6 +169,7 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 		json_string(&json, "undo", opt_get(ctx, OPT_UNDO));
 	if (lock_timeout != NULL)
 		json_string(&json, "lock_timeout", lock_timeout);
+	verify_options(ctx, &json);
 	json_object_end(&json);
 	return text.data;
 }
@@ -339,6 +357,7 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 		json_string(&json, "lock_timeout", lock_timeout);
 	if (reason != NULL)
 		json_string(&json, "reason", reason);
+	verify_options(ctx, &json);
 	json_object_end(&json);
 	params[0] = name;
 	params[1] = text.data;
