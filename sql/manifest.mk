@@ -8,6 +8,7 @@ UPG_SQL_PARTS = \
 	40_audit.sql \
 	50_checksum.sql \
 	55_compare.sql \
+	56_progress.sql \
 	57_verify.sql \
 	65_fingerprint.sql \
 	66_schema_image.sql \

@@ -41,6 +41,17 @@ static const UpgColumn progress_columns[] = {{"migration", "migration"},
 											 {"since", "since"},
 											 {"statement", "statement"},
 											 {NULL, NULL}};
+static const UpgColumn scan_columns[] = {{"task", "task"},
+										 {"relation", "relation"},
+										 {"step", "step"},
+										 {"steps", "of"},
+										 {"percent", "percent"},
+										 {"elapsed", "elapsed"},
+										 {"remaining", "left"},
+										 {"pid", "pid"},
+										 {"blocks_done", NULL},
+										 {"blocks_total", NULL},
+										 {NULL, NULL}};
 static const UpgColumn lock_columns[] = {
 	{"object", "object"}, {"mode", "mode"},           {"state", "state"}, {"pid", "pid"},
 	{"usename", "role"},  {"migration", "migration"}, {"since", "since"}, {NULL, NULL}};
@@ -217,8 +228,34 @@ cmd_history(UpgContext *ctx)
 static int
 progress_once(UpgContext *ctx)
 {
-	return query_rows(ctx, "SELECT * FROM @extschema@.upg_progress()", 0, NULL,
-					  "progress", progress_columns, "nothing is running");
+	UpgRows *runs =
+		conn_query(ctx->conn, "SELECT * FROM @extschema@.upg_progress()", 0, NULL);
+	UpgRows *scans = NULL;
+
+	if (runs != NULL)
+		scans = conn_query(
+			ctx->conn,
+			"SELECT task, relation, step, steps, pg_catalog.round(percent::"
+			"pg_catalog.numeric, 1) AS percent, pg_catalog.date_trunc('milliseconds',"
+			" elapsed) AS elapsed, pg_catalog.date_trunc('milliseconds', remaining)"
+			" AS remaining, pid, blocks_done, blocks_total"
+			" FROM @extschema@.upg_scan_progress() ORDER BY pid",
+			0, NULL);
+	if (scans == NULL)
+	{
+		rows_free(runs);
+		return upg_error.exit_code;
+	}
+	render_start(ctx);
+	if (rows_count(runs) == 0 && rows_count(scans) == 0 && !ctx->json)
+		render_text(ctx, "nothing is running\n");
+	if (rows_count(runs) > 0 || ctx->json)
+		render_rows(ctx, runs, "progress", progress_columns);
+	if (rows_count(scans) > 0 || ctx->json)
+		render_rows(ctx, scans, "scans", scan_columns);
+	rows_free(runs);
+	rows_free(scans);
+	return UPG_EXIT_OK;
 }
 
 /* upg progress */

@@ -328,8 +328,9 @@ const UpgCommand upg_commands[] = {
 	 "Waits for a migration that a background worker runs. Exit code 0 if it is applied.",
 	 for_timeout, 1, 1, true, cmd_wait, NULL, false},
 	{"progress", NULL, "", "what is running now",
-	 "Lists migrations that are being worked on.", for_progress, 0, 0, true, cmd_progress,
-	 NULL, false},
+	 "Lists migrations that are being worked on, and checksums, comparisons and "
+	 "verifications with the part that is done and about how long the rest takes.",
+	 for_progress, 0, 0, true, cmd_progress, NULL, false},
 	{"show", NULL, "NAME", "everything about one migration",
 	 "Shows state, checksums and dependencies; with --down the SQL that would take it "
 	 "back.",

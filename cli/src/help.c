@@ -263,10 +263,12 @@ topic_json(UpgBuf *out)
 		"           changed, values_changed; notes[], duration_ms; summary: migrations,\n"
 		"           downs, one count for each verdict, schema_exact, destroying,\n"
 		"           restored, without_rows, duration_ms\n"
+		"progress:  progress[], scans[]: the columns of upg_progress(), "
+		"upg_scan_progress()\n"
 		"data verify: checks[]: the columns of upg_verify()\n"
 		"data recheck: constraints[]: the columns of upg_constraints_recheck()\n"
 		"data report: report: the report in JSON; data invariants: invariants[]\n"
-		"history, progress, locks: an array of that name, the columns of the SQL "
+		"history, locks: an array of that name, the columns of the SQL "
 		"function\n"
 		"new:       files[]\n\n"
 		"\"upg audit export\" prints JSON Lines by itself.\n");

@@ -142,6 +142,16 @@
 #define upg_lock_held(tag, mode) LockHeldByMe((tag), (mode))
 #endif
 
+/* PostgreSQL 16 renamed the function that gives a backend's status. */
+#if PG_VERSION_NUM >= 160000
+#define upg_local_backend_status(i) pgstat_get_local_beentry_by_index(i)
+#else
+#define upg_local_backend_status(i) pgstat_fetch_stat_local_beentry(i)
+#endif
+#define upg_backend_status(i)                   \
+	(upg_local_backend_status(i) == NULL ? NULL \
+										 : &upg_local_backend_status(i)->backendStatus)
+
 /* PostgreSQL 16 renamed the fields of counters. */
 #if PG_VERSION_NUM >= 160000
 #define UPG_TABSTAT_ID(status) ((status)->id)

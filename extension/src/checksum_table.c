@@ -22,6 +22,7 @@
 #include "checksum.h"
 #include "compat.h"
 #include "errors.h"
+#include "progress.h"
 #include "source.h"
 
 PG_FUNCTION_INFO_V1(upg_table_checksum);
@@ -126,8 +127,9 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 		job.ncolumns <= MAX_AGGREGATE_COLUMNS)
 		checksum_by_aggregate(source, &job, fcinfo->flinfo->fn_oid, total);
 	else
-		upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total,
-						NULL, NULL, NULL);
+		upg_progress_task(UPG_TASK_CHECKSUM, 1, 1);
+	upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total, NULL,
+					NULL, NULL);
 
 	/* an aggregate that saw no row knows no columns, but here they are known */
 	if (!total->header.known)

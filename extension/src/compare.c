@@ -43,6 +43,7 @@
 #include "compare.h"
 #include "compat.h"
 #include "errors.h"
+#include "progress.h"
 #include "source.h"
 
 PG_FUNCTION_INFO_V1(upg_compare);
@@ -61,6 +62,7 @@ typedef struct Comparison
 	UpgSource *sources[2];
 	UpgScanJob jobs[2];
 	int workers;
+	int scans;    /* so far, for the progress shown */
 	List *hidden; /* names of columns whose values are not shown */
 	ReturnSetInfo *result;
 } Comparison;
@@ -434,6 +436,8 @@ compare_round(Comparison *cmp, int ncells, uint32 bucket, uint32 buckets, bool m
 		sketches[side] = upg_sketch_create(ncells, cmp->jobs[side].seed);
 		sketches[side]->bucket = bucket;
 		sketches[side]->buckets = buckets;
+		cmp->scans++;
+		upg_progress_task(UPG_TASK_COMPARE, cmp->scans, cmp->scans + (side == 0 ? 1 : 0));
 		upg_source_scan(cmp->sources[side], &cmp->jobs[side], cmp->workers,
 						&sketches[side]->total, sketches[side], NULL, NULL);
 	}

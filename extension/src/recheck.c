@@ -33,6 +33,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "progress.h"
 #include "source.h"
 #include "spi.h"
 #include "upg.h"
@@ -134,6 +135,7 @@ upg_constraints_recheck(PG_FUNCTION_ARGS)
 	UpgVerification *v;
 	Snapshot snapshot;
 	List *checks;
+	int no = 0;
 	ListCell *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -153,7 +155,10 @@ upg_constraints_recheck(PG_FUNCTION_ARGS)
 		bool nulls[7] = {false};
 
 		CHECK_FOR_INTERRUPTS();
+		upg_progress_task(UPG_TASK_VERIFY, ++no, list_length(checks));
+		upg_progress_start(check->relid, 0);
 		upg_check_run(v, check, NULL, snapshot);
+		upg_progress_end();
 		values[0] = CStringGetTextDatum(check->relation);
 		values[1] = CStringGetTextDatum(check->name);
 		values[2] = CStringGetTextDatum(check->kind);

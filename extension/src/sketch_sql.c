@@ -27,6 +27,7 @@
 #include "compare.h"
 #include "compat.h"
 #include "errors.h"
+#include "progress.h"
 #include "source.h"
 
 PG_FUNCTION_INFO_V1(upg_table_sketch);
@@ -110,6 +111,7 @@ upg_table_sketch(PG_FUNCTION_ARGS)
 	sketch = upg_sketch_create(PG_GETARG_INT32(10), job.seed);
 	sketch->bucket = (uint32) PG_GETARG_INT32(11);
 	sketch->buckets = (uint32) PG_GETARG_INT32(12);
+	upg_progress_task(UPG_TASK_SKETCH, 1, 1);
 	upg_source_scan(source, &job, PG_ARGISNULL(9) ? -1 : PG_GETARG_INT32(9),
 					&sketch->total, sketch, NULL, NULL);
 	PG_RETURN_BYTEA_P(upg_sketch_serialize(sketch));

@@ -46,6 +46,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "progress.h"
 #include "tablescan.h"
 
 /* Memory fetched ahead of the tuple being hashed. */
@@ -101,6 +102,7 @@ typedef struct ScanState
 	UpgSketch *sketch;
 	UpgScanRowFunc func;
 	void *arg;
+	uint64 blocks; /* of the members that are done; for the progress shown */
 	/* for the error context */
 	Relation rel;
 	BlockNumber block;
@@ -362,6 +364,7 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 		if (first >= member->nblocks)
 			break;
 		last = Min(first + chunk, member->nblocks) - 1;
+		upg_progress_update(state->blocks + first);
 		next = read_page(rel, (BlockNumber) first, strategy);
 		for (uint64 block = first; block <= last; block++)
 		{
@@ -398,8 +401,11 @@ static void
 scan_members(ScanState *state, SharedJob *shared, int participants)
 {
 	for (int i = 0; i < shared->nmembers; i++)
+	{
 		scan_member(state, &shared->members[i],
 					chunk_size(shared->members[i].nblocks, participants));
+		state->blocks += shared->members[i].nblocks;
+	}
 }
 
 /*
@@ -641,6 +647,23 @@ set_headers(ScanState *state, List *members)
 	table_close(rel, NoLock);
 }
 
+/* How many blocks there are to be read. */
+static uint64
+count_blocks(List *members)
+{
+	uint64 blocks = 0;
+	ListCell *lc;
+
+	foreach (lc, members)
+	{
+		Relation rel = table_open(lfirst_oid(lc), NoLock);
+
+		blocks += RelationGetNumberOfBlocks(rel);
+		table_close(rel, NoLock);
+	}
+	return blocks;
+}
+
 /*
  * upg_scan_heap
  *		Hash all rows of "members" that the active snapshot sees.
@@ -665,6 +688,7 @@ upg_scan_heap(const UpgScanJob *job, List *members, int workers, UpgChecksum *to
 	state.arg = arg;
 	set_headers(&state, members);
 
+	upg_progress_start(linitial_oid(members), count_blocks(members));
 	workers = func ? 0 : choose_workers(job, members, workers);
 	if (workers > 0)
 		scan_parallel(&state, members, workers);
@@ -677,4 +701,5 @@ upg_scan_heap(const UpgScanJob *job, List *members, int workers, UpgChecksum *to
 		scan_members(&state, shared, 1);
 		pfree(shared);
 	}
+	upg_progress_end();
 }

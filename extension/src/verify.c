@@ -46,6 +46,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
+#include "progress.h"
 #include "source.h"
 #include "upg.h"
 #include "verify.h"
@@ -549,6 +550,7 @@ static void
 run_checks(UpgVerification *v, List *values, List *contents)
 {
 	Snapshot snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	int no = 0;
 	ListCell *lc;
 
 	foreach (lc, v->checks)
@@ -564,7 +566,10 @@ run_checks(UpgVerification *v, List *values, List *contents)
 			old = find_check(values, check, NULL);
 		if (old != NULL && !old->kept_rows && old->checksum == NULL)
 			old = NULL; /* it could not be evaluated then */
+		upg_progress_task(UPG_TASK_VERIFY, ++no, list_length(v->checks));
+		upg_progress_start(check->relid, 0);
 		upg_check_run(v, check, old, snapshot);
+		upg_progress_end();
 	}
 	UnregisterSnapshot(snapshot);
 }

@@ -114,6 +114,7 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_verify(text, regclass[], text, bigint, interval, boolean, boolean)
     TO upg_operator, upg_admin;
 GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_scan_progress(),
     @extschema@.upg_constraints_recheck(regclass[], integer, boolean),
     upg.recheck_queries(oid[])
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;

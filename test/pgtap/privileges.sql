@@ -52,6 +52,7 @@ INSERT INTO matrix VALUES
     ('upg_register', 'oa'),
     ('upg_repair', 'a'),
     ('upg_rollback', 'oa'),
+    ('upg_scan_progress', 'vopau'),
     ('upg_schema_fingerprint', 'vopau'),
     ('upg_schema_differences', 'vopau'),
     ('upg_schema_fingerprint_parts', 'vopau'),

@@ -23,6 +23,8 @@ GRANT upg_viewer TO viewer;
 SELECT upg_apply('one', 'CREATE TABLE t (i int PRIMARY KEY)', 'DROP TABLE t');
 SELECT upg_apply('two', 'CREATE INDEX CONCURRENTLY ti ON t (i)', 'DROP INDEX ti', '{one}');
 CALL upg_wait('two');
+SELECT upg_invariant_declare('rows', 'row_count', rel => 't');
+SELECT count(*) FROM upg_verify();
 SELECT upg_register('later', 'CREATE TABLE later (i int)', 'DROP TABLE later', '{two}');
 SQL
 
@@ -53,11 +55,17 @@ my %reads = (
     'upg_audit_verify()'              => 'SELECT ok FROM upg_audit_verify()',
     'upg_audit_export()'              => 'SELECT count(*) > 2 FROM upg_audit_export()',
     'upg_library_version()'           => "SELECT upg_library_version() <> ''",
+    'upg_table_checksum()'            => "SELECT upg_table_checksum('t')::text LIKE 'upg1:strict:%'",
+    'upg_compare()'                   => "SELECT count(*) FROM upg_compare('t', 't')",
+    'upg_constraints_recheck()'       => "SELECT bool_and(state = 'passed') FROM upg_constraints_recheck()",
+    'upg_verify()'                    => "SET client_min_messages = warning; SELECT count(*) > 2 AND bool_and(verification IS NULL AND state IN ('passed', 'recorded')) FROM upg_verify()",
+    'upg_verification_report()'       => "SELECT upg_verification_report() LIKE 'Verification 1: passed%'",
+    'upg_scan_progress()'             => 'SELECT count(*) FROM upg_scan_progress()',
     'CALL upg_wait() of what is done' => "CALL upg_wait('two')",
 );
 my %want = (
     'upg_status()'            => 'one=applied,two=applied,later=registered', 'upg_plan()' => 'later',
-    'upg_digest()'            => 2, 'upg_migration_state()' => 'applied', 'upg_progress()' => 0, 'upg_locks()' => 0,
+    'upg_digest()'            => 2, 'upg_migration_state()' => 'applied', 'upg_progress()' => 0, 'upg_scan_progress()' => 0, 'upg_compare()' => 0, 'upg_locks()' => 0,
     'upg_down()'              => 'DROP TABLE t', 'upg_script_info()' => 2, 'upg_script_statements()' => 2,
     'CALL upg_wait() of what is done' => ''
 );
@@ -79,7 +87,8 @@ for my $call (
     "upg_upgrade_start('up', '{}')",    "upg_upgrade_finish(1, 'completed')",
     "upg_forget_registration('later')", "upg_repair('two', 'applied', 'x')",
     q{upg_record_attempt('x', '{}')},   "upg_audit_note('x')",
-    "upg_audit_checkpoint('x')")
+    "upg_audit_checkpoint('x')",       "upg_invariant_declare('x', 'true', 'SELECT true')",
+    "upg_invariant_drop('rows')")
 {
     my ($name) = $call =~ /^(\w+)/;
     my ($status, $got, $error) = $server->psql("\\set VERBOSITY verbose\nSELECT $call;");
