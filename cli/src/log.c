@@ -84,6 +84,7 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-2030", "a database is not a scratch database"},
 	{"UPG-2031", "down scripts do not give back what was there"},
 	{"UPG-2060", "data do not hold what was verified"},
+	{"UPG-2061", "the journal of a comparison cannot be used"},
 	{"UPG-9999", "internal error"},
 	{NULL, NULL}};
 
