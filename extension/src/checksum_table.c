@@ -122,14 +122,14 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	}
 	upg_job_columns(&job, source, upg_job_names(source, columns, except, NULL), NULL);
 
+	upg_progress_task(UPG_TASK_CHECKSUM, 1, 1);
 	total->header.version = UPG_CANONICAL_VERSION;
 	if (!upg_source_is_direct(source, &job) && job.ncolumns > 0 &&
 		job.ncolumns <= MAX_AGGREGATE_COLUMNS)
 		checksum_by_aggregate(source, &job, fcinfo->flinfo->fn_oid, total);
 	else
-		upg_progress_task(UPG_TASK_CHECKSUM, 1, 1);
-	upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total, NULL,
-					NULL, NULL);
+		upg_source_scan(source, &job, PG_ARGISNULL(6) ? -1 : PG_GETARG_INT32(6), total,
+						NULL, NULL, NULL);
 
 	/* an aggregate that saw no row knows no columns, but here they are known */
 	if (!total->header.known)
