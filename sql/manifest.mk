@@ -12,4 +12,5 @@ UPG_SQL_PARTS = \
 	57_verify.sql \
 	65_fingerprint.sql \
 	66_schema_image.sql \
+	67_down_check.sql \
 	90_privileges.sql

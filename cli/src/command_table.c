@@ -51,6 +51,11 @@ const UpgOption upg_options[] = {
 	{OPT_DOWN, '\0', "down", NULL, "show the way back", NULL, false},
 	{OPT_DOWNS, '\0', "downs", NULL, "try the down script of every migration", NULL,
 	 false},
+	{OPT_DOWN_CHECK, '\0', "down-check", "MODE",
+	 "try each down script after its up and give that up again: off, warn or require "
+	 "(default: "
+	 "the setting upg.down_check)",
+	 "off|warn|require", false},
 	{OPT_DRY_RUN, 'n', "dry-run", NULL, "show what would be done, change nothing", NULL,
 	 false},
 	{OPT_EXCEPT_COLUMNS, '\0', "except-columns", "LIST", "leave these columns out", NULL,
@@ -170,8 +175,8 @@ const UpgOption upg_options[] = {
 static const unsigned char none[] = {OPT_END};
 static const unsigned char for_init[] = {OPT_SCHEMA, OPT_UPDATE, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_up[] = {
-	OPT_TO,   OPT_DRY_RUN, OPT_RELEASE, OPT_ON_FAIL,    OPT_OUT_OF_ORDER,
-	OPT_UNDO, DIR_OPTIONS, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+	OPT_TO,         OPT_DRY_RUN, OPT_RELEASE, OPT_ON_FAIL,    OPT_OUT_OF_ORDER, OPT_UNDO,
+	OPT_DOWN_CHECK, DIR_OPTIONS, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_down[] = {OPT_TO,      OPT_ALL,        OPT_CASCADE,
 										 OPT_DRY_RUN, OPT_REASON,     OPT_YES,
 										 RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
@@ -202,9 +207,9 @@ static const unsigned char for_compare[] = {OPT_TABLE,
 											OPT_TIMEOUT,
 											OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
-static const unsigned char for_apply[] = {OPT_NAME,    OPT_REQUIRES,   OPT_UNDO,
-										  OPT_DRY_RUN, OPT_SET,        OPT_STREAM_ABOVE,
-										  RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+static const unsigned char for_apply[] = {
+	OPT_NAME, OPT_REQUIRES,     OPT_UNDO,    OPT_DOWN_CHECK, OPT_DRY_RUN,
+	OPT_SET,  OPT_STREAM_ABOVE, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_data_verify[] = {OPT_BASELINE, OPT_BUDGET, OPT_DRY_RUN,
 												OPT_TIMEOUT, OPT_END};
 static const unsigned char for_data_recheck[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};

@@ -47,6 +47,7 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-0015", "a lock could not be had in time"},
 	{"UPG-0016", "a migration comes before one that is applied already"},
 	{"UPG-0017", "the ledger was changed by hand and contradicts itself"},
+	{"UPG-0028", "a down script does not give back what was there"},
 	{"UPG-1000", "a statement failed; \"sqlstate\" holds the server's code"},
 	{"UPG-1001", "the role lacks a privilege"},
 	{"UPG-1002", "the database does not accept writes"},

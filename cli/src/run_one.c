@@ -167,6 +167,8 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 	}
 	if (opt_get(ctx, OPT_UNDO) != NULL)
 		json_string(&json, "undo", opt_get(ctx, OPT_UNDO));
+	if (opt_get(ctx, OPT_DOWN_CHECK) != NULL)
+		json_string(&json, "down_check", opt_get(ctx, OPT_DOWN_CHECK));
 	if (lock_timeout != NULL)
 		json_string(&json, "lock_timeout", lock_timeout);
 	verify_options(ctx, &json);

@@ -43,6 +43,9 @@
 #define ERRCODE_UPG_LATER_CHANGES MAKE_SQLSTATE('U', 'P', '0', '2', '2')
 #define ERRCODE_UPG_UNDO_UNUSABLE MAKE_SQLSTATE('U', 'P', '0', '2', '3')
 
+/* Given down scripts */
+#define ERRCODE_UPG_DOWN_NOT_EXACT MAKE_SQLSTATE('U', 'P', '0', '2', '8')
+
 /* Checksums and compare */
 #define ERRCODE_UPG_NO_CANONICAL_FORM MAKE_SQLSTATE('U', 'P', '0', '4', '0')
 #define ERRCODE_UPG_NOT_COMPARABLE    MAKE_SQLSTATE('U', 'P', '0', '4', '1')

@@ -36,6 +36,7 @@ typedef struct UpgOptions
 	uint8 *sha256;        /* of a script whose text is not given, or NULL */
 	int64 size;           /* of that script, in bytes */
 	int undo;             /* UpgUndoMode */
+	int down_check;       /* UpgDownCheckMode */
 	int verify;           /* UpgVerifyLevel */
 	double verify_budget; /* seconds; 0: no limit */
 	bool by_down;         /* roll back by the down script, not by the undo log */

@@ -16,6 +16,7 @@
 
 /* in guc.c, in the order of the settings' names */
 extern int upg_guc_conflict_timeout;
+extern int upg_guc_down_check;
 extern int upg_guc_lock_retries;
 extern int upg_guc_lock_timeout;
 extern int upg_guc_out_of_order;

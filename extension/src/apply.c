@@ -44,6 +44,7 @@
 #include "audit.h"
 #include "capture.h"
 #include "compat.h"
+#include "down_check.h"
 #include "errors.h"
 #include "footprint.h"
 #include "steps.h"
@@ -419,6 +420,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	char *complaint = NULL;
 	UpgCapture *capture = NULL;
 	UpgVerification *verification = NULL;
+	UpgDownCheck *check = NULL;
 	bool locked;
 	int64 id;
 	ListCell *lc;
@@ -466,6 +468,11 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 						psprintf("the down script of migration \"%s\" cannot be run: %s",
 								 def->name, complaint));
 
+	if (complaint != NULL && purpose == PURPOSE_APPLY &&
+		options->down_check == UPG_DOWN_CHECK_REQUIRE)
+		upg_down_check_impossible(options->down_check, def->name,
+								  psprintf("it cannot be run: %s.", complaint), result);
+
 	if (purpose != PURPOSE_REGISTER)
 	{
 		List *missing = upg_ledger_missing_requirements(def->requires);
@@ -497,6 +504,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 		  (before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
 		   before->state == UPG_STATE_RUNNING))))
 	{
+		if (result->undo[0] == 'g')
+			upg_down_check_impossible(options->down_check, def->name,
+									  "the migration runs in steps that commit.", result);
 		queue(def, options, before, script, cut, result);
 		return;
 	}
@@ -510,15 +520,21 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 			(*run)->lock_retries = options->lock_retries;
 		verification = upg_verify_before(def->name, "up", options,
 										 upg_keys_for(script, options, def->name));
+		if (result->undo[0] == 'g')
+			check =
+				upg_down_check_begin(options->down_check, def->name, def->up, def->down);
 		if (options->undo != UPG_UNDO_NONE)
 			capture = begin_capture(script, options);
+		upg_down_check_before_up(check);
 		upg_run_step(*run, &script->steps[0]);
+		upg_down_check_after_up(check);
 	}
 
 	id = upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
 						  script->nstatements, script->nsteps, result->started, NULL);
 	if (capture != NULL)
 		upg_prove_undo(capture, id, result);
+	upg_down_check_finish(check, options, result);
 	attempt.migration = def->name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";

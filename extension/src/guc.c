@@ -16,6 +16,7 @@
 
 #include "utils/guc.h"
 
+#include "down_check.h"
 #include "undo.h"
 #include "upg.h"
 
@@ -25,6 +26,9 @@
  * who wants to wait longer polls from outside a transaction, as the CLI does.
  */
 int upg_guc_conflict_timeout = 500;
+
+/* Whether a down script that comes with a migration is tried when it is applied. */
+int upg_guc_down_check = UPG_DOWN_CHECK_OFF;
 
 /* How often a statement that met its lock_timeout is tried again. */
 int upg_guc_lock_retries = 20;
@@ -64,6 +68,13 @@ static const struct config_enum_entry verify_options[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry down_check_options[] = {
+	{"off", UPG_DOWN_CHECK_OFF, false},
+	{"warn", UPG_DOWN_CHECK_WARN, false},
+	{"require", UPG_DOWN_CHECK_REQUIRE, false},
+	{NULL, 0, false},
+};
+
 static const struct config_enum_entry undo_options[] = {
 	{"none", UPG_UNDO_NONE, false},
 	{"best_effort", UPG_UNDO_BEST_EFFORT, false},
@@ -90,6 +101,13 @@ upg_guc_init(void)
 		"Sets the time a migration polls for a footprint held by another upgrade.",
 		"Zero tries once.", &upg_guc_conflict_timeout, 500, 0, INT_MAX, PGC_USERSET,
 		GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable(
+		"upg.down_check",
+		"Sets whether a down script is tried when its migration is applied.",
+		"\"warn\" names what it does not give back, \"require\" refuses the migration.",
+		&upg_guc_down_check, UPG_DOWN_CHECK_OFF, down_check_options, PGC_USERSET, 0, NULL,
+		NULL, NULL);
 
 	DefineCustomIntVariable(
 		"upg.lock_retries",

@@ -23,6 +23,7 @@
 #include "utils/varlena.h"
 
 #include "compat.h"
+#include "down_check.h"
 #include "errors.h"
 #include "options.h"
 #include "script.h"
@@ -41,6 +42,7 @@ typedef struct OptionDef
 static const OptionDef option_defs[] = {
 	{"after", APPLYING},
 	{"cascade", UPG_OPTION_ROLLBACK},
+	{"down_check", APPLYING},
 	{"dry_run", UPG_OPTION_ROLLBACK},
 	{"footprint", APPLYING},
 	{"lock_retries", APPLYING | UPG_OPTION_ROLLBACK},
@@ -66,6 +68,7 @@ static bool option_bool(const char *name, JsonbValue *value);
 static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
 static bool parse_method(const char *value);
+static int parse_down_check(const char *value);
 static int parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
 pg_noreturn static void invalid_option(const char *name, const char *expected);
@@ -86,6 +89,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	options->undo = upg_guc_undo;
 	options->verify = upg_guc_verify;
 	options->verify_budget = upg_guc_verify_budget;
+	options->down_check = upg_guc_down_check;
 	options->lock_timeout = -1;
 	options->lock_retries = -1;
 	options->given = given;
@@ -108,6 +112,8 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 
 		if (strcmp(def->name, "cascade") == 0)
 			options->cascade = option_bool(name, &value);
+		else if (strcmp(def->name, "down_check") == 0)
+			options->down_check = parse_down_check(option_text(name, &value));
 		else if (strcmp(def->name, "dry_run") == 0)
 			options->dry_run = option_bool(name, &value);
 		else if (strcmp(def->name, "footprint") == 0)
@@ -312,4 +318,16 @@ upg_undo_mode_name(int mode)
 	return mode == UPG_UNDO_REQUIRED      ? "required"
 		   : mode == UPG_UNDO_BEST_EFFORT ? "best_effort"
 										  : "none";
+}
+
+static int
+parse_down_check(const char *value)
+{
+	if (strcmp(value, "off") == 0)
+		return UPG_DOWN_CHECK_OFF;
+	if (strcmp(value, "warn") == 0)
+		return UPG_DOWN_CHECK_WARN;
+	if (strcmp(value, "require") == 0)
+		return UPG_DOWN_CHECK_REQUIRE;
+	invalid_option("down_check", "\"off\", \"warn\" or \"require\"");
 }

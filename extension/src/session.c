@@ -34,6 +34,7 @@
 #include "apply.h"
 #include "capture.h"
 #include "compat.h"
+#include "down_check.h"
 #include "errors.h"
 #include "footprint.h"
 #include "session.h"
@@ -166,6 +167,9 @@ upg_begin(PG_FUNCTION_ARGS)
 										unknown != NULL ? unknown
 														: (char *) linitial(missing))));
 	upg_check_order(&def, options, &result);
+	if (def.down != NULL)
+		upg_down_check_impossible(options->down_check, def.name,
+								  "the client drives the migration.", &result);
 
 	current = palloc0(sizeof(Open));
 	current->def = def;

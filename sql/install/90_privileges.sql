@@ -126,3 +126,11 @@ GRANT SELECT ON upg.verifications
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 GRANT SELECT ON upg.invariants, upg.check_results
     TO upg_operator, upg_approver, upg_admin, upg_auditor;
+-- The check of a down script reads with the rights of who applies the migration.
+GRANT EXECUTE ON FUNCTION
+    upg.down_check_tables(text),
+    upg.down_check_rows(regclass, bigint),
+    upg.down_check_state(text, jsonb, bigint),
+    upg.down_check_differences(jsonb, jsonb),
+    upg.down_check_unseen(jsonb)
+    TO upg_operator, upg_admin;

@@ -213,6 +213,17 @@ finish($h);
 is($h->full_result >> 8, 130, 'SIGINT exits 130') or diag $$e;
 is(sql('postgres', 'SELECT datname FROM pg_database ORDER BY 1'), $databases, 'and nothing is left');
 
+# tried when they are applied
+database('applied');
+($rc, $out, $err) = upg('up', '--down-check=require', '-d', 'applied', "$work/d");
+is($rc, 1, 'a down that is not exact is refused');
+like($err, qr/the down script of migration "2_b" does not give back what was there/, 'named');
+like($err, qr/column public\.a\.i: default was 1, is 3/, 'with what differs');
+is(sql('applied', 'SELECT count(*) FROM upg_status() WHERE state = \'applied\''), 1, 'and not applied');
+($rc, $out, $err) = upg('up', '--down-check=warn', '-d', 'applied', "$work/d");
+is($rc, 0, 'or warned of') or diag $err;
+like($err, qr/warning: .*does not give back what was there: column public\.a\.i: default was 1, is 3/, 'and applied');
+
 # wrong usage
 ($rc, $out, $err) = upg('lint', '-d', 'mine', "$work/d");
 is($rc, 2, 'what to check must be said');
