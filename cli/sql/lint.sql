@@ -152,6 +152,7 @@ DECLARE
     colname text;
     typename text;
     rest int;
+    width int;
     candidates text[];
 BEGIN
     FOR k IN 1..want LOOP
@@ -162,6 +163,15 @@ BEGIN
             overrides := '{}';
             FOR con IN SELECT key, value::int AS value FROM jsonb_each_text(refused) LOOP
                 rest := con.value + k - 1; -- another one in each row
+                -- of several columns first one alone has a value, as num_nonnulls() = 1 wants it
+                SELECT cardinality(x.conkey) INTO width FROM pg_catalog.pg_constraint x WHERE x.oid = con.key::oid;
+                IF width > 1 AND rest <= width THEN
+                    overrides := overrides || coalesce((
+                        SELECT jsonb_object_agg(a.attname, 'NULL'::text) FROM pg_catalog.pg_constraint x JOIN pg_catalog.pg_attribute a ON a.attrelid = rel
+                        WHERE x.oid = con.key::oid AND a.attnum = ANY (x.conkey) AND a.attnum <> x.conkey[rest] AND NOT a.attnotnull AND a.attgenerated = ''), '{}');
+                    CONTINUE;
+                END IF;
+                rest := rest - CASE WHEN width > 1 THEN width ELSE 0 END;
                 FOR c IN
                     SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, o.def, o.several
                     FROM pg_catalog.pg_attribute a,
@@ -250,6 +260,7 @@ BEGIN
                 replica := true;
             END IF;
         END LOOP;
+        EXIT WHEN statements IS NULL; -- what refuses the first row refuses the others
     END LOOP;
     RETURN statements;
 END
@@ -286,6 +297,8 @@ DECLARE
     stmts text[];
     sig text;
     ok boolean;
+    done text[] := '{}';
+    in_vain jsonb := '{}';
     deferred text;
 BEGIN
     learned := '{}';
@@ -303,6 +316,8 @@ BEGIN
                  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                  WHERE a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped),
                 (SELECT string_agg(pg_get_constraintdef(k.oid), ',' ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = t.rel))) INTO sig;
+            -- in vain once, with the same tables around it: in vain again
+            CONTINUE WHEN EXISTS (SELECT FROM upg.lint_recipe WHERE relation = t.name AND signature = sig || ' ' || tables AND statements = '{}');
             SELECT statements INTO stmts FROM upg.lint_recipe WHERE relation = t.name AND signature = sig;
             ok := FOUND;
             IF ok THEN
@@ -323,13 +338,17 @@ BEGIN
             END IF;
             IF ok THEN
                 filled := filled + 1;
+                done := done || t.name;
             ELSE
                 left_over := left_over || t.name;
+                in_vain := in_vain || jsonb_build_object(t.name, jsonb_build_object('signature', sig || ' ' || tables, 'statements', '[]'::jsonb));
             END IF;
         END LOOP;
         EXIT WHEN cardinality(left_over) = cardinality(pending);
     END LOOP;
-    empty := (SELECT coalesce(array_agg(x.name), '{}') FROM upg.lint_tables() x WHERE x.name = ANY (left_over) OR x.name = ANY (skip));
+    learned := (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(in_vain) WHERE key = ANY (left_over)) || learned;
+    empty := (SELECT coalesce(array_agg(x.name), '{}') FROM upg.lint_tables() x
+              WHERE want = 0 OR NOT EXISTS (SELECT FROM unnest(done) d WHERE d = x.name));
     -- as after a commit: deferred checks are done, and deferred again
     SET CONSTRAINTS ALL IMMEDIATE;
     SELECT string_agg(DISTINCT format('%I.%I', n.nspname, k.conname), ', ') INTO deferred
