@@ -228,6 +228,35 @@ wanted_rows(const UpgContext *ctx)
 	return (int) rows;
 }
 
+/*
+ * show_report
+ *		The report in every form that was asked for; the exit code.
+ */
+static int
+show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
+{
+	int count;
+
+	render_start(ctx);
+	if (ctx->json)
+		show_json(report);
+	else
+		show_text(ctx, report);
+	if (opt_get(ctx, OPT_SCRATCH) != NULL)
+		log_info("the scratch database \"%s\" is left for you to look at",
+				 opt_get(ctx, OPT_SCRATCH));
+	if (!write_reports(ctx, report, policy))
+		return upg_error.exit_code;
+	if (!lint_fails(report, policy, &count))
+		return UPG_EXIT_OK;
+	err_set(UPG_EXIT_VERIFICATION, "UPG-2031",
+			"%d of %d migrations cannot be taken back as --fail-on=%s wants it", count,
+			report->count, policy);
+	err_fix("Mend the downs named above, or let upg take them back without a down: \"upg "
+			"up --undo=required\".");
+	return UPG_EXIT_VERIFICATION;
+}
+
 /* upg lint */
 int
 cmd_lint(UpgContext *ctx)
@@ -236,7 +265,7 @@ cmd_lint(UpgContext *ctx)
 	UpgLintReport report;
 	const char *policy = opt_get(ctx, OPT_FAIL_ON);
 	int rows;
-	int count;
+	int exit_code;
 	bool ok;
 
 	if (!opt_on(ctx, OPT_DOWNS))
@@ -255,25 +284,13 @@ cmd_lint(UpgContext *ctx)
 		 lint_downs(ctx, &scratch, rows, &report);
 	log_progress_end();
 	scratch_end(&scratch);
-	if (!ok)
-		return upg_error.exit_code;
-	lint_summarize(&report);
-	render_start(ctx);
-	if (ctx->json)
-		show_json(&report);
+	if (ok)
+	{
+		lint_summarize(&report);
+		exit_code = show_report(ctx, &report, policy);
+	}
 	else
-		show_text(ctx, &report);
-	if (opt_get(ctx, OPT_SCRATCH) != NULL)
-		log_info("the scratch database \"%s\" is left for you to look at",
-				 opt_get(ctx, OPT_SCRATCH));
-	if (!write_reports(ctx, &report, policy))
-		return upg_error.exit_code;
-	if (!lint_fails(&report, policy, &count))
-		return UPG_EXIT_OK;
-	err_set(UPG_EXIT_VERIFICATION, "UPG-2031",
-			"%d of %d migrations cannot be taken back as --fail-on=%s wants it", count,
-			report.count, policy);
-	err_fix("Mend the downs named above, or let upg take them back without a down: \"upg "
-			"up --undo=required\".");
-	return UPG_EXIT_VERIFICATION;
+		exit_code = upg_error.exit_code;
+	lint_report_free(&report);
+	return exit_code;
 }

@@ -65,7 +65,6 @@ typedef struct UpgLintResult
 	bool outside;  /* run in a copy of the database, not in one transaction */
 	int64_t tables;
 	int64_t filled;          /* tables that had rows */
-	UpgList empty;           /* tables that could not be filled */
 	UpgScriptFault up_fault; /* what is NULL: it runs */
 	UpgScriptFault down_fault;
 	UpgScriptFault again_fault; /* of the up, applied after the down */
@@ -135,6 +134,7 @@ extern int lint_line_of(const char *statement, int line, int position);
 extern bool lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows,
 					   UpgLintReport *report);
 extern void lint_summarize(UpgLintReport *report);
+extern void lint_report_free(UpgLintReport *report);
 
 /* lint_text.c: words for what was found */
 extern const char *verdict_name(UpgVerdict verdict);

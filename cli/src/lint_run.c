@@ -642,6 +642,17 @@ lint_summarize(UpgLintReport *report)
 }
 
 /*
+ * lint_report_free
+ *		Give back what is not in the arena.
+ */
+void
+lint_report_free(UpgLintReport *report)
+{
+	for (int i = 0; report->results != NULL && i <= report->count; i++)
+		list_free(&report->results[i].notes);
+}
+
+/*
  * lint_downs
  *		Try the down of every migration of the directory; false with the error set if
  *		the run could not be finished.
