@@ -257,6 +257,20 @@ BEGIN
                jsonb_build_object('settings', upg.image_options(s.setconfig))
         FROM pg_db_role_setting s WHERE s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
         RETURN QUERY
+        SELECT 'privileges on ' || i.type || ' ' || i.identity,
+               jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.acl) x))
+        FROM (SELECT 'pg_class'::regclass AS class, c.oid, c.relacl AS acl FROM pg_class c WHERE c.oid < 16384
+              UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.proacl FROM pg_proc p WHERE p.oid < 16384) a
+        LEFT JOIN pg_init_privs b ON b.classoid = a.class AND b.objoid = a.oid AND b.objsubid = 0,
+        LATERAL pg_identify_object(a.class, a.oid, 0) i
+        WHERE a.acl IS DISTINCT FROM b.initprivs;
+        -- options of a user mapping hold passwords: told apart, and that only to a superuser
+        RETURN QUERY
+        SELECT format('user mapping of %s for server %I', CASE WHEN m.umuser = 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(m.umuser)) END, s.srvname),
+               jsonb_build_object('options', CASE WHEN (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = session_user)
+                                                  THEN encode(sha256(convert_to(m.umoptions::text, 'UTF8')), 'hex') END)
+        FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = m.umserver;
+        RETURN QUERY
         SELECT 'publication ' || quote_ident(p.pubname) || ' of ' || (names ->> q.prrelid::text),
                jsonb_build_object('member', 'yes')
         FROM pg_publication_rel q JOIN pg_publication p ON p.oid = q.prpubid;
@@ -278,7 +292,7 @@ BEGIN
         WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND c.oid < 12000 AND NOT c.relisshared
           AND c.relname NOT IN ('pg_class', 'pg_namespace', 'pg_constraint', 'pg_trigger', 'pg_rewrite', 'pg_policy', 'pg_proc', 'pg_type',
                                 'pg_statistic_ext', 'pg_extension', 'pg_attrdef', 'pg_enum', 'pg_default_acl', 'pg_largeobject_metadata',
-                                'pg_publication_rel', 'pg_subscription')
+                                'pg_publication_rel', 'pg_subscription', 'pg_user_mapping')
           AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'oid')
         ORDER BY c.relname COLLATE "C"
     LOOP

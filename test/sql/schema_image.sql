@@ -82,6 +82,20 @@ ALTER TABLE im.t ALTER id DROP IDENTITY;
 ALTER TABLE im.t DROP CONSTRAINT t_pkey;
 SELECT object, change, attribute, was, is_now FROM im.seen();
 
+-- passwords are not shown
+CREATE FOREIGN DATA WRAPPER im_wrapper;
+CREATE SERVER im_server FOREIGN DATA WRAPPER im_wrapper;
+CREATE USER MAPPING FOR PUBLIC SERVER im_server OPTIONS (password 'hush');
+CREATE TEMP TABLE mapped AS SELECT public.upg_schema_image() AS v;
+SELECT v ? 'user mapping of public for server im_server' AS there, v::text LIKE '%hush%' AS shown FROM mapped;
+ALTER USER MAPPING FOR PUBLIC SERVER im_server OPTIONS (SET password 'hush hush');
+SELECT object, change, attribute FROM mapped, public.upg_schema_differences(v, public.upg_schema_image());
+DROP FOREIGN DATA WRAPPER im_wrapper CASCADE;
+GRANT EXECUTE ON FUNCTION pg_read_file(text) TO pg_monitor;
+SELECT object, change, attribute FROM mapped, public.upg_schema_differences(v, public.upg_schema_image()) WHERE object !~ '^user mapping';
+REVOKE EXECUTE ON FUNCTION pg_read_file(text) FROM pg_monitor;
+SELECT object, change, attribute FROM mapped, public.upg_schema_differences(v, public.upg_schema_image()) WHERE object !~ '^user mapping';
+
 -- as pure functions
 SELECT count(*) FROM public.upg_schema_differences('{}', '{}');
 SELECT object, change FROM public.upg_schema_differences('{}', '{"table a": {}, "column a.b": {"of": "table a"}, "column c.d": {"of": "table c"}}');
