@@ -257,6 +257,26 @@ show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 	return UPG_EXIT_VERIFICATION;
 }
 
+/*
+ * show_part
+ *		What was found before the run ended with an error, which stays the error.
+ */
+static int
+show_part(UpgContext *ctx, const UpgLintReport *report, const char *policy)
+{
+	UpgError saved = upg_error;
+
+	if (report->count == 0)
+		return upg_error.exit_code;
+	memset(&upg_error, 0, sizeof(upg_error));
+	log_info("the run ended early; of %d migrations %d were tried", ctx->source->count,
+			 report->count);
+	(void) show_report(ctx, report, policy);
+	err_clear();
+	upg_error = saved;
+	return upg_error.exit_code;
+}
+
 /* upg lint */
 int
 cmd_lint(UpgContext *ctx)
@@ -284,13 +304,11 @@ cmd_lint(UpgContext *ctx)
 		 lint_downs(ctx, &scratch, rows, &report);
 	log_progress_end();
 	scratch_end(&scratch);
+	lint_summarize(&report);
 	if (ok)
-	{
-		lint_summarize(&report);
 		exit_code = show_report(ctx, &report, policy);
-	}
 	else
-		exit_code = upg_error.exit_code;
+		exit_code = show_part(ctx, &report, policy);
 	lint_report_free(&report);
 	return exit_code;
 }

@@ -200,7 +200,7 @@ is(sql('mine', 'SELECT * FROM users'), '1|mine', 'nothing happened to it');
 sql('postgres', 'DROP DATABASE looked_at');
 
 # interrupted: the scratch database goes
-files("$work/slow", '1_s.up.sql' => 'CREATE TABLE s (i int); SELECT pg_sleep(30);', '1_s.down.sql' => 'DROP TABLE s;');
+files("$work/slow", '0_f.up.sql' => 'SELECT 1;', '0_f.down.sql' => 'DROP TABLE nothing;', '1_s.up.sql' => 'CREATE TABLE s (i int); SELECT pg_sleep(30);', '1_s.down.sql' => 'DROP TABLE s;');
 my ($h, $o, $e) = upg_start('lint', '--downs', '-d', 'mine', "$work/slow");
 for (1 .. 200)
 {
@@ -211,6 +211,7 @@ isnt(sql('postgres', "SELECT count(*) FROM pg_database WHERE datname LIKE 'upg_l
 signal($h, 'INT');
 finish($h);
 is($h->full_result >> 8, 130, 'SIGINT exits 130') or diag $$e;
+like($$o, qr/^fails     0_f$/m, 'what was found so far is shown');
 is(sql('postgres', 'SELECT datname FROM pg_database ORDER BY 1'), $databases, 'and nothing is left');
 
 # tried when they are applied
