@@ -249,7 +249,7 @@ show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 		return upg_error.exit_code;
 	if (!lint_fails(report, policy, &count))
 		return UPG_EXIT_OK;
-	err_set(UPG_EXIT_VERIFICATION, "UPG-2031",
+	err_set(UPG_EXIT_VERIFICATION, "UPG-2051",
 			"%d of %d migrations cannot be taken back as --fail-on=%s wants it", count,
 			report->count, policy);
 	err_fix("Mend the downs named above, or let upg take them back without a down: \"upg "

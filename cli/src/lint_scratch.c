@@ -118,7 +118,7 @@ take_name(UpgScratch *scratch)
 	if (rows_count(rows) > 0 &&
 		(!rows_bool(rows, 0, "ours") || rows_bool(rows, 0, "here")))
 	{
-		ok = err_set(UPG_EXIT_USAGE, "UPG-2030",
+		ok = err_set(UPG_EXIT_USAGE, "UPG-2050",
 					 "database \"%s\" is not a scratch database", scratch->name);
 		err_why("It exists, and upg lint did not make it.");
 		err_fix(
