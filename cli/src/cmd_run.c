@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cmd_run.c
- *		Commands that change the database through migrations: up, down, apply, register,
- *		adopt.
+ *		Commands that run migrations: up, down, apply.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -98,119 +97,4 @@ cmd_apply(UpgContext *ctx)
 	}
 	list_free(&outcome.warnings);
 	return upg_error.exit_code;
-}
-
-/*
- * record_all
- *		Call a recording function for each entry up to --to.
- */
-static int
-record_all(UpgContext *ctx, const char *function, const char *only_state)
-{
-	UpgCompare compare;
-	int last = -1;
-	int count = 0;
-	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
-	bool ok;
-
-	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	ok = run_compare(ctx, &compare, false, NULL) && run_check_changes(ctx, &compare) &&
-		 run_select(ctx, &compare, &last);
-	for (int i = 0; ok && i <= last; i++)
-		if (compare.todo[i].action == UPG_ACT_APPLY &&
-			source_problem(compare.todo[i].entry))
-			ok = false;
-	if (ok && only_state != NULL && !dry_run)
-		ok = ctx_confirm(ctx, "Record these migrations as applied without running them?");
-	render_start(ctx);
-	if (ctx->json)
-		json_array(render_doc(), "migrations");
-	for (int i = 0; ok && i <= last; i++)
-	{
-		UpgTodo *todo = &compare.todo[i];
-		UpgOutcome outcome;
-		UpgScript up;
-		UpgScript down;
-		UpgBuf requires;
-		char *options;
-		const char *params[5];
-		UpgRows *rows;
-		bool has_down = entry_has_down(todo->entry);
-
-		if (todo->action != UPG_ACT_APPLY)
-			continue;
-		memset(&outcome, 0, sizeof(outcome));
-		if (dry_run)
-		{
-			outcome.name = todo->name;
-			outcome.state = "planned";
-			render_outcome(ctx, &outcome);
-			continue;
-		}
-		memset(&down, 0, sizeof(down));
-		ok = script_load(ctx->source, todo->entry, false, &up);
-		if (ok && has_down && !script_load(ctx->source, todo->entry, true, &down))
-		{
-			script_free(&up);
-			ok = false;
-		}
-		if (!ok)
-			break;
-		buf_init(&requires);
-		array_literal(&requires, &todo->entry->requires);
-		options = run_options(ctx, todo->entry, NULL, 0, todo->entry->up.path);
-		params[0] = todo->name;
-		params[1] = up.text.data;
-		params[2] = has_down ? down.text.data : NULL;
-		params[3] = requires.data;
-		params[4] = options;
-		rows = conn_query(
-			ctx->conn,
-			arena_printf(ctx->arena,
-						 "SELECT migration, state, statements, steps, undo, warnings,"
-						 " pg_catalog.date_part('epoch', duration) AS seconds"
-						 " FROM @extschema@.%s($1, $2, $3, $4::pg_catalog.text[],"
-						 " $5::pg_catalog.jsonb)",
-						 function),
-			5, params);
-		ok = rows != NULL;
-		if (ok)
-		{
-			run_outcome(ctx, rows, 0, &outcome);
-			outcome.ms = 0;
-			render_outcome(ctx, &outcome);
-			count++;
-		}
-		rows_free(rows);
-		list_free(&outcome.warnings);
-		free(options);
-		buf_free(&requires);
-		script_free(&up);
-		if (has_down)
-			script_free(&down);
-	}
-	if (ctx->json)
-	{
-		json_array_end(render_doc());
-		json_int(render_doc(), "recorded", count);
-	}
-	else if (ok && count == 0 && !dry_run)
-		render_text(ctx, "nothing to record\n");
-	run_compare_free(&compare);
-	return upg_error.exit_code;
-}
-
-/* upg register */
-int
-cmd_register(UpgContext *ctx)
-{
-	return record_all(ctx, "upg_register", NULL);
-}
-
-/* upg adopt */
-int
-cmd_adopt(UpgContext *ctx)
-{
-	return record_all(ctx, "upg_adopt", "applied");
 }

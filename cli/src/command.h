@@ -34,6 +34,8 @@ typedef enum UpgOpt
 	OPT_HELP,
 	/* by command */
 	OPT_ALL,
+	OPT_ALLOW_CHANGED,
+	OPT_ALLOW_MISSING,
 	OPT_AS,
 	OPT_BASELINE,
 	OPT_BUDGET,
@@ -50,6 +52,7 @@ typedef enum UpgOpt
 	OPT_FILTER,
 	OPT_FORMAT,
 	OPT_FROM,
+	OPT_HISTORY_TABLE,
 	OPT_HTML,
 	OPT_INTERVAL,
 	OPT_JOURNAL,

@@ -32,6 +32,10 @@ const UpgOption upg_options[] = {
 	{OPT_VERBOSE, 'v', "verbose", NULL, "say more; may be repeated", NULL, false},
 	{OPT_HELP, '?', "help", NULL, "show this help, then exit", NULL, false},
 	{OPT_ALL, '\0', "all", NULL, "take back every applied migration", NULL, false},
+	{OPT_ALLOW_CHANGED, '\0', "allow-changed", NULL,
+	 "go on although files differ from what the other tool has applied", NULL, false},
+	{OPT_ALLOW_MISSING, '\0', "allow-missing", NULL,
+	 "go on although files of applied migrations are not there", NULL, false},
 	{OPT_AS, '\0', "as", "FORMAT", "text (default), json or html", "text|json|html",
 	 false},
 	{OPT_BASELINE, '\0', "baseline", "NUMBER",
@@ -68,7 +72,12 @@ const UpgOption upg_options[] = {
 	{OPT_FILTER, '\0', "filter", "CONDITION", "only rows that meet the SQL condition",
 	 NULL, false},
 	{OPT_FORMAT, '\0', "format", "FORMAT", "jsonl (default) or csv", "jsonl|csv", false},
-	{OPT_FROM, '\0', "from", "SEQ", "first entry (default: 1)", NULL, false},
+	{OPT_FROM, '\0', "from", "WHAT",
+	 "with adopt: the tool whose history is read, or \"files\" (default: the one found); "
+	 "with squash: the first migration; with audit export: the first entry (default: 1)",
+	 NULL, false},
+	{OPT_HISTORY_TABLE, '\0', "history-table", "TABLE",
+	 "the other tool's table, if it has not its usual name", NULL, false},
 	{OPT_HTML, '\0', "html", "FILE", "write the report as a page of its own", NULL,
 	 false},
 	{OPT_INTERVAL, '\0', "interval", "TIME", "time between two looks (default: 2s)", NULL,
@@ -219,8 +228,9 @@ static const unsigned char for_data_declare[] = {
 	OPT_KEY,  OPT_SCOPE, OPT_SEVERITY, OPT_NOTE,    OPT_TIMEOUT, OPT_END};
 static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 											 OPT_TIMEOUT, OPT_END};
-static const unsigned char for_adopt[] = {OPT_TO,      OPT_DRY_RUN, OPT_YES,
-										  DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_adopt[] = {
+	OPT_TO,  OPT_FROM,    OPT_HISTORY_TABLE, OPT_ALLOW_MISSING, OPT_ALLOW_CHANGED,
+	OPT_YES, OPT_DRY_RUN, DIR_OPTIONS,       OPT_TIMEOUT,       OPT_END};
 static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
@@ -348,9 +358,12 @@ const UpgCommand upg_commands[] = {
 	 "alone.",
 	 for_register, 1, 1, true, cmd_register, NULL, false},
 	{"adopt", "baseline", "DIR", "record migrations as applied without running them",
-	 "For a database that already has them. Records every migration of the directory up "
-	 "to and "
-	 "with --to NAME as applied.",
+	 "For a database that already has them. If it holds the history of golang-migrate, "
+	 "dbmate, Flyway, Sqitch, Prisma, diesel, Hasura, goose, sql-migrate, sqlx or "
+	 "node-pg-migrate, what that calls applied is recorded, and the rest is left for "
+	 "\"upg up\"; the history itself is not touched. Without one, or with --from=files "
+	 "or "
+	 "--to alone, every migration of the directory up to and with --to NAME is recorded.",
 	 for_adopt, 1, 1, true, cmd_adopt, NULL, false},
 	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
 	 "Writes empty files in the layout of the directory, named by the time of day or the "

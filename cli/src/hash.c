@@ -109,3 +109,25 @@ hash_hex(const void *data, size_t len, char hex[UPG_SHA256_HEX])
 	hash_final(hash, hex);
 	hash_free(hash);
 }
+
+/*
+ * hash_hex_by
+ *		Digest of one piece of memory by an algorithm that libcrypto knows.
+ */
+void
+hash_hex_by(const char *digest, const void *data, size_t len, char hex[UPG_HASH_HEX])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char raw[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+	const EVP_MD *md = EVP_get_digestbyname(digest);
+
+	must(md != NULL);
+	must(EVP_Digest(data, len, raw, &n, md, NULL));
+	for (unsigned int i = 0; i < n; i++)
+	{
+		hex[2 * i] = digits[raw[i] >> 4];
+		hex[2 * i + 1] = digits[raw[i] & 15];
+	}
+	hex[2 * n] = '\0';
+}

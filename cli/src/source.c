@@ -366,6 +366,7 @@ source_close(UpgSource *source)
 	for (int i = 0; i < source->count; i++)
 	{
 		list_free(&source->entries[i].requires);
+		list_free(&source->entries[i].replaces);
 		free(source->entries[i].problem);
 		free(source->entries[i].problem_where);
 		free(source->entries[i].problem_why);

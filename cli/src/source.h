@@ -37,7 +37,12 @@ typedef struct UpgEntry
 	const char *down_text;       /* for layouts whose down is not a piece of a file */
 	bool no_transaction;         /* marked so outside of the script's text */
 	bool repeatable;             /* run again whenever its text changes */
+	bool baseline;               /* stands for all versions up to its own */
 	UpgList requires;            /* owned by the source's arena, except the array */
+	UpgList replaces;            /* migrations that this one stands for */
+	const char *verify;          /* path of its verify script, or NULL */
+	const char *tags;            /* Sqitch's tags of it, " @a @b ", or NULL */
+	const char *change_id;       /* as Sqitch computes it, or NULL */
 	int64_t size;                /* bytes of the script */
 	bool streamed;               /* too large to be held in memory */
 	char sha256[UPG_SHA256_HEX]; /* empty: see problem */
@@ -62,7 +67,8 @@ typedef struct UpgSource
 	UpgList warnings;
 	UpgVars vars;
 	int64_t stream_above;
-	size_t kept; /* bytes of texts kept in memory */
+	size_t kept;         /* bytes of texts kept in memory */
+	const char *project; /* Sqitch's, or NULL */
 } UpgSource;
 
 typedef struct UpgLayout

@@ -296,8 +296,24 @@ digest_entry(UpgSource *source, UpgEntry *entry, UpgBuf *buf, UpgHash *hash)
 }
 
 /*
+ * add_words
+ *		Add the words of a line to a list.
+ */
+static void
+add_words(UpgSource *source, UpgList *list, const char *line, size_t len)
+{
+	char *copy = arena_strndup(source->arena, line, len);
+	char *save = NULL;
+
+	for (char *word = strtok_r(copy, " ,\t\r", &save); word != NULL;
+		 word = strtok_r(NULL, " ,\t\r", &save))
+		list_add(list, word);
+}
+
+/*
  * find_requires
- *		Dependencies written in the file: lines "-- upg:requires NAME..." on top.
+ *		What the file says of other migrations: lines "-- upg:requires NAME..." and
+ *		"-- upg:replaces NAME..." on top.
  */
 static void
 find_requires(UpgSource *source, UpgEntry *entry, const UpgBuf *text)
@@ -309,14 +325,9 @@ find_requires(UpgSource *source, UpgEntry *entry, const UpgBuf *text)
 		size_t len = strcspn(p, "\n");
 
 		if (str_starts(p, "-- upg:requires "))
-		{
-			char *line = arena_strndup(source->arena, p + 16, len - 16);
-			char *save = NULL;
-
-			for (char *word = strtok_r(line, " ,\t\r", &save); word != NULL;
-				 word = strtok_r(NULL, " ,\t\r", &save))
-				list_add(&entry->requires, word);
-		}
+			add_words(source, &entry->requires, p + 16, len - 16);
+		else if (str_starts(p, "-- upg:replaces "))
+			add_words(source, &entry->replaces, p + 16, len - 16);
 		p += len;
 		if (*p == '\n')
 			p++;

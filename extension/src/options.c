@@ -40,6 +40,7 @@ typedef struct OptionDef
 #define APPLYING (UPG_OPTION_APPLY | UPG_OPTION_BEGIN)
 
 static const OptionDef option_defs[] = {
+	{"adopted_from", UPG_OPTION_APPLY},
 	{"after", APPLYING},
 	{"cascade", UPG_OPTION_ROLLBACK},
 	{"down_check", APPLYING},
@@ -145,7 +146,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 		else if (strcmp(def->name, "verify_budget") == 0)
 			options->verify_budget = option_time(name, &value) / 1000.0;
 		else
-			(void) option_text(name, &value); /* "after", "source": kept as given */
+			(void) option_text(name, &value); /* of others: kept as given */
 	}
 
 	return options;
