@@ -35,11 +35,13 @@ ctx_arg(const UpgContext *ctx, int i)
  *		Connect with the options given.
  */
 static bool
-connect_as_told(UpgContext *ctx)
+connect_as_told(UpgContext *ctx, const char *other_database, UpgConn **conn)
 {
 	UpgConnParams params;
 
 	memset(&params, 0, sizeof(params));
+	params.other_database = other_database;
+	params.like = ctx->conn;
 	params.dbname = opt_get(ctx, OPT_DBNAME);
 	if (params.dbname == NULL && getenv("PGDATABASE") == NULL &&
 		getenv("PGSERVICE") == NULL)
@@ -51,8 +53,8 @@ connect_as_told(UpgContext *ctx)
 					  : opt_on(ctx, OPT_NO_PASSWORD) ? -1
 													 : 0;
 	params.deadline = ctx->deadline;
-	ctx->conn = conn_open(&params);
-	return ctx->conn != NULL;
+	*conn = conn_open(&params);
+	return *conn != NULL;
 }
 
 /*
@@ -62,7 +64,8 @@ connect_as_told(UpgContext *ctx)
 bool
 ctx_connect(UpgContext *ctx, bool handshake)
 {
-	return connect_as_told(ctx) && (!handshake || conn_handshake(ctx->conn, NULL));
+	return connect_as_told(ctx, NULL, &ctx->conn) &&
+		   (!handshake || conn_handshake(ctx->conn, NULL));
 }
 
 /*
@@ -74,8 +77,19 @@ ctx_connect(UpgContext *ctx, bool handshake)
 bool
 ctx_connect_asking(UpgContext *ctx, const char *question)
 {
-	ctx->asked = connect_as_told(ctx) && conn_handshake(ctx->conn, question);
+	ctx->asked =
+		connect_as_told(ctx, NULL, &ctx->conn) && conn_handshake(ctx->conn, question);
 	return ctx->asked;
+}
+
+/*
+ * ctx_connect_other
+ *		Connect as told, but to another database of the same server.
+ */
+bool
+ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn)
+{
+	return connect_as_told(ctx, database, conn);
 }
 
 /*

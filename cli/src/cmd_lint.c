@@ -191,13 +191,13 @@ write_reports(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 	if (html != NULL)
 	{
 		lint_html(&out, report);
-		ok = fs_write(html, &out);
+		ok = fs_write(html, out.data, out.len);
 	}
 	buf_reset(&out);
 	if (ok && junit != NULL)
 	{
 		lint_junit(&out, report, policy);
-		ok = fs_write(junit, &out);
+		ok = fs_write(junit, out.data, out.len);
 	}
 	buf_free(&out);
 	return ok;

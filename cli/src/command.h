@@ -40,6 +40,7 @@ typedef enum UpgOpt
 	OPT_BASELINE,
 	OPT_BUDGET,
 	OPT_CASCADE,
+	OPT_CHECK,
 	OPT_CHECKPOINT,
 	OPT_COLUMNS,
 	OPT_DETAILED_EXITCODE,
@@ -73,6 +74,8 @@ typedef enum UpgOpt
 	OPT_NOTE,
 	OPT_ON_FAIL,
 	OPT_OUT_OF_ORDER,
+	OPT_OWNERS,
+	OPT_PG_DUMP,
 	OPT_QUERY,
 	OPT_RANGES,
 	OPT_REASON,
@@ -180,6 +183,7 @@ extern bool help_completion(UpgBuf *out, const char *shell);
 /* Shared by the cmd_*.c files (cmd_common.c). */
 extern bool ctx_connect(UpgContext *ctx, bool handshake);
 extern bool ctx_connect_asking(UpgContext *ctx, const char *question);
+extern bool ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn);
 extern bool ctx_open_source(UpgContext *ctx, int arg);
 extern const char *ctx_arg(const UpgContext *ctx, int i);
 extern bool ctx_confirm(UpgContext *ctx, const char *question);
@@ -200,6 +204,8 @@ extern int cmd_wait(UpgContext *ctx);
 extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
 extern int cmd_compare(UpgContext *ctx);
+extern int cmd_dump_schema(UpgContext *ctx);
+extern int cmd_squash(UpgContext *ctx);
 extern int cmd_lint(UpgContext *ctx);
 extern int cmd_data_verify(UpgContext *ctx);
 extern int cmd_data_recheck(UpgContext *ctx);

@@ -46,6 +46,8 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_CASCADE, '\0', "cascade", NULL, "take back what depends on it, too", NULL,
 	 false},
+	{OPT_CHECK, '\0', "check", "FILE", "compare with FILE; exit code 8 if it differs",
+	 NULL, false},
 	{OPT_CHECKPOINT, '\0', "checkpoint", "FILE", "compare with a checkpoint kept in FILE",
 	 NULL, false},
 	{OPT_COLUMNS, '\0', "columns", "LIST", "only these columns, separated by commas",
@@ -125,6 +127,9 @@ const UpgOption upg_options[] = {
 	{OPT_OUT_OF_ORDER, '\0', "out-of-order", "POLICY",
 	 "files that come before applied ones: warn (default), allow or refuse",
 	 "warn|allow|refuse", false},
+	{OPT_OWNERS, '\0', "owners", NULL, "with owners and privileges", NULL, false},
+	{OPT_PG_DUMP, '\0', "pg-dump", "PROGRAM",
+	 "the pg_dump to run (default: pg_dump in the PATH)", NULL, false},
 	{OPT_QUERY, '\0', "query", "SQL", "the query, for the kinds true, empty and equal",
 	 NULL, false},
 	{OPT_RANGES, '\0', "ranges", "N",
@@ -231,6 +236,11 @@ static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 static const unsigned char for_adopt[] = {
 	OPT_TO,  OPT_FROM,    OPT_HISTORY_TABLE, OPT_ALLOW_MISSING, OPT_ALLOW_CHANGED,
 	OPT_YES, OPT_DRY_RUN, DIR_OPTIONS,       OPT_TIMEOUT,       OPT_END};
+static const unsigned char for_dump[] = {OPT_CHECK, OPT_OWNERS, OPT_PG_DUMP, OPT_TIMEOUT,
+										 OPT_END};
+static const unsigned char for_squash[] = {OPT_FROM,    OPT_TO,      OPT_NAME,
+										   OPT_PG_DUMP, OPT_DRY_RUN, OPT_YES,
+										   DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
@@ -365,6 +375,27 @@ const UpgCommand upg_commands[] = {
 	 "or "
 	 "--to alone, every migration of the directory up to and with --to NAME is recorded.",
 	 for_adopt, 1, 1, true, cmd_adopt, NULL, false},
+	{"squash", NULL, "[DIR]", "make one migration of several that are applied",
+	 "Replaces the migrations from --from (default: the first) to --to (default: the "
+	 "last "
+	 "one applied) by one of the same effect: what pg_dump shows of a scratch database "
+	 "in "
+	 "which they ran, or, if the range does not begin with the first, their scripts one "
+	 "after the other. Before anything is changed, both ways are run in scratch "
+	 "databases "
+	 "and their dumps, rows included, must be equal. The old files go to .squashed/NAME "
+	 "in "
+	 "the directory. Databases that have applied all of the old ones count the new one "
+	 "as "
+	 "applied; others run it. The role must be allowed to create databases and the "
+	 "extension.",
+	 for_squash, 0, 1, true, cmd_squash, NULL, false},
+	{"dump-schema", NULL, "[FILE]", "the schema as a file that can be compared",
+	 "Prints what pg_dump shows of the schema, or writes it to FILE, without what "
+	 "differs "
+	 "between two dumps of the same schema: versions, keys, time limits, the extension "
+	 "upg. With --check it compares with a file that was written so.",
+	 for_dump, 0, 1, true, cmd_dump_schema, NULL, false},
 	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
 	 "Writes empty files in the layout of the directory, named by the time of day or the "
 	 "next "

@@ -108,7 +108,9 @@ judge(UpgContext *ctx, UpgCompare *compare, UpgTodo *todo)
 		return;
 	}
 	todo->known = find_known(compare, entry->ledger);
-	if (!is_applied(todo->known))
+	if (todo->known != NULL && strcmp(todo->known->state, "replaced") == 0)
+		todo->action = UPG_ACT_NOTHING; /* another that stands for it is applied */
+	else if (!is_applied(todo->known))
 		todo->action = UPG_ACT_APPLY;
 	else if (entry->problem == NULL && strcmp(todo->known->sha256, entry->sha256) == 0)
 		todo->action = UPG_ACT_NOTHING;
@@ -139,6 +141,15 @@ find_vanished(UpgContext *ctx, UpgCompare *compare)
 				compare->known[k].name[n] == '@')
 				seen[k] = 1;
 	}
+	for (int i = 0; i < compare->todo_count; i++)
+		for (int k = 0; k < compare->todo[i].entry->replaces.count; k++)
+		{
+			const UpgKnown *known =
+				find_known(compare, compare->todo[i].entry->replaces.items[k]);
+
+			if (known != NULL)
+				seen[known - compare->known] = 1;
+		}
 	for (int k = 0; source != NULL && k < compare->known_count; k++)
 		if (!seen[k] && is_applied(&compare->known[k]))
 			list_add(&compare->vanished, compare->known[k].name);
@@ -374,8 +385,7 @@ run_select(UpgContext *ctx, UpgCompare *compare, int *last)
 			const UpgEntry *entry = compare->todo[i].entry;
 			int d;
 
-			if (strcmp(entry->name, to) == 0 || strcmp(compare->todo[i].name, to) == 0 ||
-				(entry->number != NULL && strcmp(entry->number, to) == 0))
+			if (entry_is_called(entry, to) || strcmp(compare->todo[i].name, to) == 0)
 			{
 				*last = i;
 				found = true;
@@ -429,6 +439,15 @@ run_check_driven(UpgContext *ctx, const UpgEntry *entry, bool down,
 {
 	if (!script->client_driven)
 		return true;
+	if (!down && entry->replaces.count > 0)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2015",
+				"a migration that replaces others cannot be driven by the client");
+		err_where("%s", entry->up.path);
+		err_why("The file holds COPY data, or it is larger than --stream-above.");
+		err_fix("Write rows as INSERT, or give a larger --stream-above.");
+		return false;
+	}
 	if (!down)
 		return run_client_check(ctx, entry);
 	err_set(UPG_EXIT_USAGE, "UPG-2013", "a down script cannot hold COPY ... FROM stdin");

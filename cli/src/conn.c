@@ -111,8 +111,8 @@ conn_wait_socket(const UpgConn *conn, bool write)
 static bool
 connect_once(UpgConn *conn)
 {
-	const char *keys[9];
-	const char *values[9];
+	const char *keys[12];
+	const char *values[12];
 	int n = 0;
 	PostgresPollingStatusType state;
 
@@ -135,6 +135,7 @@ connect_once(UpgConn *conn)
 	ADD_PARAM("password", conn->password);
 	ADD_PARAM("fallback_application_name", "upg");
 	ADD_PARAM("client_encoding", "UTF8");
+	ADD_PARAM("dbname", conn->params.other_database);
 	keys[n] = NULL;
 	values[n] = NULL;
 
@@ -205,6 +206,9 @@ conn_open(const UpgConnParams *params)
 
 	memset(conn, 0, sizeof(*conn));
 	conn->params = *params;
+	conn->params.like = NULL;
+	if (params->like != NULL && params->like->password != NULL)
+		conn->password = xstrdup(params->like->password);
 	buf_init(&conn->sql);
 	if (!connect_with_password(conn))
 	{
@@ -486,4 +490,29 @@ conn_handshake(UpgConn *conn, const char *also)
 				 UPG_VERSION);
 	}
 	return false;
+}
+
+/* conn_schema: the schema of the extension, quoted; NULL while it is not known. */
+const char *
+conn_schema(const UpgConn *conn)
+{
+	return conn->schema;
+}
+
+/*
+ * conn_environment
+ *		Put how we are connected into this process's environment, for a program that
+ *		it is about to become.
+ */
+void
+conn_environment(const UpgConn *conn)
+{
+	PQconninfoOption *options = PQconninfo(conn->pg);
+
+	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+		if (o->envvar != NULL && o->val != NULL && o->val[0] != '\0')
+			setenv(o->envvar, o->val, 1);
+	unsetenv("PGSERVICE"); /* it was read already */
+	unsetenv("PGCLIENTENCODING");
+	PQconninfoFree(options);
 }

@@ -31,8 +31,10 @@ typedef struct UpgConnParams
 	const char *host;
 	const char *port;
 	const char *user;
-	int password;     /* -1 never ask, 0 when needed, 1 always ask */
-	int64_t deadline; /* now_ms() after which to give up, or 0 */
+	int password;               /* -1 never ask, 0 when needed, 1 always ask */
+	int64_t deadline;           /* now_ms() after which to give up, or 0 */
+	const char *other_database; /* instead of the one in dbname, or NULL */
+	const struct UpgConn *like; /* use the password typed there, or NULL */
 } UpgConnParams;
 
 typedef enum UpgExec
@@ -48,6 +50,8 @@ extern bool conn_reconnect(UpgConn *conn);
 extern void conn_close(UpgConn *conn);
 extern const char *conn_describe(UpgConn *conn);
 extern const char *conn_database(const UpgConn *conn);
+extern void conn_environment(const UpgConn *conn);
+extern const char *conn_schema(const UpgConn *conn);
 extern int conn_server_version(const UpgConn *conn);
 extern bool conn_lost(const UpgConn *conn);
 extern bool conn_find_extension(UpgConn *conn, const char **version);

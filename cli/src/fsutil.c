@@ -190,39 +190,6 @@ fs_read(const char *path, UpgBuf *out, size_t limit)
 	return true;
 }
 
-/*
- * fs_write
- *		Write a file whole, by way of another name; false with the error set.
- *
- * Whoever reads it meanwhile sees the old one or the new one, never a part.
- */
-bool
-fs_write(const char *path, const UpgBuf *data)
-{
-	UpgBuf name;
-	FILE *file;
-	bool ok;
-
-	buf_init(&name);
-	buf_printf(&name, "%s.tmp", path);
-	file = fopen(name.data, "wb");
-	ok = file != NULL && fwrite(data->data, 1, data->len, file) == data->len;
-	if (file != NULL && fclose(file) != 0)
-		ok = false;
-	ok = ok && rename(name.data, path) == 0;
-	if (!ok)
-	{
-		int cause = errno;
-
-		if (file != NULL)
-			remove(name.data);
-		err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write file \"%s\": %s", path,
-				strerror(cause));
-	}
-	buf_free(&name);
-	return ok;
-}
-
 /* fs_is_file, fs_is_dir: what a path is, symbolic links followed. */
 bool
 fs_is_file(const char *path)
@@ -238,4 +205,54 @@ fs_is_dir(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/*
+ * fs_write
+ *		Write a file whole: whoever reads it sees the old text or the new one.
+ */
+bool
+fs_write(const char *path, const char *text, size_t len)
+{
+	UpgBuf temp;
+	int fd;
+	bool ok = true;
+	int saved = 0;
+
+	buf_init(&temp);
+	buf_printf(&temp, "%s.%d.tmp", path, (int) getpid());
+	fd = open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	ok = fd >= 0;
+	for (size_t done = 0; ok && done < len;)
+	{
+		ssize_t put = write(fd, text + done, len - done);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		ok = put >= 0;
+		done += ok ? (size_t) put : 0;
+	}
+	ok = ok && fsync(fd) == 0;
+	if (!ok)
+		saved = errno;
+	if (fd >= 0 && close(fd) != 0 && ok)
+	{
+		saved = errno;
+		ok = false;
+	}
+	if (ok && rename(temp.data, path) != 0)
+	{
+		saved = errno;
+		ok = false;
+	}
+	if (!ok)
+	{
+		if (fd >= 0)
+			unlink(temp.data);
+		err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write file \"%s\": %s", path,
+				strerror(saved));
+		err_where("%s", path);
+	}
+	buf_free(&temp);
+	return ok;
 }

@@ -34,7 +34,7 @@ extern bool fs_list(UpgArena *arena, const char *path, UpgDir *dir);
 extern void fs_list_free(UpgDir *dir);
 extern bool fs_has(const UpgDir *dir, const char *name);
 extern bool fs_read(const char *path, UpgBuf *out, size_t limit);
-extern bool fs_write(const char *path, const UpgBuf *data);
+extern bool fs_write(const char *path, const char *text, size_t len);
 extern bool fs_is_file(const char *path);
 extern bool fs_is_dir(const char *path);
 

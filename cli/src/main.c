@@ -84,7 +84,7 @@ static bool
 only_looks(const UpgContext *ctx)
 {
 	int (*const changing[])(UpgContext *) = {
-		cmd_up,     cmd_down, cmd_apply, cmd_register, cmd_adopt,
+		cmd_up,     cmd_down, cmd_apply, cmd_register, cmd_adopt,           cmd_squash,
 		cmd_repair, cmd_init, cmd_new,   cmd_finalize, cmd_audit_checkpoint};
 
 	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)

@@ -240,6 +240,7 @@ apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
 					list_add(applied, todo->name);
 					count++;
 				}
+				count += strcmp(outcome.state, "adopted") == 0;
 			}
 			list_free(&outcome.warnings);
 			if (!ok)

@@ -153,6 +153,13 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 			json_bool(&json, "no_transaction", true);
 		if (after != NULL)
 			json_string(&json, "after", after);
+		if (entry->replaces.count > 0)
+		{
+			json_array(&json, "replaces");
+			for (int i = 0; i < entry->replaces.count; i++)
+				json_string(&json, NULL, entry->replaces.items[i]);
+			json_array_end(&json);
+		}
 		if (entry->number != NULL && !entry->repeatable)
 		{
 			char *key = pad_numbers(entry->order);

@@ -414,6 +414,25 @@ entry_has_down(const UpgEntry *entry)
 }
 
 /*
+ * entry_is_called
+ *		Does a person mean this entry: by its name, its number or a tag of Sqitch?
+ */
+bool
+entry_is_called(const UpgEntry *entry, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (strcmp(entry->name, name) == 0 ||
+		(entry->number != NULL && n > 0 && strspn(name, "0123456789.-") == n &&
+		 same_number(entry->number, name)))
+		return true;
+	for (const char *p = entry->tags; p != NULL && name[0] == '@'; p = strchr(p + 1, ' '))
+		if (strncmp(p + 1, name, n) == 0 && p[1 + n] == ' ')
+			return true;
+	return false;
+}
+
+/*
  * put_placeholders
  *		Flyway's ${name}, from the variables; false with the error set.
  */

@@ -105,5 +105,6 @@ extern void script_position(const UpgScript *script, int line, const char **file
 							int *file_line);
 extern void script_free(UpgScript *script);
 extern bool entry_has_down(const UpgEntry *entry);
+extern bool entry_is_called(const UpgEntry *entry, const char *name);
 
 #endif /* UPG_SOURCE_H */

@@ -32,7 +32,8 @@ typedef enum UpgState
 	UPG_STATE_PARTIAL,
 	UPG_STATE_FAILED,
 	UPG_STATE_UNKNOWN,
-	UPG_STATE_ROLLED_BACK
+	UPG_STATE_ROLLED_BACK,
+	UPG_STATE_REPLACED /* another that stands for it counts as applied */
 } UpgState;
 
 /* Columns of upg.migrations, from zero. */

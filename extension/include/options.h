@@ -31,6 +31,7 @@ typedef struct UpgOptions
 	char *order_key;      /* place in the directory's order, or NULL */
 	int out_of_order;     /* UpgOutOfOrder */
 	List *footprint;      /* of char *: declared objects; NIL: infer */
+	List *replaces;       /* of char *: migrations that this one stands for */
 	int lock_timeout;     /* ms; -1: the setting */
 	int lock_retries;     /* -1: the setting */
 	uint8 *sha256;        /* of a script whose text is not given, or NULL */

@@ -47,6 +47,7 @@
 #include "down_check.h"
 #include "errors.h"
 #include "footprint.h"
+#include "replace.h"
 #include "steps.h"
 #include "undo.h"
 #include "upg.h"
@@ -421,6 +422,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	UpgCapture *capture = NULL;
 	UpgVerification *verification = NULL;
 	UpgDownCheck *check = NULL;
+	List *replaced = NIL;
 	bool locked;
 	int64 id;
 	ListCell *lc;
@@ -447,6 +449,12 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 		cut->each_alone |= options->no_transaction;
 	}
 	complete_definition(def, before);
+	if (options->replaces != NIL && purpose != PURPOSE_REGISTER)
+	{
+		replaced = upg_replace_find(def->name, options->replaces);
+		if (replaced != NIL)
+			purpose = PURPOSE_ADOPT; /* its effect is there already */
+	}
 	if (before != NULL && strcmp(before->direction, "up") == 0 &&
 		(before->state == UPG_STATE_PARTIAL || before->state == UPG_STATE_QUEUED ||
 		 before->state == UPG_STATE_RUNNING))
@@ -543,7 +551,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	attempt.lock_waits = *run != NULL ? upg_run_lock_waits(*run) : NULL;
 	upg_ledger_attempt(&attempt);
 	upg_verify_after(verification, result);
-	result->state = "applied";
+	upg_replace_move(id, replaced);
+	result->state = replaced != NIL ? "adopted" : "applied";
 }
 
 /*
@@ -610,6 +619,14 @@ upg_keys_for(const UpgScript *script, const UpgOptions *options, const char *nam
 static bool
 settled_already(UpgDefinition *def, UpgMigration *before, UpgResult *result)
 {
+	if (before != NULL && before->state == UPG_STATE_REPLACED)
+	{
+		result->state = "replaced"; /* another that stands for it is applied */
+		result->statements = before->statements;
+		result->steps = before->steps;
+		result->undo = before->undo;
+		return true;
+	}
 	if (before == NULL || before->state != UPG_STATE_APPLIED)
 		return false;
 

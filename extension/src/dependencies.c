@@ -33,7 +33,8 @@ upg_ledger_missing_requirements(List *requires)
 	static UpgQuery query = {
 		"SELECT r.name FROM pg_catalog.unnest($1) WITH ORDINALITY AS r(name, ord)"
 		" WHERE NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r.name"
-		" AND m.state = 'applied') ORDER BY r.ord",
+		" AND m.state = 'applied') AND NOT EXISTS (SELECT FROM upg.migrations m"
+		" WHERE m.state = 'applied' AND m.options->'replaces' ? r.name) ORDER BY r.ord",
 		SPI_OK_SELECT,
 		1,
 		{TEXTARRAYOID}};
@@ -71,7 +72,9 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
 {
 	static UpgQuery unknown_query = {
 		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE r <> $1"
-		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r) LIMIT 1",
+		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r)"
+		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.options->'replaces' ? r)"
+		" LIMIT 1",
 		SPI_OK_SELECT,
 		2,
 		{TEXTOID, TEXTARRAYOID}};
@@ -147,9 +150,13 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
 List *
 upg_ledger_dependents(const char *name)
 {
-	static UpgQuery query = {"SELECT name FROM upg.migrations WHERE requires @> ARRAY[$1]"
-							 " AND state NOT IN ('registered', 'rolled_back', 'failed')"
-							 " ORDER BY applied_order DESC NULLS FIRST",
+	static UpgQuery query = {"SELECT name FROM upg.migrations"
+							 " WHERE (requires @> ARRAY[$1] OR requires && ARRAY("
+							 "SELECT pg_catalog.jsonb_array_elements_text("
+							 "r.options->'replaces') FROM upg.migrations r"
+							 " WHERE r.name = $1 AND r.options ? 'replaces'))"
+							 " AND state NOT IN ('registered', 'rolled_back', 'failed',"
+							 " 'replaced') ORDER BY applied_order DESC NULLS FIRST",
 							 SPI_OK_SELECT,
 							 1,
 							 {TEXTOID}};

@@ -95,7 +95,7 @@ upg_digest(PG_FUNCTION_ARGS)
 		if (state == UPG_STATE_REGISTERED || state == UPG_STATE_ROLLED_BACK ||
 			state == UPG_STATE_FAILED)
 			pending++;
-		else if (state != UPG_STATE_APPLIED)
+		else if (state != UPG_STATE_APPLIED && state != UPG_STATE_REPLACED)
 			unfinished++;
 		if (state != UPG_STATE_APPLIED)
 			continue;

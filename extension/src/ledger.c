@@ -44,6 +44,7 @@ static const char *const state_names[] = {
 	[UPG_STATE_FAILED] = "failed",
 	[UPG_STATE_UNKNOWN] = "unknown",
 	[UPG_STATE_ROLLED_BACK] = "rolled_back",
+	[UPG_STATE_REPLACED] = "replaced",
 };
 
 #define BIT(state) (1 << (state))
@@ -61,7 +62,8 @@ static const int allowed_moves[] = {
 						  BIT(UPG_STATE_APPLIED) | BIT(UPG_STATE_PARTIAL) |
 						  BIT(UPG_STATE_FAILED) | BIT(UPG_STATE_UNKNOWN) |
 						  BIT(UPG_STATE_ROLLED_BACK),
-	[UPG_STATE_APPLIED] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
+	[UPG_STATE_APPLIED] =
+		BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK) | BIT(UPG_STATE_REPLACED),
 	[UPG_STATE_PARTIAL] = BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_ROLLED_BACK),
 	[UPG_STATE_FAILED] =
 		BIT(UPG_STATE_REGISTERED) | BIT(UPG_STATE_QUEUED) | BIT(UPG_STATE_APPLIED),
@@ -676,7 +678,6 @@ upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def)
 				  state_json(migration->state, &migration->checksums),
 				  state_json(migration->state, &def->checksums));
 }
-
 static List *
 text_list(Datum array, bool isnull)
 {

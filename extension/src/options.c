@@ -53,6 +53,7 @@ static const OptionDef option_defs[] = {
 	{"order_key", APPLYING},
 	{"out_of_order", APPLYING},
 	{"reason", UPG_OPTION_ROLLBACK},
+	{"replaces", UPG_OPTION_APPLY},
 	{"sha256", UPG_OPTION_BEGIN},
 	{"size", UPG_OPTION_BEGIN},
 	{"source", APPLYING},
@@ -119,6 +120,8 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->dry_run = option_bool(name, &value);
 		else if (strcmp(def->name, "footprint") == 0)
 			options->footprint = option_texts(name, &value);
+		else if (strcmp(def->name, "replaces") == 0)
+			options->replaces = option_texts(name, &value);
 		else if (strcmp(def->name, "lock_retries") == 0)
 			options->lock_retries = (int) Min(Max(option_number(name, &value), 0), 1000);
 		else if (strcmp(def->name, "lock_timeout") == 0)

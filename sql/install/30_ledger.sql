@@ -311,12 +311,12 @@ CREATE FUNCTION @extschema@.upg_plan(target text DEFAULT NULL, OUT ord integer, 
     AS $plan$
 #variable_conflict use_column
 DECLARE
-    done text[] := ARRAY(SELECT m.name FROM upg.migrations m WHERE m.state = 'applied');
+    done text[] := ARRAY(SELECT m.name FROM upg.migrations m WHERE m.state IN ('applied', 'replaced'));
     wanted text[];
     r record;
 BEGIN
     IF upg_plan.target IS NULL THEN
-        wanted := ARRAY(SELECT m.name FROM upg.migrations m WHERE m.state <> 'applied');
+        wanted := ARRAY(SELECT m.name FROM upg.migrations m WHERE m.state NOT IN ('applied', 'replaced'));
     ELSE
         -- The target and everything it needs.
         wanted := ARRAY(
@@ -386,7 +386,7 @@ BEGIN
         IF now_at.state IS NULL THEN
             RAISE EXCEPTION 'migration "%" is not in the books', name
                 USING ERRCODE = 'UP001', HINT = 'upg_status() lists what is.';
-        ELSIF now_at.state OPERATOR(pg_catalog.=) ANY ('{applied,rolled_back,registered}'::pg_catalog.text[]) THEN
+        ELSIF now_at.state OPERATOR(pg_catalog.=) ANY ('{applied,rolled_back,registered,replaced}'::pg_catalog.text[]) THEN
             RETURN;
         ELSIF now_at.state OPERATOR(pg_catalog.=) ANY ('{failed,partial,unknown}'::pg_catalog.text[]) THEN
             RAISE EXCEPTION 'migration "%" ended in state "%"', name, now_at.state
