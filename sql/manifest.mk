@@ -6,6 +6,7 @@ UPG_SQL_PARTS = \
 	25_undo.sql \
 	30_ledger.sql \
 	40_audit.sql \
+	45_ledger_verify.sql \
 	50_checksum.sql \
 	55_compare.sql \
 	56_progress.sql \

@@ -180,8 +180,7 @@ repeat(UpgContext *ctx, int (*once)(UpgContext *ctx))
 		if (opt_on(ctx, OPT_WATCH) && !ctx->json && isatty(STDOUT_FILENO))
 			render_raw("\033[H\033[2J", 7);
 		rc = once(ctx);
-		if (!opt_on(ctx, OPT_WATCH) || rc != UPG_EXIT_OK || ctx->json ||
-			upg_interrupted != 0)
+		if (!opt_on(ctx, OPT_WATCH) || rc != UPG_EXIT_OK || upg_interrupted != 0)
 			return rc;
 		if (!render_finish(ctx, rc))
 			return upg_error.exit_code;

@@ -214,7 +214,9 @@ parse_short(UpgContext *ctx, int argc, char **argv, int *i)
 		const UpgOption *found = NULL;
 
 		for (const UpgOption *option = upg_options; option->name != NULL; option++)
-			if (option->letter == *p)
+			if (option->letter == *p &&
+				(found == NULL || (ctx->command != NULL &&
+								   command_has_option(ctx->command, (int) option->id))))
 				found = option;
 		if (found == NULL)
 			return usage_error(ctx, NULL, "unrecognized option \"%s\"", argv[*i]);

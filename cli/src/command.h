@@ -91,6 +91,7 @@ typedef enum UpgOpt
 	OPT_SCRATCH,
 	OPT_SET,
 	OPT_SEVERITY,
+	OPT_SINGLE_TRANSACTION,
 	OPT_SOURCE_SNAPSHOT,
 	OPT_STREAM_ABOVE,
 	OPT_TABLE,
@@ -100,6 +101,7 @@ typedef enum UpgOpt
 	OPT_TO,
 	OPT_UPDATE,
 	OPT_VERIFY,
+	OPT_VERIFY_SCRIPTS,
 	OPT_WATCH,
 	OPT_YES,
 	OPT_COUNT
@@ -148,7 +150,9 @@ struct UpgContext
 	UpgConn *conn;
 	UpgSource *source;
 	bool json;
-	bool asked; /* the answer to conn_send() is on its way */
+	bool asked;          /* the answer to conn_send() is on its way */
+	const char *between; /* callbacks between versions and repeatables have run */
+	int single;          /* --single-transaction: 1 it is open, -1 it was rolled back */
 	int64_t deadline;
 };
 
@@ -206,6 +210,7 @@ extern int cmd_show(UpgContext *ctx);
 extern int cmd_compare(UpgContext *ctx);
 extern int cmd_dump_schema(UpgContext *ctx);
 extern int cmd_squash(UpgContext *ctx);
+extern int cmd_verify(UpgContext *ctx);
 extern int cmd_lint(UpgContext *ctx);
 extern int cmd_data_verify(UpgContext *ctx);
 extern int cmd_data_recheck(UpgContext *ctx);

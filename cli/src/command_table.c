@@ -158,6 +158,8 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_SEVERITY, '\0', "severity", "SEVERITY",
 	 "error (default): what breaks it is not applied; warning", "error|warning", false},
+	{OPT_SINGLE_TRANSACTION, '\0', "single-transaction", NULL,
+	 "all of it in one transaction: all or nothing", NULL, false},
 	{OPT_SOURCE_SNAPSHOT, '\0', "source-snapshot", "ID",
 	 "read the source with this exported snapshot", NULL, false},
 	{OPT_STREAM_ABOVE, '\0', "stream-above", "SIZE",
@@ -177,7 +179,9 @@ const UpgOption upg_options[] = {
 	 "verify data before and after: touched, all or none (default: the setting "
 	 "upg.verify)",
 	 "touched|all|none", false},
-	{OPT_WATCH, '\0', "watch", NULL, "show it again and again until interrupted", NULL,
+	{OPT_VERIFY_SCRIPTS, '\0', "verify-scripts", NULL,
+	 "run the verify script of each migration after it, in its transaction", NULL, false},
+	{OPT_WATCH, 'w', "watch", NULL, "show it again and again until interrupted", NULL,
 	 false},
 	{OPT_YES, 'y', "yes", NULL, "do not ask", NULL, false},
 	{OPT_END, '\0', NULL, NULL, NULL, NULL, false}};
@@ -188,9 +192,19 @@ const UpgOption upg_options[] = {
 
 static const unsigned char none[] = {OPT_END};
 static const unsigned char for_init[] = {OPT_SCHEMA, OPT_UPDATE, OPT_DRY_RUN, OPT_END};
-static const unsigned char for_up[] = {
-	OPT_TO,         OPT_DRY_RUN, OPT_RELEASE, OPT_ON_FAIL,    OPT_OUT_OF_ORDER, OPT_UNDO,
-	OPT_DOWN_CHECK, DIR_OPTIONS, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+static const unsigned char for_up[] = {OPT_TO,
+									   OPT_DRY_RUN,
+									   OPT_RELEASE,
+									   OPT_ON_FAIL,
+									   OPT_OUT_OF_ORDER,
+									   OPT_UNDO,
+									   OPT_SINGLE_TRANSACTION,
+									   OPT_VERIFY_SCRIPTS,
+									   OPT_DOWN_CHECK,
+									   DIR_OPTIONS,
+									   RUN_OPTIONS,
+									   VERIFY_OPTIONS,
+									   OPT_END};
 static const unsigned char for_down[] = {OPT_TO,      OPT_ALL,        OPT_CASCADE,
 										 OPT_DRY_RUN, OPT_REASON,     OPT_YES,
 										 RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
@@ -320,7 +334,8 @@ const UpgCommand upg_commands[] = {
 	{"up", "execute", "[DIR]", "apply the migrations of a directory",
 	 "Applies what is not applied yet, in order, each migration in a transaction of its "
 	 "own. What "
-	 "was applied stays when a later one fails, unless --on-fail=rollback is given. DIR "
+	 "was applied stays when a later one fails, unless --on-fail=rollback or "
+	 "--single-transaction is given. DIR "
 	 "defaults "
 	 "to UPG_DIR, else to \"migrations\", else to the current directory.",
 	 for_up, 0, 1, true, cmd_up, NULL, false},
@@ -337,6 +352,13 @@ const UpgCommand upg_commands[] = {
 	 "whether each "
 	 "runs in one transaction. Nothing is changed.",
 	 for_plan, 0, 1, true, cmd_plan, NULL, false},
+	{"verify", NULL, "[DIR]", "is everything as the books say?",
+	 "Names every migration that is not in order: its file is gone, cannot be read or "
+	 "was "
+	 "changed, its record in the ledger is damaged or half done, or its verify script "
+	 "(Sqitch) fails. Verify scripts run in transactions that are rolled back. Without a "
+	 "directory only the records are looked at. Exit code 8 if something is found.",
+	 for_check, 0, 1, true, cmd_verify, NULL, false},
 	{"check", NULL, "DIR", "read all files of a directory and find faults",
 	 "Reads every script, up and down, with the scanner and the server's parser, and "
 	 "checks order, "

@@ -119,6 +119,43 @@ judge(UpgContext *ctx, UpgCompare *compare, UpgTodo *todo)
 }
 
 /*
+ * judge_baselines
+ *		Flyway's B files: on a database without any migration the latest is run and
+ *		stands for all versions up to its own; on others they do not count.
+ */
+static void
+judge_baselines(UpgContext *ctx, UpgCompare *compare)
+{
+	const char *to = opt_get(ctx, OPT_TO);
+	int limit = compare->todo_count;
+	int chosen = -1;
+
+	for (int i = 0; i < compare->todo_count && to != NULL; i++)
+		if (entry_is_called(compare->todo[i].entry, to))
+			limit = i + 1;
+	for (int i = 0; i < compare->todo_count; i++)
+	{
+		const UpgTodo *todo = &compare->todo[i];
+
+		if (!todo->entry->baseline)
+			continue;
+		if (todo->action != UPG_ACT_APPLY || (compare->applied == 0 && i < limit))
+			chosen = i;
+	}
+	for (int i = 0; i < compare->todo_count; i++)
+	{
+		UpgTodo *todo = &compare->todo[i];
+
+		if (todo->action == UPG_ACT_APPLY && !todo->entry->repeatable && i != chosen &&
+			(todo->entry->baseline ||
+			 (chosen >= 0 &&
+			  (i < chosen ||
+			   strcmp(todo->entry->number, compare->todo[chosen].entry->number) == 0))))
+			todo->action = UPG_ACT_NOTHING;
+	}
+}
+
+/*
  * find_vanished
  *		Applied migrations that the directory no longer has.
  */
@@ -232,19 +269,23 @@ run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut, UpgRows *
 	compare->todo_count = source ? source->count : 0;
 	compare->todo = xmalloc((size_t) (compare->todo_count + 1) * sizeof(UpgTodo));
 	memset(compare->todo, 0, (size_t) (compare->todo_count + 1) * sizeof(UpgTodo));
+	for (int i = 0; i < compare->todo_count; i++)
+	{
+		compare->todo[i].entry = &source->entries[i];
+		judge(ctx, compare, &compare->todo[i]);
+	}
+	judge_baselines(ctx, compare);
 	for (int i = compare->todo_count - 1; i >= 0; i--)
 	{
 		UpgTodo *todo = &compare->todo[i];
 
-		todo->entry = &source->entries[i];
-		judge(ctx, compare, todo);
 		if (todo->action == UPG_ACT_APPLY)
 		{
 			compare->pending++;
 			todo->out_of_order = later_applied && !todo->entry->repeatable;
 			compare->out_of_order += todo->out_of_order;
 		}
-		else if (!todo->entry->repeatable)
+		else if (!todo->entry->repeatable && is_applied(todo->known))
 			later_applied = true;
 		compare->changed += todo->action == UPG_ACT_CHANGED;
 	}
@@ -268,13 +309,13 @@ run_compare_free(UpgCompare *compare)
 }
 
 /*
- * check_changed
+ * run_check_changed
  *		An applied script has other bytes: is its meaning another, too?
  *
  * 0 layout only, 1 changed, -1 error set.
  */
-static int
-check_changed(UpgContext *ctx, const UpgTodo *todo)
+int
+run_check_changed(UpgContext *ctx, const UpgTodo *todo)
 {
 	UpgScript script;
 	const char *params[1];
@@ -323,7 +364,7 @@ run_check_changes(UpgContext *ctx, UpgCompare *compare)
 
 		if (todo->action != UPG_ACT_CHANGED)
 			continue;
-		changed = check_changed(ctx, todo);
+		changed = run_check_changed(ctx, todo);
 		if (changed < 0)
 			return false;
 		if (changed == 0)

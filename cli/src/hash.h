@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-#define UPG_SHA256_HEX 65 /* with the terminating zero */
+#define UPG_SHA256_HEX 65  /* with the terminating zero */
 #define UPG_HASH_HEX   129 /* of any digest */
 
 typedef struct UpgHash UpgHash;

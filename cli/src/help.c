@@ -79,12 +79,14 @@ wrap(UpgBuf *out, const char *text, int indent, int column)
  *		A line of an option table.
  */
 static void
-print_option(UpgBuf *out, const UpgOption *option)
+print_option(UpgBuf *out, const UpgCommand *command, const UpgOption *option)
 {
 	size_t start = out->len;
 	int width;
 
-	if (option->letter != '\0')
+	/* -w is --watch where a command has that */
+	if (option->letter != '\0' &&
+		!(option->id == OPT_NO_PASSWORD && command_has_option(command, OPT_WATCH)))
 		buf_printf(out, "  -%c, --%s", option->letter, option->name);
 	else
 		buf_printf(out, "      --%s", option->name);
@@ -129,18 +131,18 @@ help_command(UpgBuf *out, const UpgCommand *parent, const UpgCommand *command)
 		if (!any)
 			buf_add(out, "\nOptions:\n");
 		any = true;
-		print_option(out, option);
+		print_option(out, command, option);
 	}
 	if (command->connect)
 	{
 		buf_add(out, "\nConnection options:\n");
 		for (const UpgOption *option = upg_options; option->id <= OPT_PASSWORD; option++)
-			print_option(out, option);
+			print_option(out, command, option);
 	}
 	buf_add(out, "\nCommon options:\n");
 	for (const UpgOption *option = upg_options; option->id <= OPT_HELP; option++)
 		if (option->id >= OPT_JSON)
-			print_option(out, option);
+			print_option(out, command, option);
 	buf_add(out, "\nEnvironment: PG* and UPG_* variables, see \"upg help environment\".\n"
 				 "Exit status: see \"upg help exit-status\".\n");
 }
@@ -240,7 +242,14 @@ topic_json(UpgBuf *out)
 		"up:        database, directory, layout, dry_run, migrations[], upgrade (number\n"
 		"           of the run), applied, pending\n"
 		"down:      database, dry_run, migrations[], upgrade, rolled_back\n"
-		"apply, wait, repair, register, adopt: migrations[]\n"
+		"apply, wait, repair: migrations[]\n"
+		"register, adopt: tool, table, dry_run, migrations[], missing[], recorded, left\n"
+		"squash:    dry_run, name, replaces[], files[], method (dump, scripts), equal,\n"
+		"           down, state\n"
+		"dump-schema: schema; or file; with --check: file, equal, line, in_file,\n"
+		"           in_database\n"
+		"verify:    database, directory, faults[]: migration, check (record, file,\n"
+		"           verify), what, where, fix; migrations, verify_scripts\n"
 		"migrations[]: name, state, statements, steps, undo, duration_ms, warnings[]\n"
 		"status:    database, ledger[], applied, directory, layout, pending[],\n"
 		"           changed[], vanished[]\n"
@@ -272,6 +281,7 @@ topic_json(UpgBuf *out)
 		"history, locks: an array of that name, the columns of the SQL "
 		"function\n"
 		"new:       files[]\n\n"
+		"With --watch there is one object a line (NDJSON), one for each look.\n"
 		"\"upg audit export\" prints JSON Lines by itself.\n");
 }
 

@@ -161,7 +161,7 @@ lint_script_load(UpgContext *ctx, UpgEntry *entry, bool down, const UpgScratch *
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = run_classify(item.statement);
+		what = run_statement_kind(item.statement);
 		if (lint_reaches_out(item.statement, scratch))
 		{
 			const char *file;
@@ -258,7 +258,7 @@ lint_script_run(UpgContext *ctx, UpgLintScript *script, const UpgScratch *scratc
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = run_classify(item.statement);
+		what = run_statement_kind(item.statement);
 		if (lint_reaches_out(item.statement, scratch) ||
 			(whole && (what == UPG_STMT_BEGIN || what == UPG_STMT_COMMIT)))
 		{

@@ -132,7 +132,7 @@ main(int argc, char **argv)
 			exit_code = upg_error.exit_code;
 	}
 	log_progress_end();
-	if (ctx.json)
+	if (ctx.json && !(render_finished() && upg_error.exit_code == 0))
 		render_start(&ctx);
 	render_flush();
 	err_print();

@@ -37,6 +37,7 @@ typedef struct UpgColumn
 } UpgColumn;
 
 extern void render_start(UpgContext *ctx);
+extern bool render_finished(void);
 extern UpgJson *render_doc(void);
 extern void render_text(const UpgContext *ctx, const char *fmt, ...) UPG_PRINTF(2, 3);
 extern void render_raw(const char *text, size_t len);

@@ -22,7 +22,8 @@
 static void put_spaces(int n);
 
 static bool started = false;
-static int write_errno = 0; /* of the first write that failed */
+static bool finished = false; /* one document at least */
+static int write_errno = 0;   /* of the first write that failed */
 
 /*
  * render_start
@@ -36,6 +37,13 @@ render_start(UpgContext *ctx)
 	started = true;
 	if (ctx->json)
 		render_json_start(ctx);
+}
+
+/* render_finished: is a document there, and none begun? */
+bool
+render_finished(void)
+{
+	return finished && !started;
 }
 
 /*
@@ -294,6 +302,8 @@ render_finish(const UpgContext *ctx, int exit_code)
 {
 	if (ctx->json && started)
 		render_json_finish(ctx, exit_code);
+	finished |= started;
+	started = false;
 	render_flush();
 	if (write_errno != 0 || ferror(stdout))
 	{

@@ -198,7 +198,8 @@ explain_stop(UpgContext *ctx, const char *name, const UpgTodo *todo, int applied
 		free(upg_error.what);
 		upg_error.what = text.data;
 	}
-	log_info("%d applied, stopped at \"%s\"", applied, printable(ctx->arena, name));
+	if (ctx->single == 0)
+		log_info("%d applied, stopped at \"%s\"", applied, printable(ctx->arena, name));
 	if (upg_error.exit_code == UPG_EXIT_FAILED ||
 		upg_error.exit_code == UPG_EXIT_INCOMPLETE)
 	{
@@ -217,8 +218,13 @@ apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
 		  UpgList *applied)
 {
 	int count = 0;
+	int total = 0;
+	int64_t started = now_ms();
 	const char *after = NULL;
+	bool versioned = false;
 
+	for (int i = 0; i <= last; i++)
+		total += compare->todo[i].action == UPG_ACT_APPLY;
 	for (int i = 0; i <= last; i++)
 	{
 		UpgTodo *todo = &compare->todo[i];
@@ -228,13 +234,15 @@ apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
 		{
 			bool ok;
 
+			if (!run_between(ctx, todo->entry, &versioned))
+				return count;
+
 			memset(&outcome, 0, sizeof(outcome));
-			log_progress("applying %s (%d of %d)", todo->name, count + 1,
-						 compare->pending);
+			run_show_progress(todo->name, count, total, started);
 			ok = run_apply_one(ctx, todo->entry, todo->name, after, upgrade, &outcome);
 			if (ok)
 			{
-				render_outcome(ctx, &outcome);
+				run_show_outcome(ctx, &outcome);
 				if (strcmp(outcome.state, "applied") == 0)
 				{
 					list_add(applied, todo->name);
@@ -304,18 +312,31 @@ run_up(UpgContext *ctx)
 		}
 	else if (ok && (plan.count > 0 || version != NULL))
 	{
-		upgrade = start_upgrade(ctx, "up", &plan);
+		upgrade = run_callbacks(ctx, "beforeMigrate", false)
+					  ? start_upgrade(ctx, "up", &plan)
+					  : 0;
 		if (upgrade > 0)
 		{
-			count = apply_all(ctx, &compare, last, upgrade, &applied);
+			if (run_single_begin(ctx))
+				count = apply_all(ctx, &compare, last, upgrade, &applied);
+			if (!run_single_end(ctx))
+			{
+				list_free(&applied);
+				count = 0;
+			}
+			run_show_held(ctx, count > 0);
 			finish_upgrade(ctx, upgrade, end_state(),
 						   upg_error.exit_code == 0 ? version : NULL);
 			if (upg_error.exit_code != 0 && upg_interrupted == 0 &&
 				!conn_lost(ctx->conn) && upg_error.exit_code != UPG_EXIT_WAITING &&
-				on_fail != NULL && strcmp(on_fail, "rollback") == 0)
+				!opt_on(ctx, OPT_SINGLE_TRANSACTION) && on_fail != NULL &&
+				strcmp(on_fail, "rollback") == 0)
 				take_back(ctx, &applied);
 		}
+		run_end_callbacks(ctx, count);
 	}
+	else if (ok && !dry_run && run_callbacks(ctx, "beforeMigrate", false))
+		run_end_callbacks(ctx, 0);
 	if (ctx->json)
 	{
 		json_array_end(render_doc());

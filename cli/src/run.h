@@ -63,6 +63,7 @@ extern const char run_digest_query[];
 extern bool run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcut,
 						UpgRows *given);
 extern void run_compare_free(UpgCompare *compare);
+extern int run_check_changed(UpgContext *ctx, const UpgTodo *todo);
 extern bool run_check_changes(UpgContext *ctx, UpgCompare *compare);
 extern bool run_select(UpgContext *ctx, UpgCompare *compare, int *last);
 extern bool run_preflight(UpgContext *ctx, UpgCompare *compare, int last);
@@ -85,6 +86,7 @@ extern bool run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *scrip
 							  const char *options, int64_t upgrade, UpgOutcome *outcome);
 extern void run_outcome(UpgContext *ctx, const UpgRows *rows, int row,
 						UpgOutcome *outcome);
+extern bool run_verify_script(UpgContext *ctx, const UpgEntry *entry, bool inside);
 extern void run_sleep(int ms);
 
 #endif /* UPG_RUN_H */

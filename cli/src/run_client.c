@@ -61,11 +61,11 @@ run_next_word(const char *p, char *word, size_t size)
 }
 
 /*
- * run_classify
+ * run_statement_kind
  *		What a statement means for the transaction that it is to run in.
  */
 UpgStatementKind
-run_classify(const char *statement)
+run_statement_kind(const char *statement)
 {
 	char w[4][24];
 	const char *p = statement;
@@ -122,7 +122,7 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = run_classify(item.statement);
+		what = run_statement_kind(item.statement);
 		count++;
 		if (commit_line > 0 || what == UPG_STMT_CONTROL ||
 			(what == UPG_STMT_BEGIN && count > 1) || (what == UPG_STMT_COMMIT && !outer))
@@ -307,7 +307,7 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 
 		if (kind == UPG_SCAN_REST)
 			continue;
-		what = run_classify(item->statement);
+		what = run_statement_kind(item->statement);
 		if (what == UPG_STMT_BEGIN || what == UPG_STMT_COMMIT)
 			continue; /* the outer pair; the transaction is ours */
 		++*number;
@@ -354,7 +354,8 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	params[2] = down;
 	params[3] = requires;
 	params[4] = options;
-	ok = conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE;
+	ok = ctx->single > 0 || conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE;
+	ok = ok && run_before(ctx);
 	ok = ok && conn_run(ctx->conn,
 						"SELECT @extschema@.upg_begin($1, $2, $3, $4::pg_catalog.text[],"
 						" $5::pg_catalog.jsonb)",
@@ -371,6 +372,7 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 		conn_shield(ctx->conn, shield);
 		err_clear();
 		upg_error = saved;
+		ctx->single = ctx->single > 0 ? -1 : ctx->single;
 		scan_close(scan);
 		return false;
 	}
@@ -387,7 +389,9 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 		if (ok)
 			run_outcome(ctx, rows, 0, outcome);
 		rows_free(rows);
-		ok = ok && conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE;
+		ok = ok && run_after(ctx, entry);
+		ok = ok &&
+			 (ctx->single > 0 || conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE);
 	}
 	if (ok)
 	{
@@ -398,6 +402,8 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	{
 		if (!conn_lost(ctx->conn))
 			record_attempt(ctx, name, number, &item, upgrade);
+		ctx->single = ctx->single > 0 ? -1 : ctx->single;
+		run_callbacks(ctx, "afterEachMigrateError", true);
 		if (item.kind > UPG_SCAN_END && item.file != NULL && upg_error.where == NULL)
 		{
 			err_where("%s:%d:%d", item.file, item.line, item.col);

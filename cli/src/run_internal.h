@@ -31,8 +31,21 @@ typedef enum UpgStatementKind
 } UpgStatementKind;
 
 extern const char *run_next_word(const char *p, char *word, size_t size);
-extern UpgStatementKind run_classify(const char *statement);
 extern bool run_send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item);
+extern UpgStatementKind run_statement_kind(const char *statement);
+extern bool run_callbacks(UpgContext *ctx, const char *event, bool after_error);
+extern bool run_before(UpgContext *ctx);
+extern bool run_after(UpgContext *ctx, const UpgEntry *entry);
+extern bool run_after_background(UpgContext *ctx, const UpgEntry *entry);
+extern UpgRows *run_call_apply(UpgContext *ctx, const UpgEntry *entry, const char *name,
+							   const char *const *params, int64_t upgrade);
+extern bool run_between(UpgContext *ctx, const UpgEntry *entry, bool *versioned);
+extern void run_end_callbacks(UpgContext *ctx, int applied);
+extern void run_show_outcome(UpgContext *ctx, const UpgOutcome *outcome);
+extern void run_show_held(UpgContext *ctx, bool committed);
+extern void run_show_progress(const char *name, int done, int total, int64_t started);
+extern bool run_single_begin(UpgContext *ctx);
+extern bool run_single_end(UpgContext *ctx);
 extern bool run_interrupted(const UpgContext *ctx);
 extern void run_locate_error(UpgContext *ctx, const char *name, const UpgScript *script);
 extern bool run_reconnect(UpgContext *ctx);

@@ -231,8 +231,6 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 	bool ok = false;
 	bool has_down = entry_has_down(entry);
 	const char *params[5];
-	static const unsigned types[5] = {CONN_TEXT, CONN_TEXT, CONN_TEXT, CONN_TEXT_ARRAY,
-									  CONN_JSONB};
 
 	if (!script_load(ctx->source, entry, false, &up))
 		return false;
@@ -282,9 +280,7 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 								   options, upgrade, outcome);
 		else
 		{
-			UpgRows *rows = conn_query_typed(
-				ctx->conn, "SELECT * FROM @extschema@.upg_apply($1, $2, $3, $4, $5)", 5,
-				types, params);
+			UpgRows *rows = run_call_apply(ctx, entry, name, params, upgrade);
 
 			ok = rows != NULL;
 			if (ok)
@@ -301,14 +297,16 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 			if (!ok && upg_error.exit_code != UPG_EXIT_WAITING &&
 				upg_error.exit_code != UPG_EXIT_NO_DATABASE && upg_interrupted == 0)
 				run_locate_error(ctx, name, &up);
+			ok = ok && run_after_background(ctx, entry);
 			break;
 		}
 		if (ok)
 			break;
-		if (strcmp(upg_error.code, "UPG-0004") == 0 &&
+		if (ctx->single == 0 && strcmp(upg_error.code, "UPG-0004") == 0 &&
 			run_wait_for_other(ctx, &said, &wait))
 			continue;
-		if (conn_lost(ctx->conn) && strcmp(upg_error.code, "UPG-2018") == 0)
+		if (ctx->single == 0 && conn_lost(ctx->conn) &&
+			strcmp(upg_error.code, "UPG-2018") == 0)
 		{
 			/* what became of it is in the ledger: ask again, it says "already" if done */
 			if (run_reconnect(ctx))

@@ -184,7 +184,7 @@ check_names(UpgSource *source)
 			return false;
 		}
 		if (i > 0 && entry->number != NULL && source->entries[i - 1].number != NULL &&
-			!entry->repeatable &&
+			!entry->repeatable && entry->baseline == source->entries[i - 1].baseline &&
 			same_number(entry->number, source->entries[i - 1].number) &&
 			strcmp(entry->name, source->entries[i - 1].name) != 0)
 		{
@@ -373,6 +373,7 @@ source_close(UpgSource *source)
 		free(source->entries[i].problem_fix);
 	}
 	free(source->entries);
+	free(source->callbacks);
 	list_free(&source->warnings);
 	vars_free(&source->vars);
 	arena_free(source->arena);
@@ -460,6 +461,9 @@ put_placeholders(const UpgSource *source, UpgScript *script)
 			memcpy(name, p + 2, n);
 			name[n] = '\0';
 			value = vars_get(&source->vars, name);
+			if (strcmp(name, "flyway:filename") == 0)
+				value = strrchr(script->path, '/') ? strrchr(script->path, '/') + 1
+												   : script->path;
 			if (value == NULL)
 			{
 				buf_free(&out);

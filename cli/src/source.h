@@ -54,6 +54,13 @@ typedef struct UpgEntry
 	char *problem_fix;
 } UpgEntry;
 
+/* A script that runs around migrations, as Flyway has them. */
+typedef struct UpgCallback
+{
+	const char *event;
+	const char *path;
+} UpgCallback;
+
 typedef struct UpgSource
 {
 	UpgArena *arena;
@@ -69,6 +76,8 @@ typedef struct UpgSource
 	int64_t stream_above;
 	size_t kept;         /* bytes of texts kept in memory */
 	const char *project; /* Sqitch's, or NULL */
+	UpgCallback *callbacks;
+	int callback_count;
 } UpgSource;
 
 typedef struct UpgLayout

@@ -42,6 +42,7 @@ extern const char *number_of(UpgArena *arena, const char *name, const char **ord
 extern bool layout_by_name(UpgSource *source, const UpgDir *dir);
 extern bool layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted);
 extern bool layout_sqitch(UpgSource *source);
+extern bool layout_flyway(UpgSource *source, const UpgDir *dir);
 extern bool layout_liquibase(UpgSource *source, const UpgDir *dir);
 extern const char *markers_family(const char *text, size_t len);
 extern void markers_begin(Markers *markers, const char *family);

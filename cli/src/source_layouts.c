@@ -32,7 +32,8 @@ const UpgLayout upg_layouts[] = {
 	 "\"-- +migrate Up\" and \"-- +migrate Down\" in one file"},
 	{"node-pg-migrate", "node-pg-migrate",
 	 "\"-- Up Migration\" and \"-- Down Migration\" in one file"},
-	{"flyway", "Flyway", "V1.2__name.sql, U1.2__name.sql, R__name.sql"},
+	{"flyway", "Flyway",
+	 "V1.2__name.sql, U1.2__name.sql, R__name.sql, B2__name.sql, afterMigrate.sql"},
 	{"sqitch", "Sqitch", "sqitch.plan with deploy/, revert/ and verify/"},
 	{"prisma", "Prisma", "20260102030405_name/migration.sql (and down.sql)"},
 	{"folder", "a folder for each migration",
@@ -333,97 +334,6 @@ read_pairs(UpgSource *source, const UpgDir *dir, bool dodo)
 }
 
 /*
- * read_flyway
- *		V, U, R and B files.
- */
-static bool
-read_flyway(UpgSource *source, const UpgDir *dir)
-{
-	UpgArena *arena = source->arena;
-
-	for (int i = 0; i < dir->count; i++)
-	{
-		const char *file = dir->items[i].name;
-		const char *sep = strstr(file, "__");
-		UpgEntry *entry;
-		char *name;
-		char *version;
-
-		if (dir->items[i].is_dir || !str_ends(file, ".sql") || sep == NULL)
-			continue;
-		name = arena_strndup(arena, file, strlen(file) - 4);
-		if (file[0] == 'R' && sep == file + 1)
-		{
-			entry = source_add(source, name, source_path(source, file));
-			entry->repeatable = true;
-			continue;
-		}
-		if (file[0] == 'B')
-		{
-			list_add(&source->warnings,
-					 arena_printf(arena,
-								  "baseline script \"%s\" is left out; see \"upg adopt\"",
-								  file));
-			continue;
-		}
-		if (file[0] != 'V')
-			continue;
-		version = arena_strndup(arena, file + 1, (size_t) (sep - file - 1));
-		for (char *p = version; *p; p++)
-			if (*p == '_')
-				*p = '.';
-		entry = source_add(source, name, source_path(source, file));
-		entry->number = version;
-		entry->order = version;
-		name = arena_printf(arena, "%s.conf", file);
-		if (fs_has(dir, name))
-		{
-			UpgBuf conf;
-
-			buf_init(&conf);
-			if (!fs_read(source_path(source, name), &conf, 65536))
-			{
-				buf_free(&conf);
-				return false;
-			}
-			if (strstr(conf.data, "executeInTransaction=false") != NULL)
-				entry->no_transaction = true;
-			buf_free(&conf);
-		}
-	}
-	for (int i = 0; i < dir->count; i++)
-	{
-		const char *file = dir->items[i].name;
-		const char *sep = strstr(file, "__");
-		bool found = false;
-		char *version;
-
-		if (file[0] != 'U' || sep == NULL || !str_ends(file, ".sql"))
-			continue;
-		version = arena_strndup(arena, file + 1, (size_t) (sep - file - 1));
-		for (char *p = version; *p; p++)
-			if (*p == '_')
-				*p = '.';
-		for (int k = 0; k < source->count && !found; k++)
-			if (source->entries[k].number != NULL &&
-				strcmp(source->entries[k].number, version) == 0)
-			{
-				source->entries[k].down.path = source_path(source, file);
-				found = true;
-			}
-		if (!found)
-		{
-			err_set(UPG_EXIT_USAGE, "UPG-2008", "down script \"%s\" has no up script",
-					file);
-			err_why("There is no file V%s__....sql in the directory.", version);
-			err_where("%s", source_path(source, file));
-			return false;
-		}
-	}
-	return true;
-}
-
-/*
  * read_folders
  *		A folder for each migration: Prisma, diesel, Hasura.
  */
@@ -524,7 +434,7 @@ layout_by_name(UpgSource *source, const UpgDir *dir)
 	if (strcmp(source->layout, "dodo") == 0)
 		return read_pairs(source, dir, true);
 	if (strcmp(source->layout, "flyway") == 0)
-		return read_flyway(source, dir);
+		return layout_flyway(source, dir);
 	if (strcmp(source->layout, "prisma") == 0)
 		return read_folders(source, dir, "migration.sql");
 	if (strcmp(source->layout, "folder") == 0)
@@ -681,8 +591,8 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 		numbered |= name[0] >= '0' && name[0] <= '9';
 		if (str_ends(name, ".up.sql") || str_ends(name, ".down.sql"))
 			found = "updown";
-		else if ((name[0] == 'V' && name[1] >= '0' && name[1] <= '9' &&
-				  strstr(name, "__")) ||
+		else if (((name[0] == 'V' || name[0] == 'B') && name[1] >= '0' &&
+				  name[1] <= '9' && strstr(name, "__")) ||
 				 str_starts(name, "R__"))
 			found = "flyway";
 		else if (name[0] >= '0' && name[0] <= '9' &&

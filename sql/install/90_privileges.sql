@@ -20,6 +20,7 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_progress(),
     @extschema@.upg_locks(),
     @extschema@.upg_plan(text),
+    @extschema@.upg_ledger_verify(),
     @extschema@.upg_script_info(text),
     @extschema@.upg_script_statements(text)
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;

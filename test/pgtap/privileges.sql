@@ -70,6 +70,7 @@ INSERT INTO matrix VALUES
     ('upg_upgrade_start', 'oa'),
     ('upg_verification_report', 'opau'),
     ('upg_verify', 'oa'),
+    ('upg_ledger_verify', 'vopau'),
     ('upg_wait', 'vopau');
 
 CREATE TABLE roles (letter text, role text PRIMARY KEY);
