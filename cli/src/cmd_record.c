@@ -208,7 +208,7 @@ mark_entry(UpgContext *ctx, Recording *rec, int row, int index, UpgList *changed
 		strcmp(rows_named(rec->history.rows, row, "kind"), "repeatable") == 0;
 	bool same = true;
 
-	if (strcmp(rows_named(rec->history.rows, row, "kind"), "upto") != 0 &&
+	if (strcmp(rows_named(rec->history.rows, row, "kind"), "until") != 0 &&
 		!history_checksum(rec->history.tool, ctx->source, entry,
 						  rows_named(rec->history.rows, row, "checksum"), &same))
 		return false;
@@ -252,7 +252,7 @@ match_history(UpgContext *ctx, Recording *rec)
 			continue;
 		}
 		index = find_entry(ctx, history, row);
-		if (strcmp(kind, "upto") == 0)
+		if (strcmp(kind, "until") == 0)
 		{
 			for (int i = 0; i < ctx->source->count; i++)
 			{

@@ -95,8 +95,15 @@ verify_file(UpgContext *ctx, Verify *verify, const UpgTodo *todo)
 	if (todo->action != UPG_ACT_CHANGED)
 		return true;
 	changed = run_check_changed(ctx, todo);
-	if (changed < 0)
+	if (changed < 0 && upg_error.exit_code != UPG_EXIT_USAGE)
 		return false;
+	if (changed < 0)
+	{
+		fault(ctx, verify, todo->name, "file", upg_error.what,
+			  upg_error.where ? upg_error.where : entry->up.path, upg_error.fix);
+		err_clear();
+		return true;
+	}
 	if (changed > 0)
 		fault(ctx, verify, todo->name, "file",
 			  arena_printf(ctx->arena,

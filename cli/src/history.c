@@ -28,12 +28,12 @@
 #define LARGEST_FILE ((size_t) 1024 * 1024 * 1024)
 
 /*
- * The queries give: key, kind (one; upto: this and all before it; repeatable;
+ * The queries give: key, kind (one; until: this and all before it; repeatable;
  * program: not an SQL file), state (applied, failed, undone), checksum, at, by, id.
  */
 const UpgTool upg_tools[] = {
 	{"golang-migrate", "schema_migrations", NULL, "version dirty", NULL, "updown plain",
-	 "SELECT version::pg_catalog.text AS key, 'upto' AS kind,"
+	 "SELECT version::pg_catalog.text AS key, 'until' AS kind,"
 	 " CASE WHEN dirty THEN 'failed' ELSE 'applied' END AS state,"
 	 " NULL::pg_catalog.text AS checksum, NULL::pg_catalog.text AS at,"
 	 " NULL::pg_catalog.text AS by, NULL::pg_catalog.text AS id FROM %s LIMIT 1",
@@ -67,7 +67,7 @@ const UpgTool upg_tools[] = {
 	 "installed_rank version script success type", NULL, "flyway",
 	 "SELECT * FROM (SELECT DISTINCT ON (coalesce(version, '/' || script))"
 	 " installed_rank, coalesce(version, pg_catalog.regexp_replace(script, '^.*/', ''))"
-	 " AS key, CASE WHEN type IN ('BASELINE', 'SQL_BASELINE') THEN 'upto'"
+	 " AS key, CASE WHEN type IN ('BASELINE', 'SQL_BASELINE') THEN 'until'"
 	 " WHEN version IS NULL THEN 'repeatable'"
 	 " WHEN type IN ('SQL', 'UNDO_SQL', 'DELETE') THEN 'one' ELSE 'program' END AS kind,"
 	 " CASE WHEN NOT success THEN 'failed'"

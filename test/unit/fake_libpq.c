@@ -232,6 +232,19 @@ FAKE_NAME(PQdb, "fake")
 FAKE_NAME(PQhost, "/tmp")
 FAKE_NAME(PQport, "5432")
 
+PQconninfoOption *
+PQconninfo(PGconn *conn)
+{
+	(void) conn;
+	return NULL;
+}
+
+void
+PQconninfoFree(PQconninfoOption *options)
+{
+	(void) options;
+}
+
 int
 PQserverVersion(const PGconn *conn)
 {
