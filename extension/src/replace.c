@@ -84,8 +84,9 @@ upg_replace_find(const char *name, List *names)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-			 errmsg("migration \"%s\" replaces %d others, of which only %d are applied",
-					name, list_length(names), list_length(found)),
+			 errmsg("migration \"%s\" replaces others that are neither all applied nor "
+					"all absent",
+					name),
 			 errdetail("Applied: %s; not applied: %s.",
 					   applied.len > 0 ? applied.data : "none", others.data),
 			 errhint("Apply the others from their own files first, or take back those "
