@@ -305,6 +305,13 @@ LOG_LEVEL(log_warning, -1, "\033[1;33m", "warning")
 LOG_LEVEL(log_detail, -1, NULL, "detail")
 LOG_LEVEL(log_hint, -1, NULL, "hint")
 
+/* log_progress_wanted: is there a terminal to show progress on? */
+bool
+log_progress_wanted(void)
+{
+	return upg_verbosity >= 0 && isatty(STDERR_FILENO);
+}
+
 /*
  * log_progress
  *		Rewrite the progress line; nothing unless stderr is a terminal.
@@ -315,7 +322,7 @@ log_progress(const char *fmt, ...)
 	va_list args;
 	char *text;
 
-	if (upg_verbosity < 0 || !isatty(STDERR_FILENO))
+	if (!log_progress_wanted())
 		return;
 	va_start(args, fmt);
 	text = vformat(fmt, args);

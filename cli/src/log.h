@@ -65,6 +65,7 @@ extern void log_warning(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void log_detail(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void log_hint(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void log_progress(const char *fmt, ...) UPG_PRINTF(1, 2);
+extern bool log_progress_wanted(void);
 extern void log_progress_end(void);
 extern bool log_colour(int fd);
 

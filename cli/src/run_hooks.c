@@ -542,24 +542,3 @@ run_show_held(UpgContext *ctx, bool committed)
 	held = NULL;
 	held_count = 0;
 }
-
-/*
- * run_show_progress
- *		The progress line, with the time that is left if a few are done.
- */
-void
-run_show_progress(const char *name, int done, int total, int64_t started)
-{
-	int64_t elapsed = now_ms() - started;
-	int64_t left;
-
-	if (done < 2 || elapsed < 1000)
-	{
-		log_progress("applying %s (%d of %d)", name, done + 1, total);
-		return;
-	}
-	left = elapsed / done * (total - done) / 1000;
-	log_progress("applying %s (%d of %d, %d%%, about %lld:%02lld left)", name, done + 1,
-				 total, done * 100 / total, (long long) (left / 60),
-				 (long long) (left % 60));
-}

@@ -44,6 +44,8 @@ extern void run_end_callbacks(UpgContext *ctx, int applied);
 extern void run_show_outcome(UpgContext *ctx, const UpgOutcome *outcome);
 extern void run_show_held(UpgContext *ctx, bool committed);
 extern void run_show_progress(const char *name, int done, int total, int64_t started);
+extern void run_show_step(UpgContext *ctx, const char *name, int64_t step, int64_t steps,
+						  const char *statement, const char *pid);
 extern bool run_single_begin(UpgContext *ctx);
 extern bool run_single_end(UpgContext *ctx);
 extern bool run_interrupted(const UpgContext *ctx);

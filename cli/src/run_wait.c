@@ -319,10 +319,8 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 			rows_free(rows);
 			return false;
 		}
-		log_progress("%s: step %" PRId64 " of %" PRId64 "  %s", name,
-					 rows_int(rows, 0, "steps_done") + 1, rows_int(rows, 0, "steps"),
-					 rows_named(rows, 0, "statement") ? rows_named(rows, 0, "statement")
-													  : "");
+		run_show_step(ctx, name, rows_int(rows, 0, "steps_done") + 1,
+					  rows_int(rows, 0, "steps"), rows_named(rows, 0, "statement"), pid);
 		rows_free(rows);
 		run_sleep(wait);
 		wait = wait < 200 ? wait * 2 : 200;

@@ -260,4 +260,23 @@ is($rc, 0, '-w before the command is --no-password') or diag $err;
 ($rc, $out, $err) = upg('status', '--help');
 like($out, qr/-w, --watch/, 'help: -w');
 unlike($out, qr/-w, --no-password/, 'help: only one');
+
+# Progress: a line that is rewritten on a terminal, plain lines elsewhere
+($db, $dir) = fresh({ (map { ("$_.sql" => 'SELECT pg_sleep(0.5);') } 1 .. 5),
+	'6.sql' => "CREATE TABLE big AS SELECT g AS i, repeat('x', 900) AS filler FROM generate_series(1, 4000) g;\n"
+	  . "CREATE FUNCTION slow(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_sleep(0.001); RETURN i; END';\n"
+	  . "CREATE INDEX CONCURRENTLY bi ON big (slow(i));" });
+SKIP:
+{
+	skip 'script(1) is not there', 4 if system('command -v script >/dev/null');
+	my $seen = `TERM=xterm script -qec '$UPG up -d $db $dir' /dev/null 2>&1 </dev/null`;
+	is($?, 0, 'on a terminal') or diag $seen;
+	like($seen, qr/\r\e\[Kapplying 4 \(4 of 6, about 0:0\d left\)/, 'the time that is left of the run');
+	like($seen, qr/6: step 2 of 2  [a-z: ]+: \d+%/, 'how far an index is');
+	like($seen, qr/6: step 2 of 2  [a-z: ]+: \d+%, about \d+:\d\d left/, 'and the time that is left of it');
+}
+($db) = fresh({});
+($rc, $out, $err) = upg('up', '-d', $db, '--to', '3', $dir);
+is($err, '', 'elsewhere there is no progress line');
+like($out, qr/\Aapplied +1  \d+ ms\napplied +2  \d+ ms\napplied +3  \d+ ms\n/, 'but a plain line for each');
 done_testing();
