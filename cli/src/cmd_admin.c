@@ -194,6 +194,44 @@ cmd_finalize(UpgContext *ctx)
 	return UPG_EXIT_OK;
 }
 
+/* upg audit log */
+int
+cmd_audit_log(UpgContext *ctx)
+{
+	static const UpgColumn columns[] = {
+		{"seq", "seq"},       {"at", "at"},         {"actor", "actor"}, {"role", "role"},
+		{"action", "action"}, {"object", "object"}, {NULL, NULL}};
+	const char *params[2];
+	UpgRows *rows;
+
+	params[0] = ctx_arg(ctx, 0);
+	params[1] = opt_get(ctx, OPT_LIMIT) ? opt_get(ctx, OPT_LIMIT) : "100";
+	if (params[1][strspn(params[1], "0123456789")] != '\0' || strlen(params[1]) > 9)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --limit",
+				params[1]);
+		return upg_error.exit_code;
+	}
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	rows = conn_query(ctx->conn,
+					  "SELECT seq, at, actor, role, action, object, before, after,"
+					  " application_name, client_addr, pid FROM upg.audit_log"
+					  " WHERE $1::pg_catalog.text IS NULL"
+					  " OR object OPERATOR(pg_catalog.=) $1::pg_catalog.text"
+					  " ORDER BY seq DESC LIMIT $2::pg_catalog.int8",
+					  2, params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	render_start(ctx);
+	if (rows_count(rows) == 0 && !ctx->json)
+		render_text(ctx, "no entries\n");
+	else
+		render_rows(ctx, rows, "log", columns);
+	rows_free(rows);
+	return UPG_EXIT_OK;
+}
+
 /* upg audit verify */
 int
 cmd_audit_verify(UpgContext *ctx)

@@ -222,6 +222,7 @@ extern int cmd_doctor(UpgContext *ctx);
 extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);
 extern int cmd_finalize(UpgContext *ctx);
+extern int cmd_audit_log(UpgContext *ctx);
 extern int cmd_audit_verify(UpgContext *ctx);
 extern int cmd_audit_export(UpgContext *ctx);
 extern int cmd_audit_checkpoint(UpgContext *ctx);

@@ -274,6 +274,11 @@ static const unsigned char for_help[] = {OPT_MARKDOWN, OPT_MAN, OPT_END};
 	}
 
 static const UpgCommand audit_commands[] = {
+	{"log", NULL, "[NAME]", "the latest entries of the audit trail",
+	 "Lists who did what, newest first; with NAME only what concerns that migration. "
+	 "Needs "
+	 "the rights of upg_auditor.",
+	 for_history, 0, 1, true, cmd_audit_log, NULL, false},
 	{"verify", NULL, "", "check the hash chain of the audit trail",
 	 "Recomputes the chain. With --checkpoint it also finds a trail that was cut or "
 	 "rewritten as a "

@@ -278,6 +278,7 @@ topic_json(UpgBuf *out)
 		"data verify: checks[]: the columns of upg_verify()\n"
 		"data recheck: constraints[]: the columns of upg_constraints_recheck()\n"
 		"data report: report: the report in JSON; data invariants: invariants[]\n"
+		"audit log: log[]: seq, at, actor, role, action, object, before, after, ...\n"
 		"history, locks: an array of that name, the columns of the SQL "
 		"function\n"
 		"new:       files[]\n\n"

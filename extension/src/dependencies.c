@@ -30,11 +30,13 @@ static List *names_of(UpgQuery *query, Datum value);
 List *
 upg_ledger_missing_requirements(List *requires)
 {
+	/* CASE keeps the order: only for what the index does not find are all rows read. */
 	static UpgQuery query = {
 		"SELECT r.name FROM pg_catalog.unnest($1) WITH ORDINALITY AS r(name, ord)"
-		" WHERE NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r.name"
-		" AND m.state = 'applied') AND NOT EXISTS (SELECT FROM upg.migrations m"
-		" WHERE m.state = 'applied' AND m.options->'replaces' ? r.name) ORDER BY r.ord",
+		" WHERE CASE WHEN EXISTS (SELECT FROM upg.migrations m WHERE m.name = r.name"
+		" AND m.state = 'applied') THEN false ELSE NOT EXISTS ("
+		"SELECT FROM upg.migrations m WHERE m.state = 'applied'"
+		" AND m.options->'replaces' ? r.name) END ORDER BY r.ord",
 		SPI_OK_SELECT,
 		1,
 		{TEXTARRAYOID}};
@@ -71,9 +73,9 @@ upg_ledger_check_requirements(const char *name, List *requires, char **unknown,
 							  char **cycle)
 {
 	static UpgQuery unknown_query = {
-		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE r <> $1"
-		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.name = r)"
-		" AND NOT EXISTS (SELECT FROM upg.migrations m WHERE m.options->'replaces' ? r)"
+		"SELECT r FROM pg_catalog.unnest($2) AS r WHERE CASE WHEN r = $1"
+		" OR EXISTS (SELECT FROM upg.migrations m WHERE m.name = r) THEN false ELSE"
+		" NOT EXISTS (SELECT FROM upg.migrations m WHERE m.options->'replaces' ? r) END"
 		" LIMIT 1",
 		SPI_OK_SELECT,
 		2,

@@ -16,7 +16,7 @@ my %args = (
 	'init' => [], 'up' => [$dir], 'down' => [], 'status' => [$dir], 'plan' => [$dir], 'verify' => [$dir], 'check' => [$dir],
 	'history' => [], 'apply' => ["$dir/1_a.sql"], 'register' => [$dir], 'adopt' => [$dir], 'squash' => [$dir], 'dump-schema' => [],
 	'new' => undef, 'wait' => ['x'], 'progress' => [], 'show' => ['x'], 'doctor' => [$dir], 'explain' => ['x'],
-	'repair' => [ 'x', '--mark=applied', '--reason=y' ], 'finalize' => ['x'], 'audit verify' => [], 'audit export' => [],
+	'repair' => [ 'x', '--mark=applied', '--reason=y' ], 'finalize' => ['x'], 'audit log' => [], 'audit verify' => [], 'audit export' => [],
 	'audit checkpoint' => [], 'lock show' => [], 'version' => undef, 'completion' => undef, 'help' => undef);
 my %makes = map { $_ => 1 } qw(init dump-schema);    # do without the extension
 
@@ -73,6 +73,20 @@ for (['up', 1, 'UPG-0017', $dir], ['status', 0, undef, $dir], ['verify', 8, 'UPG
 sql($db, q{SET session_replication_role = replica; UPDATE upg.migrations SET state = 'applied' WHERE name = '2_b'});
 my ($rc, $out, $err) = upg('up', '-d', $db, $dir);
 like($out, qr/nothing to do/, 'mended: nothing is lost') or diag $err;
+
+# the trail
+($rc, $out, $err) = upg('audit', 'log', '-d', $db, '--limit', 2, '2_b');
+is($rc, 0, 'audit log') or diag $err;
+like($out, qr/^seq +at +actor +role +action +object\n\d+ .*postgres.*attempt\.refused +2_b\n\d+ .*migration\.applied +2_b\n\z/, 'what concerns a migration');
+($rc, $out, $err) = upg('audit', 'log', '-d', $db, '--json');
+is(decode_json($out)->{log}[-1]{seq}, 1, 'all of it, newest first');
+($rc, $out, $err) = upg('audit', 'log', '-d', $db, 'nonesuch');
+is($out, "no entries\n", 'nothing of an unknown one');
+($rc, $out, $err) = upg('audit', 'log', '-d', $db, '--limit', 'x');
+is($rc, 2, 'a limit that is no number');
+sql('postgres', 'CREATE ROLE viewer1 LOGIN; GRANT upg_viewer TO viewer1');
+($rc, $out, $err) = upg('audit', 'log', '-d', $db, '-U', 'viewer1');
+is($rc, 9, 'not for viewers');
 
 # names that look like paths stay names
 ($rc, $out, $err) = upg('apply', '-d', $db, '--name', '../../x', "$dir/../" . ($dir =~ s/.*\///r) . '/1_a.sql');
