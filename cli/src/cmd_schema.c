@@ -37,6 +37,8 @@ check_against(UpgContext *ctx, const char *path, const UpgBuf *schema)
 	if (!fs_read(path, &file, (size_t) 1024 * 1024 * 1024))
 	{
 		buf_free(&file);
+		buf_free(&in_file);
+		buf_free(&in_database);
 		return;
 	}
 	differs = dump_difference(file.data, schema->data, &line, &in_file, &in_database);

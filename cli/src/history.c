@@ -608,7 +608,10 @@ history_checksum(const UpgTool *tool, UpgSource *source, UpgEntry *entry,
 		UpgScript script;
 
 		if (!script_load(source, entry, false, &script))
+		{
+			buf_free(&text);
 			return false;
+		}
 		buf_addn(&text, script.text.data, script.text.len);
 		script_free(&script);
 	}

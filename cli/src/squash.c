@@ -521,11 +521,11 @@ cmd_squash(UpgContext *ctx)
 
 	memset(&squash, 0, sizeof(squash));
 	memset(&outcome, 0, sizeof(outcome));
+	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
+		return upg_error.exit_code;
 	buf_init(&squash.want);
 	buf_init(&squash.before);
 	buf_init(&squash.dir);
-	if (!ctx_open_source(ctx, 0) || !ctx_connect(ctx, true))
-		return upg_error.exit_code;
 	memset(&compare, 0, sizeof(compare));
 	ok = run_compare(ctx, &compare, false, NULL) && run_check_changes(ctx, &compare) &&
 		 choose_range(ctx, &compare, &squash) && choose_name(ctx, &squash) &&

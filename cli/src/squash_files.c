@@ -70,7 +70,7 @@ marked(UpgContext *ctx, const char *up_mark, const char *down_mark, const char *
  * squash_files
  *		What is to be written and what goes away; "base" is number and name.
  *
- * "down" may be NULL.
+ * "down" may be NULL; *files holds zeros, or what an earlier call put there.
  */
 bool
 squash_files(UpgContext *ctx, int first, int last, const char *base, const char *up,
@@ -80,6 +80,9 @@ squash_files(UpgContext *ctx, int first, int last, const char *base, const char 
 	UpgArena *arena = ctx->arena;
 	const char *sql = arena_printf(arena, "%s.sql", base);
 
+	list_free(&files->old);
+	list_free(&files->names);
+	list_free(&files->texts);
 	memset(files, 0, sizeof(*files));
 	for (int i = first; i <= last; i++)
 	{
