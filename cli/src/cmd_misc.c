@@ -49,8 +49,12 @@ write_new(UpgContext *ctx, const char *path, const char *text)
 		ok = write(fd, text, len) == (ssize_t) len;
 		ok = close(fd) == 0 && ok;
 		if (!ok)
-			return err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write file \"%s\": %s",
-						   path, strerror(errno));
+		{
+			err_set(UPG_EXIT_FAILED, "UPG-2021", "could not write file \"%s\": %s", path,
+					strerror(errno));
+			(void) unlink(path);
+			return false;
+		}
 	}
 	if (ctx->json)
 		json_string(render_doc(), NULL, path);

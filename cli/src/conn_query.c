@@ -15,31 +15,108 @@
  *-------------------------------------------------------------------------
  */
 #include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "conn_internal.h"
 #include "log.h"
 
+/* How long a cancel request may take. */
+#define CANCEL_SECONDS 3
+
+/* A cancel request on its way; the last of the two that have it frees it. */
+typedef struct CancelRequest
+{
+	pthread_mutex_t mutex;
+	pthread_cond_t done;
+	PGcancel *cancel;
+	bool sent;
+	bool finished;
+	bool abandoned;
+	char why[256];
+} CancelRequest;
+
+static void
+free_request(CancelRequest *request)
+{
+	PQfreeCancel(request->cancel);
+	pthread_cond_destroy(&request->done);
+	pthread_mutex_destroy(&request->mutex);
+	free(request);
+}
+
+static void *
+send_cancel(void *arg)
+{
+	CancelRequest *request = arg;
+	char why[256] = "";
+	bool sent = PQcancel(request->cancel, why, sizeof(why)) != 0;
+	bool abandoned;
+
+	pthread_mutex_lock(&request->mutex);
+	request->sent = sent;
+	snprintf(request->why, sizeof(request->why), "%s", why);
+	request->finished = true;
+	abandoned = request->abandoned;
+	pthread_cond_signal(&request->done);
+	pthread_mutex_unlock(&request->mutex);
+	if (abandoned)
+		free_request(request);
+	return NULL;
+}
+
 /*
  * cancel_running
- *		Ask the server to cancel what runs; once.
+ *		Ask the server to cancel what runs; once, and for some seconds at most.
+ *
+ * PQcancel() connects anew and cannot be given a time limit: where the link is cut
+ * it would wait for minutes.  So a thread of its own calls it.
  */
 static void
 cancel_running(UpgConn *conn)
 {
+	CancelRequest *request;
 	PGcancel *cancel;
-	char why[256];
+	pthread_t thread;
+	struct timespec until;
+	bool finished;
 
 	if (conn->cancelled)
 		return;
 	conn->cancelled = true;
 	cancel = PQgetCancel(conn->pg);
-	if (cancel != NULL)
+	if (cancel == NULL)
+		return;
+	request = xmalloc(sizeof(*request));
+	memset(request, 0, sizeof(*request));
+	request->cancel = cancel;
+	pthread_mutex_init(&request->mutex, NULL);
+	pthread_cond_init(&request->done, NULL);
+	if (pthread_create(&thread, NULL, send_cancel, request) != 0)
 	{
-		if (!PQcancel(cancel, why, sizeof(why)))
-			log_warning("could not send the cancel request: %s", why);
-		PQfreeCancel(cancel);
+		free_request(request);
+		return;
 	}
+	pthread_detach(thread);
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CANCEL_SECONDS;
+	pthread_mutex_lock(&request->mutex);
+	while (!request->finished &&
+		   pthread_cond_timedwait(&request->done, &request->mutex, &until) == 0)
+		;
+	finished = request->finished;
+	request->abandoned = !finished;
+	if (!finished)
+		log_warning("could not send the cancel request: the server does not answer");
+	else if (!request->sent)
+		log_warning("could not send the cancel request: %s", request->why);
+	pthread_mutex_unlock(&request->mutex);
+	if (finished)
+		free_request(request);
 }
 
 /*
