@@ -52,7 +52,11 @@
 #include "worker.h"
 
 /* How long a failing backend waits for its failure to be written down, in ms. */
+#ifdef USE_VALGRIND
+#define RECORD_PATIENCE 120000 /* where starting a process takes many seconds */
+#else
 #define RECORD_PATIENCE 5000
+#endif
 
 typedef enum WorkKind
 {
