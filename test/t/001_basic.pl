@@ -138,6 +138,6 @@ SKIP:
 	is(system("$UPG help > /dev/full 2> $work/err") >> 8, 1, 'a full disk is an error');
 	like(slurp("$work/err"), qr/could not write the output/, 'and is said');
 }
-is(system("bash -c 'set -o pipefail; $UPG help --markdown | true' 2> $work/err") >> 8,
+is(system("bash -c 'set -o pipefail; { sleep 1; $UPG help --markdown; } | true' 2> $work/err") >> 8,
 	1, 'a closed pipe is an error');
 done_testing();

@@ -74,11 +74,11 @@ like($err, qr/changed after it was applied/, 'says so');
 like($out, qr/^  3  4_good  1 statement/m, 'and shows what is pending all the same');
 
 # a reader that leaves
-my $left = qx(sh -c 'LC_ALL=C; { $UPG help --markdown; echo "exit \$?" >&2; } | true' 2>&1);
+my $left = qx(sh -c 'LC_ALL=C; { sleep 1; $UPG help --markdown; echo "exit \$?" >&2; } | true' 2>&1);
 is($left, "exit 1\n", 'a reader that leaves a command that only looks is no news');
 for my $no (1 .. 3) { files("$work/left", "$no.sql" => 'SELECT pg_sleep(0.3);'); }
 database('gone');
-$left = qx(sh -c '$UPG up -d gone $work/left | true' 2>&1);
+$left = qx(sh -c '{ sleep 1; $UPG up -d gone $work/left; } | true' 2>&1);
 like($left, qr/could not write the output: Broken pipe.*What was done stays done/s, 'but a run says that its report is incomplete');
 is(sql('gone', 'SELECT count(*) FROM upg_status()'), '3', 'and goes on to its end');
 
