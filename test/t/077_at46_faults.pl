@@ -18,6 +18,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use UpgTest;
 
+$SIG{TERM} = $SIG{INT} = sub { exit 143 };    # so that no mount is left
 my $dir  = server_start('restart_after_crash=off', 'max_wal_size=32MB');
 my $work = workdir();
 my ($rc, $out, $err, @mounts);
