@@ -186,6 +186,39 @@ check_workers(UpgContext *ctx)
 	rows_free(rows);
 }
 
+/*
+ * check_killed_runs
+ *		Runs that the books take for executing while their process is gone; false if
+ *		there is none.
+ *
+ * Who may not see another's session is told its process, but not when it began.
+ */
+static bool
+check_killed_runs(UpgContext *ctx)
+{
+	UpgRows *rows =
+		ask(ctx, "unfinished",
+			"SELECT u.upgrade_id, u.direction,"
+			" pg_catalog.date_trunc('second', u.started_at), u.actor FROM upg.upgrades u"
+			" WHERE u.state OPERATOR(pg_catalog.=) 'executing' AND NOT EXISTS ("
+			" SELECT FROM pg_catalog.pg_stat_activity a"
+			" WHERE a.pid OPERATOR(pg_catalog.=) u.backend_pid"
+			" AND coalesce(a.backend_start OPERATOR(pg_catalog.=) u.backend_start, true))"
+			" ORDER BY u.upgrade_id");
+	bool found = rows == NULL || rows_count(rows) > 0;
+
+	for (int i = 0; rows != NULL && i < rows_count(rows); i++)
+		find(ctx, FINDING_WARNING, "unfinished",
+			 arena_printf(ctx->arena,
+						  "run %s (%s, begun %s by %s) was cut off: its process is gone",
+						  rows_get(rows, i, 0), rows_get(rows, i, 1),
+						  rows_get(rows, i, 2),
+						  printable(ctx->arena, rows_get(rows, i, 3))),
+			 "\"upg up\" writes down what became of it and goes on");
+	rows_free(rows);
+	return found;
+}
+
 /* Is anything half done? */
 static void
 check_unfinished(UpgContext *ctx)
@@ -226,7 +259,7 @@ check_unfinished(UpgContext *ctx)
 							  "upg explain %s tells why; \"upg up\" goes on there",
 							  name));
 	}
-	if (rows_count(rows) == 0)
+	if (!check_killed_runs(ctx) && rows_count(rows) == 0)
 		find(ctx, FINDING_OK, "unfinished", "no migration is half done", NULL);
 	rows_free(rows);
 }

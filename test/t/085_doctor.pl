@@ -35,6 +35,14 @@ my $doc = decode_json($out);
 is($doc->{warnings}, 4, '--json counts them');
 is((grep { $_->{check} eq 'indexes' } @{ $doc->{checks} })[0]{result}, 'warning', 'and has each');
 
+# a run whose process is gone
+sql('sound', q{SELECT upg_upgrade_start('up', ARRAY['9_z'], NULL, '{}')});
+($rc, $out, $err) = upg('doctor', '-d', 'sound');
+like($out, qr/^warning +unfinished +run \d+ \(up, begun .* by postgres\) was cut off: its process is gone\n +do: "upg up"/m,
+    'a run that was killed');
+is(scalar(() = $out =~ /was cut off/g), 1, 'and no other');
+unlike($out, qr/^ok +unfinished/m, 'such a database is not called whole');
+
 # a role without rights
 sql('sound', 'CREATE ROLE stranger LOGIN');
 ($rc, $out, $err) = upg('doctor', '-d', 'sound', '-U', 'stranger');
