@@ -16,10 +16,14 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_largeobject_metadata.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 
 #include "errors.h"
 #include "source.h"
@@ -195,6 +199,32 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 }
 
 /*
+ * warn_of_large_objects
+ *		A number that may stand for a large object is hashed as a number.
+ */
+static void
+warn_of_large_objects(UpgSource *source, Form_pg_attribute att)
+{
+	Relation objects;
+	SysScanDesc scan;
+	bool some;
+
+	if (getBaseType(att->atttypid) != OIDOID)
+		return;
+	objects = table_open(LargeObjectMetadataRelationId, AccessShareLock);
+	scan = systable_beginscan(objects, InvalidOid, false, NULL, 0, NULL);
+	some = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(objects, AccessShareLock);
+	if (some)
+		ereport(WARNING,
+				(errmsg("column \"%s\" of relation %s may refer to large objects, "
+						"whose content is not covered",
+						NameStr(att->attname), source->label),
+				 errdetail("Its values are compared as numbers.")));
+}
+
+/*
  * upg_job_columns
  *		Set the columns of a job from the names to be compared.
  */
@@ -219,7 +249,7 @@ upg_job_columns(UpgScanJob *job, UpgSource *source, List *names, Jsonb *mapping)
 			column->expr = what;
 		}
 		else
-			(void) upg_source_attribute(source, column->attname);
+			warn_of_large_objects(source, upg_source_attribute(source, column->attname));
 	}
 }
 

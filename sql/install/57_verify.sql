@@ -394,3 +394,20 @@ $function$;
 COMMENT ON FUNCTION upg.recheck_queries(oid[]) IS
     'what the catalog claims about rows, as queries whose rows are violations';
 REVOKE ALL ON FUNCTION upg.recheck_queries(oid[]) FROM PUBLIC;
+
+-- A damaged table.
+
+CREATE FUNCTION @extschema@.upg_table_checksum_readable(
+        rel regclass,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        OUT checksum @extschema@.upg_checksum_value,
+        OUT damaged bigint,
+        OUT damage jsonb)
+    RETURNS record
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_table_checksum_readable';
+COMMENT ON FUNCTION @extschema@.upg_table_checksum_readable(regclass, text, bigint) IS
+    'checksum of the rows that can be read of a damaged table, and which cannot';
+REVOKE ALL ON FUNCTION @extschema@.upg_table_checksum_readable(regclass, text, bigint)
+    FROM PUBLIC;

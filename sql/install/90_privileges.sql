@@ -116,6 +116,7 @@ GRANT EXECUTE ON FUNCTION
     TO upg_operator, upg_admin;
 GRANT EXECUTE ON FUNCTION
     @extschema@.upg_scan_progress(),
+    @extschema@.upg_table_checksum_readable(regclass, text, bigint),
     @extschema@.upg_constraints_recheck(regclass[], integer, boolean),
     upg.recheck_queries(oid[])
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;

@@ -64,6 +64,7 @@ INSERT INTO matrix VALUES
     ('upg_sketch_info', 'vopau'),
     ('upg_status', 'vopau'),
     ('upg_table_checksum', 'vopau'),
+    ('upg_table_checksum_readable', 'vopau'),
     ('upg_table_rows', 'vopau'),
     ('upg_table_sketch', 'vopau'),
     ('upg_upgrade_finish', 'oa'),

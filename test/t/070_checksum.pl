@@ -116,16 +116,36 @@ is($on_standby->(q{SELECT difference, row_key ->> 'id' FROM upg_compare('t', 'bi
 run([ @as, $server->bin('pg_ctl'), '-D', $standby, '-m', 'immediate', 'stop' ], '>', \$out, '2>', \$err);
 
 # T88: a value whose chunks are gone is an error that names the row.
-sql('utf8', q{CREATE TABLE damaged (id integer, v text); ALTER TABLE damaged ALTER v SET STORAGE EXTERNAL; INSERT INTO damaged VALUES (1, 'small'), (2, repeat('x', 50000)); CHECKPOINT});
+sql('utf8', q{CREATE TABLE damaged (id integer PRIMARY KEY, v text); ALTER TABLE damaged ALTER v SET STORAGE EXTERNAL; INSERT INTO damaged VALUES (1, 'small'), (2, repeat('x', 50000)), (3, 'small'); CREATE TABLE pages (id integer PRIMARY KEY, v text); INSERT INTO pages SELECT g, 'v' || g FROM generate_series(1, 5000) g; CHECKPOINT});
 my $file = sql('utf8', q{SELECT current_setting('data_directory') || '/' || pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'damaged'});
+my $pages = sql('utf8', q{SELECT current_setting('data_directory') || '/' || pg_relation_filepath('pages')});
+my $lost = sql('utf8', q{SELECT count(*) FROM pages WHERE (ctid::text::point)[0] = 3});
+my $sound = sql('utf8', q{SELECT upg_checksum_agg(p) FROM pages p WHERE (ctid::text::point)[0] <> 3});
 $server->script('stop', 'fast');
 open my $fh, '+<', $file or die "$file: $!";
 print $fh "\0" x 8192;
+close $fh;
+open $fh, '+<', $pages or die "$pages: $!";
+seek $fh, 3 * 8192, 0;
+print $fh "\1" x 8192;
 close $fh;
 $server->restart;
 $err = $server->error(q{SELECT upg_table_checksum('damaged')}, '-d', 'utf8');
 like($err, qr/(missing|unexpected) chunk number/, 'T88 a missing chunk is an error');
 like($err, qr/reading row \(0,2\) of relation "damaged"/, 'T88 that names the row');
+is(sql('utf8', q{SELECT checksum = (SELECT upg_checksum_agg(q) FROM (VALUES (1, 'small'), (3, 'small')) q (id, v)), damaged, damage -> 0 ->> 'ctid', damage -> 0 -> 'key', damage -> 0 ->> 'sqlstate' FROM upg_table_checksum_readable('damaged')}),
+	't|1|(0,2)|{"id": 2}|XX001', 'T88 skipped, counted, and named by place and key');
+like($server->error(q{SELECT upg_table_checksum('pages')}, '-d', 'utf8'), qr/invalid page in block 3/, 'T88 a bad page is an error');
+is(sql('utf8', qq{SELECT checksum = '$sound', damaged, damage -> 0 ->> 'block', damage -> 0 ->> 'relation' FROM upg_table_checksum_readable('pages')}),
+	't|1|3|public.pages', "T88 a bad page is skipped ($lost rows) and named");
+is(sql('utf8', q{SELECT checksum = upg_table_checksum('t'), damaged, damage FROM upg_table_checksum_readable('t')}), 't|0|[]', 'T88 a sound table');
+like($server->error(q{CREATE VIEW v AS SELECT 1; SELECT upg_table_checksum_readable('v')}, '-d', 'utf8'), qr/cannot be read block by block/, 'a view has no blocks');
 is(sum('utf8', 't'), $expected, 'and the rest is as it was');
+
+# T60: what an oid may stand for is not read, and that is said.
+sql('utf8', 'CREATE TABLE lobs (id integer PRIMARY KEY, o oid)');
+unlike($server->error(q{SELECT upg_table_checksum('lobs')}, '-d', 'utf8'), qr/WARNING/, 'T60 without large objects there is nothing to warn of');
+sql('utf8', q{INSERT INTO lobs VALUES (1, lo_from_bytea(0, 'x'))});
+like($server->error(q{SELECT upg_table_checksum('lobs')}, '-d', 'utf8'), qr/WARNING:  column "o" of relation public.lobs may refer to large objects/, 'T60 with some there is');
 
 done_testing();
