@@ -526,8 +526,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 			(*run)->lock_timeout = options->lock_timeout;
 		if (options->lock_retries >= 0)
 			(*run)->lock_retries = options->lock_retries;
-		verification = upg_verify_before(def->name, "up", options,
-										 upg_keys_for(script, options, def->name));
+		if (options->verify != UPG_VERIFY_NONE)
+			verification = upg_verify_before(def->name, "up", options,
+											 upg_keys_for(script, options, def->name));
 		if (result->undo[0] == 'g')
 			check =
 				upg_down_check_begin(options->down_check, def->name, def->up, def->down);

@@ -190,7 +190,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	UpgMigration *migration = find_to_roll_back(name);
 	UpgScript *script;
 	UpgAttempt attempt = {0};
-	UpgVerification *verification;
+	UpgVerification *verification = NULL;
 	char *down;
 	List *key;
 	UpgKey *refused;
@@ -259,8 +259,9 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		return;
 	}
 
-	verification =
-		upg_verify_before(name, "down", options, upg_keys_for(script, options, name));
+	if (options->verify != UPG_VERIFY_NONE)
+		verification =
+			upg_verify_before(name, "down", options, upg_keys_for(script, options, name));
 	if (script->nsteps > 0)
 	{
 		*run = upg_run_create(name, "down", script);
