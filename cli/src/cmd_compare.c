@@ -858,6 +858,7 @@ range_bounds(Job *job, int64_t ranges, UpgList *bounds)
 	const char *kept = journal_get(job->journal, "ranges", "count");
 	const char *column;
 	const char *type;
+	const char *table;
 	const char *pairs[2 * 4 + 1];
 	int n = 0;
 	UpgRows *rows;
@@ -885,12 +886,11 @@ range_bounds(Job *job, int64_t ranges, UpgList *bounds)
 		"SELECT pg_catalog.quote_ident(a.attname), pg_catalog.format_type(a.atttypid,"
 		" a.atttypmod), coalesce(a.attcollation = 0 OR co.collcollate IN ('C', 'POSIX'), "
 		"false),"
-		" GREATEST(pg_catalog.ceil((SELECT c.reltuples FROM pg_catalog.pg_class c"
-		" WHERE c.oid = a.attrelid) / $3::pg_catalog.float8), 1)::pg_catalog.int8"
+		" ($1::pg_catalog.regclass)::pg_catalog.text"
 		" FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation co"
 		" ON co.oid = a.attcollation WHERE a.attrelid = $1::pg_catalog.regclass"
 		" AND a.attname = ($2::pg_catalog.text[])[1]",
-		3, params);
+		2, params);
 	if (rows == NULL)
 		return side_error(TARGET);
 	if (rows_count(rows) == 0 || strcmp(rows_get(rows, 0, 2), "t") != 0)
@@ -905,17 +905,20 @@ range_bounds(Job *job, int64_t ranges, UpgList *bounds)
 	}
 	column = arena_strdup(ctx->arena, rows_get(rows, 0, 0));
 	type = arena_strdup(ctx->arena, rows_get(rows, 0, 1));
-	params[0] = arena_strdup(ctx->arena, rows_get(rows, 0, 3));
+	table = arena_strdup(ctx->arena, rows_get(rows, 0, 3));
+	params[0] = params[2];
 	rows_free(rows);
 	rows = conn_query(
 		job->conn[TARGET],
 		arena_printf(
 			ctx->arena,
 			"SELECT d.k::pg_catalog.text FROM (SELECT DISTINCT s.k FROM (SELECT %s AS k,"
-			" pg_catalog.row_number() OVER (ORDER BY %s) AS n FROM %s) s"
-			" WHERE n %% $1::pg_catalog.int8 = 0 AND s.k IS NOT NULL) d"
+			" pg_catalog.row_number() OVER (ORDER BY %s) AS n,"
+			" pg_catalog.count(*) OVER () AS total FROM %s) s"
+			" WHERE n %% GREATEST(pg_catalog.ceil(total / $1::pg_catalog.float8), 1)"
+			"::pg_catalog.int8 = 0 AND s.k IS NOT NULL) d"
 			" ORDER BY d.k",
-			column, column, job->args[TARGET][ARG_TABLE]),
+			column, column, table),
 		1, params);
 	if (rows == NULL)
 		return side_error(TARGET);
