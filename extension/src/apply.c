@@ -795,17 +795,18 @@ static void
 settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 			UpgScript *script, UpgResult *result)
 {
-	bool kept = before != NULL && upg_undo_is_kept(before->undo);
 	int done = before != NULL ? upg_steps_done(before->id, "up") : 0;
+	bool kept = done > 0 && (upg_undo_is_kept(before->undo) ||
+							 upg_steps_captured(before->id));
 
 	if (options->undo == UPG_UNDO_REQUIRED)
 		upg_capture_check(script);
-	if (done > 0 && kept && options->undo == UPG_UNDO_NONE)
+	if (kept && options->undo == UPG_UNDO_NONE)
 	{
 		upg_undo_finalize(before->id);
 		upg_result_warn(result, "the undo of the steps that are done is given up");
 	}
-	else if (done > 0 && kept)
+	else if (kept)
 		result->undo = before->undo;
 	else if (done > 0 && options->undo == UPG_UNDO_REQUIRED)
 		ereport(ERROR,

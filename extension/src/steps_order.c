@@ -179,6 +179,31 @@ upg_steps_recall_cut(int64 migration_id, UpgCut *cut)
 }
 
 /*
+ * upg_steps_captured
+ *		Was an unfinished migration captured when it was run last?
+ */
+bool
+upg_steps_captured(int64 migration_id)
+{
+	static UpgQuery query = {"SELECT run->>'undo' FROM upg.migrations"
+							 " WHERE migration_id = $1",
+							 SPI_OK_SELECT,
+							 1,
+							 {INT8OID}};
+	Datum value = Int64GetDatum(migration_id);
+	UpgBooks books;
+	char *mode;
+	bool captured;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	mode = SPI_processed == 1 ? upg_result_text(0, 1) : NULL;
+	captured = mode != NULL && upg_undo_mode_parse(mode) != UPG_UNDO_NONE;
+	upg_books_close(&books);
+	return captured;
+}
+
+/*
  * upg_steps_reorder
  *		Queue a migration again as it was ordered, whoever asks for it now.
  *

@@ -1,5 +1,6 @@
 -- Apply, register, adopt: what the books say, what is refused, what does not leak.
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = warning;
 CREATE VIEW tries AS
     SELECT name, direction, state, step, statement_no, line, col, statement, sqlstate, message

@@ -1,6 +1,7 @@
 -- What becomes of statements that no transaction can hold, when they fail: nothing is
 -- left behind, the failure is in the history, and mended it goes on.
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = error;
 \set VERBOSITY terse
 CREATE TABLE probe_t (i int);

@@ -2,6 +2,7 @@
 -- at registration, a correction after a failure.
 \set VERBOSITY terse
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = error;
 CREATE TABLE resume_t (i int);
 CREATE FUNCTION resume_kill() RETURNS void LANGUAGE plpgsql AS $$

@@ -2,6 +2,8 @@
 -- with more.
 \set VERBOSITY terse
 CREATE EXTENSION upg;
+SET upg.undo = none;
+\setenv PGOPTIONS '-c intervalstyle=postgres_verbose -c upg.undo=none'
 SELECT current_user AS superuser \gset
 SET client_min_messages = error;
 CREATE ROLE rights_op LOGIN;

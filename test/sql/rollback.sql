@@ -1,5 +1,6 @@
 -- Take migrations back: the latest, one, to a point, with dependents; and what is refused.
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = warning;
 SELECT state FROM upg_rollback();
 SELECT state FROM upg_apply('1', 'CREATE TABLE rb (a int)', 'DROP TABLE rb');

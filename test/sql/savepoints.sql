@@ -1,6 +1,7 @@
 -- A script's savepoints end with it, also when it fails inside them.
 \set VERBOSITY terse
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = error;
 -- The caller catches the error: nothing of the script is left.
 BEGIN;

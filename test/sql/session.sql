@@ -1,5 +1,6 @@
 -- Migrations whose statements the client sends itself.
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = warning;
 BEGIN;
 SELECT upg_begin('c1', E'CREATE TABLE cs (a int);\nCOPY cs FROM stdin;\n1\n2\n\\.\n', 'DROP TABLE cs');

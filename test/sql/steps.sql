@@ -1,5 +1,6 @@
 -- Scripts that one transaction cannot hold: how they are cut, run and resumed.
 CREATE EXTENSION upg;
+SET upg.undo = none;
 SET client_min_messages = warning;
 CREATE TABLE st (a int, b int);
 INSERT INTO st SELECT g, g FROM generate_series(1, 100) g;

@@ -9,8 +9,8 @@ CREATE VIEW data AS SELECT md5(string_agg(bank::text, '|' ORDER BY id)) FROM ban
 SELECT upg_schema_fingerprint(ARRAY['public']) AS schema0 \gset
 SELECT md5 AS data0 FROM data \gset
 
--- off by default, and then there is no way back
-SHOW upg.undo;
+-- without it there is no way back
+SET upg.undo = none;
 SELECT state, undo FROM upg_apply('0', 'COMMENT ON TABLE bank IS ''nothing''');
 SELECT state FROM upg_rollback('0');
 SELECT state, undo FROM upg_apply('0', NULL, 'COMMENT ON TABLE bank IS NULL');
