@@ -274,7 +274,7 @@ extern void upg_undo_check_references(UpgUndoLog *log);
 extern void upg_undo_check_privileges(UpgUndoLog *log);
 
 /* in undo_data.c */
-extern const int64 upg_proof_row_limit;
+extern bool upg_proof_is_large(int64 rows);
 extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,
 							UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,

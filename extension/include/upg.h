@@ -22,6 +22,7 @@ extern int upg_guc_lock_timeout;
 extern int upg_guc_out_of_order;
 extern int upg_guc_undo;
 extern int upg_guc_undo_copy_limit;
+extern int upg_guc_undo_proof_rows;
 extern int upg_guc_verify;
 extern int upg_guc_verify_budget;
 extern bool upg_guc_verify_redact;

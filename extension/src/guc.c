@@ -51,6 +51,7 @@ int upg_guc_out_of_order = UPG_ORDER_WARN;
  */
 int upg_guc_undo = UPG_UNDO_NONE;
 int upg_guc_undo_copy_limit = 64 * 1024;
+int upg_guc_undo_proof_rows = 10000;
 
 /* What a migration is verified by, when nobody says otherwise for it. */
 int upg_guc_verify = UPG_VERIFY_NONE;
@@ -139,6 +140,11 @@ upg_guc_init(void)
 		&upg_guc_undo_copy_limit, 64 * 1024, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL,
 		NULL, NULL);
 
+	DefineCustomIntVariable(
+		"upg.undo_proof_rows",
+		"Sets how many changed rows of a table the proof compares one by one.",
+		"-1 compares all; above the limit rows are counted.", &upg_guc_undo_proof_rows,
+		10000, -1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable(
 		"upg.verify", "Sets what is verified before and after a migration or a rollback.",
 		"\"touched\" verifies what it touches, \"all\" the whole database.",

@@ -240,7 +240,7 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool
 					   psprintf("table %s would not come back", rows->name));
 		return true;
 	}
-	if (rows->inserted + rows->deleted > upg_proof_row_limit ||
+	if (upg_proof_is_large(rows->inserted + rows->deleted) ||
 		upg_data_unreachable(rows->relation))
 		return false;
 	rel = table_open(rows->relation, AccessShareLock);

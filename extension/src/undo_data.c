@@ -50,9 +50,7 @@
 
 #include "errors.h"
 #include "undo.h"
-
-/* Above this many rows the proof compares counts instead of writing rows. */
-const int64 upg_proof_row_limit = 10000;
+#include "upg.h"
 
 /* Up to this size the proof looks whether constraints hold at all, in pages. */
 #define SMALL_TABLE_PAGES 100
@@ -64,8 +62,18 @@ const int64 upg_proof_row_limit = 10000;
 static bool
 skipped(UpgRelationRows *rows, UpgUndoOptions *options)
 {
-	return options->proof && (rows->inserted + rows->deleted > upg_proof_row_limit ||
+	return options->proof && (upg_proof_is_large(rows->inserted + rows->deleted) ||
 							  upg_data_unreachable(rows->relation));
+}
+
+/*
+ * upg_proof_is_large
+ *		Are these more rows than the proof compares one by one?
+ */
+bool
+upg_proof_is_large(int64 rows)
+{
+	return upg_guc_undo_proof_rows >= 0 && rows > upg_guc_undo_proof_rows;
 }
 
 /*
@@ -658,7 +666,7 @@ is_small(UpgUndoLog *log, Oid relation)
 		UpgRelationRows *rows = lfirst(lc);
 
 		if (rows->relation == relation &&
-			rows->inserted + rows->deleted > upg_proof_row_limit)
+			upg_proof_is_large(rows->inserted + rows->deleted))
 			return false;
 	}
 

@@ -22,9 +22,11 @@
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_sequence.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
@@ -207,6 +209,51 @@ upg_sequences_changed(List *before, List *catalogs)
 }
 
 /*
+ * would_repeat
+ *		Does a row hold a value that the sequence, set back, would give out again?
+ *
+ * Others may have used it while the migration ran: a sequence knows no
+ * transactions.  Known for sequences that belong to a column only.
+ */
+static bool
+would_repeat(UpgSequenceState *state)
+{
+	HeapTuple tuple;
+	bool ascending;
+	Oid table;
+	int32 column;
+	char *name;
+
+	if (!sequenceIsOwned(state->sequence, DEPENDENCY_AUTO, &table, &column) &&
+		!sequenceIsOwned(state->sequence, DEPENDENCY_INTERNAL, &table, &column))
+		return false;
+	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(state->sequence));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	ascending = ((Form_pg_sequence) GETSTRUCT(tuple))->seqincrement > 0;
+	ReleaseSysCache(tuple);
+	name = get_attname(table, column, true);
+	switch (get_atttype(table, column))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			break;
+		default:
+			return false; /* not comparable with a number, or gone */
+	}
+	if (name == NULL || get_rel_relkind(table) != RELKIND_RELATION)
+		return false;
+	return upg_data_finds_row(
+		psprintf("SELECT 1 FROM ONLY %s WHERE %s %s%s " INT64_FORMAT " LIMIT 1",
+				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
+											get_rel_name(table)),
+				 quote_identifier(name), ascending ? ">" : "<",
+				 state->before_called ? "" : "=", state->before_value),
+		table);
+}
+
+/*
  * upg_sequences_restore
  *		Put values back where nobody has used the sequence since.
  *
@@ -243,6 +290,15 @@ upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 				psprintf(
 					"sequence \"%s\" was used since and keeps its value " INT64_FORMAT,
 					name, value));
+			continue;
+		}
+		if (would_repeat(state))
+		{
+			result->notes =
+				lappend(result->notes,
+						psprintf("sequence \"%s\" was used by others while the migration "
+								 "ran and keeps its value " INT64_FORMAT,
+								 name, value));
 			continue;
 		}
 		stmt = makeNode(AlterSeqStmt);

@@ -39,4 +39,18 @@ ALTER TABLE c ADD CONSTRAINT c_ok CHECK (undo_constraints.ok(id));
 CREATE OR REPLACE FUNCTION ok(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 1';
 SELECT verdict FROM upg.capture_run('v5', 'ALTER TABLE undo_constraints.c DROP CONSTRAINT c_ok');
 SELECT notes FROM upg.capture_undo('v5');
+
+-- how much the proof compares, and that it says so
+CREATE TABLE many AS SELECT g AS id FROM generate_series(1, 50) g;
+SET upg.undo_proof_rows = 99;
+SELECT verdict, coverage FROM upg.capture_run('n1', 'UPDATE undo_constraints.many SET id = -id');
+SELECT data_rows FROM upg.capture_undo('n1');
+SET upg.undo_proof_rows = 100;
+SELECT verdict, coverage FROM upg.capture_run('n2', 'UPDATE undo_constraints.many SET id = -id');
+SELECT data_rows FROM upg.capture_undo('n2');
+SET upg.undo_proof_rows = -1;
+SELECT verdict, coverage FROM upg.capture_run('n3', 'UPDATE undo_constraints.many SET id = -id');
+SELECT data_rows FROM upg.capture_undo('n3');
+RESET upg.undo_proof_rows;
+SELECT count(*), min(id) FROM many;
 DROP SCHEMA undo_constraints CASCADE;
