@@ -4,6 +4,7 @@ UPG_SQL_PARTS = \
 	10_schema.sql \
 	20_tables.sql \
 	25_undo.sql \
+	26_undo_books.sql \
 	30_ledger.sql \
 	40_audit.sql \
 	45_ledger_verify.sql \

@@ -69,8 +69,12 @@ typedef enum UpgOpt
 	OPT_MARKDOWN,
 	OPT_MAN,
 	OPT_MODE,
+	OPT_MAX_AGE,
+	OPT_MAX_BYTES,
+	OPT_MAX_XID_AGE,
 	OPT_NAME,
 	OPT_NO_WAIT,
+	OPT_ON_CONFLICT,
 	OPT_NOTE,
 	OPT_ON_FAIL,
 	OPT_OUT_OF_ORDER,
@@ -223,6 +227,9 @@ extern int cmd_explain(UpgContext *ctx);
 extern int cmd_repair(UpgContext *ctx);
 extern int cmd_finalize(UpgContext *ctx);
 extern int cmd_audit_log(UpgContext *ctx);
+extern int cmd_retention(UpgContext *ctx);
+extern int cmd_expire(UpgContext *ctx);
+extern int cmd_put_back(UpgContext *ctx);
 extern int cmd_audit_verify(UpgContext *ctx);
 extern int cmd_audit_export(UpgContext *ctx);
 extern int cmd_audit_checkpoint(UpgContext *ctx);

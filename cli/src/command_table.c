@@ -116,11 +116,20 @@ const UpgOption upg_options[] = {
 	{OPT_MODE, '\0', "mode", "MODE",
 	 "strict: the same values (default); semantic: what = calls equal", "strict|semantic",
 	 false},
+	{OPT_MAX_AGE, '\0', "max-age", "INTERVAL", "warn of what is older, such as '30 days'",
+	 NULL, false},
+	{OPT_MAX_BYTES, '\0', "max-bytes", "SIZE", "warn of what is larger, such as 10GB",
+	 NULL, false},
+	{OPT_MAX_XID_AGE, '\0', "max-xid-age", "N",
+	 "warn of what holds rows of so many xids ago", NULL, false},
 	{OPT_NAME, '\0', "name", "NAME", "name of the migration (default: from the file)",
 	 NULL, false},
 	{OPT_NO_WAIT, '\0', "no-wait", NULL, "do not wait for others or for background work",
 	 NULL, false},
 	{OPT_NOTE, '\0', "note", "TEXT", "note to keep with it", NULL, false},
+	{OPT_ON_CONFLICT, '\0', "on-conflict", "POLICY[:TABLE]",
+	 "rows written since: keep (default), strict or discard; several separated by commas",
+	 NULL, false},
 	{OPT_ON_FAIL, '\0', "on-fail", "ACTION",
 	 "stop (default), or rollback: take back what this run applied", "stop|rollback",
 	 false},
@@ -205,9 +214,9 @@ static const unsigned char for_up[] = {OPT_TO,
 									   RUN_OPTIONS,
 									   VERIFY_OPTIONS,
 									   OPT_END};
-static const unsigned char for_down[] = {OPT_TO,      OPT_ALL,        OPT_CASCADE,
-										 OPT_DRY_RUN, OPT_REASON,     OPT_YES,
-										 RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+static const unsigned char for_down[] = {
+	OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,    OPT_ON_CONFLICT,
+	OPT_REASON, OPT_YES, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 										   OPT_TIMEOUT, OPT_END};
 static const unsigned char for_plan[] = {
@@ -262,6 +271,8 @@ static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOU
 static const unsigned char for_show[] = {OPT_DOWN, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_repair[] = {OPT_MARK, OPT_REASON,  OPT_DRY_RUN,
 										   OPT_YES,  OPT_TIMEOUT, OPT_END};
+static const unsigned char for_retention[] = {OPT_MAX_BYTES, OPT_MAX_AGE, OPT_MAX_XID_AGE,
+											  OPT_TIMEOUT, OPT_END};
 static const unsigned char for_finalize[] = {OPT_DRY_RUN, OPT_YES, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_verify[] = {OPT_CHECKPOINT, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_export[] = {OPT_FORMAT, OPT_FROM, OPT_TIMEOUT, OPT_END};
@@ -467,6 +478,18 @@ const UpgCommand upg_commands[] = {
 	 "going "
 	 "back is a new upgrade.",
 	 for_finalize, 1, 1, true, cmd_finalize, NULL, false},
+	{"retention", NULL, "", "what is kept for rollbacks, and what keeps it",
+	 "Lists bytes, age and age in transactions of everything that is kept to take "
+	 "migrations back. Exit code 8 if something is over a limit that was given.",
+	 for_retention, 0, 0, true, cmd_retention, NULL, false},
+	{"expire", NULL, "AGE", "give up every way back older than AGE",
+	 "Finalizes, one by one and audited, what has been kept for longer than AGE, such as "
+	 "\"30 days\". Nothing expires by itself.",
+	 for_finalize, 1, 1, true, cmd_expire, NULL, false},
+	{"put-back", NULL, "NAME", "put back rows that a rollback set aside",
+	 "When a migration has been taken back and applied again, puts the rows that the "
+	 "application had written into its tables and columns back into them.",
+	 for_timeout, 1, 1, true, cmd_put_back, NULL, false},
 	{"audit", NULL, "COMMAND", "the audit trail",
 	 "The hash-chained record of every action.", none, 0, 0, false, NULL, audit_commands,
 	 false},

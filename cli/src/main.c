@@ -83,9 +83,19 @@ release(UpgContext *ctx, char **argv, int argc)
 static bool
 only_looks(const UpgContext *ctx)
 {
-	int (*const changing[])(UpgContext *) = {
-		cmd_up,     cmd_down, cmd_apply, cmd_register, cmd_adopt,           cmd_squash,
-		cmd_repair, cmd_init, cmd_new,   cmd_finalize, cmd_audit_checkpoint};
+	int (*const changing[])(UpgContext *) = {cmd_up,
+											 cmd_down,
+											 cmd_apply,
+											 cmd_register,
+											 cmd_adopt,
+											 cmd_squash,
+											 cmd_repair,
+											 cmd_init,
+											 cmd_new,
+											 cmd_finalize,
+											 cmd_audit_checkpoint,
+											 cmd_expire,
+											 cmd_put_back};
 
 	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
 		if (ctx->command != NULL && ctx->command->run == changing[i])

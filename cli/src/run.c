@@ -436,6 +436,7 @@ run_down(UpgContext *ctx)
 	UpgList plan = {NULL, 0, 0};
 	bool ok = choose_down(ctx, &rows, &plan);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
+	const char *previewed = NULL; /* options of what was tried */
 	int64_t upgrade = 0;
 	int count = 0;
 
@@ -458,24 +459,41 @@ run_down(UpgContext *ctx)
 
 		if (dry_run)
 		{
-			const char *params[1] = {plan.items[i]};
+			const char *params[2] = {plan.items[i], NULL};
 			UpgRows *row = NULL;
+			UpgBuf text;
+			UpgJson json;
 
+			buf_init(&text);
+			json_start(&json, &text);
+			json_object(&json, NULL);
+			json_bool(&json, "dry_run", true);
+			ok = rollback_policy(ctx, &json);
+			json_object_end(&json);
+			params[1] = text.data;
 			/* only the first can be tried: the others depend on it being gone */
-			if (i == 0)
+			if (i == 0 && ok)
 				row = conn_query(
 					ctx->conn,
 					"SELECT " ROW_COLUMNS
-					" FROM @extschema@.upg_rollback($1, NULL, '{\"dry_run\": true}')",
-					1, params);
+					" FROM @extschema@.upg_rollback($1, NULL, $2::pg_catalog.jsonb)",
+					2, params);
 			if (i == 0 && row == NULL)
+			{
+				buf_free(&text);
 				break;
+			}
 			if (row != NULL && rows_count(row) > 0)
 				run_outcome(ctx, row, 0, &outcome);
 			if (row != NULL)
 				rows_free(row);
 			render_outcome(ctx, &outcome);
 			list_free(&outcome.warnings);
+			if (i == 0 && outcome.undo != NULL &&
+				(strcmp(outcome.undo, "exact") == 0 ||
+				 strcmp(outcome.undo, "inexact") == 0))
+				previewed = arena_strdup(ctx->arena, text.data);
+			buf_free(&text);
 			continue;
 		}
 		ok = run_rollback_one(ctx, plan.items[i], upgrade, &outcome);
@@ -500,8 +518,11 @@ run_down(UpgContext *ctx)
 	}
 	finish_upgrade(ctx, upgrade, end_state(), NULL);
 	if (ctx->json)
-	{
 		json_array_end(render_doc());
+	if (previewed != NULL)
+		(void) rollback_preview(ctx, plan.items[0], previewed);
+	if (ctx->json)
+	{
 		if (upgrade > 0)
 			json_int(render_doc(), "upgrade", upgrade);
 		json_int(render_doc(), "rolled_back", count);

@@ -54,4 +54,8 @@ extern bool run_reconnect(UpgContext *ctx);
 extern bool run_no_worker(const char *name);
 extern bool run_wait_for_other(UpgContext *ctx, char **said, int *wait);
 
+/* in cmd_undo.c */
+extern bool rollback_policy(UpgContext *ctx, UpgJson *json);
+extern bool rollback_preview(UpgContext *ctx, const char *name, const char *options);
+
 #endif /* UPG_RUN_INTERNAL_H */

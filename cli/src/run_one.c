@@ -365,6 +365,11 @@ run_rollback_one(UpgContext *ctx, const char *name, int64_t upgrade, UpgOutcome 
 	if (reason != NULL)
 		json_string(&json, "reason", reason);
 	verify_options(ctx, &json);
+	if (!rollback_policy(ctx, &json))
+	{
+		buf_free(&text);
+		return false;
+	}
 	json_object_end(&json);
 	params[0] = name;
 	params[1] = text.data;

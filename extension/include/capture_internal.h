@@ -25,8 +25,10 @@ struct UpgCapture
 	UpgOwnRows own;
 	SubTransactionId subid;
 	int nest_level;
-	List *touched;   /* OIDs of tables that were written */
-	List *sequences; /* of UpgSequenceState, or NIL */
+	List *touched;     /* OIDs of tables that were written */
+	List *truncated;   /* OIDs of those whose file was let go by TRUNCATE or DROP */
+	List *conversions; /* of UpgConversion */
+	List *sequences;   /* of UpgSequenceState, or NIL */
 	bool sequences_known;
 	List *irreversible; /* of char *, flagged statements (best effort) */
 	MemoryContext cxt;
@@ -62,7 +64,34 @@ extern void upg_filter_objects(List **catalogs, List *seeds, bool temporary);
 
 /* in capture_data.c */
 extern uint64 upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched,
-							   int64 *rows, List **differences);
+							   List *truncated, List *conversions, int64 *rows,
+							   List **differences);
+
+/* A column whose type was changed by an expression. */
+typedef struct UpgConversion
+{
+	Oid relation;
+	AttrNumber attnum;
+} UpgConversion;
+
+/* What follows the image of an updated row in its entry of the log. */
+typedef struct UpgUpdateTail
+{
+	ItemPointerData tid; /* the row that replaced it */
+	uint16 nwritten;     /* columns that differ, before this */
+	uint8 key_moved;     /* a new key stands between them and this */
+	uint8 padding;       /* bytes between the image and the columns */
+} UpgUpdateTail;
+
+/* in capture_rows.c */
+typedef struct UpgRowNotes UpgRowNotes;
+extern int upg_choose_key(Relation rel, AttrNumber *key);
+extern UpgRowNotes *upg_notes_begin(UpgUndoLog *log, const UpgOwnRows *own, Relation rel,
+									UpgChunkWriter *writer, bool written, bool truncated,
+									List *using);
+extern void upg_notes_inserted(UpgRowNotes *notes, HeapTuple row);
+extern void upg_notes_deleted(UpgRowNotes *notes, HeapTuple row, HeapTuple whole);
+extern void upg_notes_end(UpgRowNotes *notes);
 
 /* in capture_columns.c */
 extern uint64 upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes);

@@ -217,4 +217,20 @@ typedef enum UpgToken
 	ExecInsertIndexTuples((rri), (slot), (estate), false, false, NULL, NIL)
 #endif
 
+/* PostgreSQL 18 wants to know which row is being replaced. */
+#if PG_VERSION_NUM >= 180000
+#define upg_exec_check_indexes(rri, slot, estate, conflict, indexes) \
+	ExecCheckIndexConstraints((rri), (slot), (estate), (conflict), NULL, (indexes))
+#else
+#define upg_exec_check_indexes(rri, slot, estate, conflict, indexes) \
+	ExecCheckIndexConstraints((rri), (slot), (estate), (conflict), (indexes))
+#endif
+
+/* PostgreSQL 16 can report errors of names without raising them. */
+#if PG_VERSION_NUM >= 160000
+#define upg_name_list(name) stringToQualifiedNameList((name), NULL)
+#else
+#define upg_name_list(name) stringToQualifiedNameList(name)
+#endif
+
 #endif /* UPG_COMPAT_H */

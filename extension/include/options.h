@@ -24,6 +24,8 @@ typedef enum UpgOptionUse
 	UPG_OPTION_ROLLBACK = 4
 } UpgOptionUse;
 
+struct UpgUndoOptions;
+
 typedef struct UpgOptions
 {
 	int64 upgrade;        /* run that this is part of; 0: none */
@@ -44,10 +46,14 @@ typedef struct UpgOptions
 	bool dry_run;
 	bool cascade;
 	char *reason;
+	int on_conflict; /* UpgOnConflict */
+	List *policies;  /* of UpgTablePolicy */
+	List *fills;     /* of UpgFill */
 	Jsonb *given;
 } UpgOptions;
 
 extern UpgOptions *upg_options_merge(const char *stored, const UpgOptions *given);
 extern UpgOptions *upg_options_parse(Jsonb *given, UpgOptionUse use);
+extern void upg_options_of_undo(const UpgOptions *options, struct UpgUndoOptions *undo);
 
 #endif /* UPG_OPTIONS_H */

@@ -106,7 +106,8 @@ typedef struct UpgKeptColumns
 	TupleDesc desc; /* of the rows of before, as the copy has them */
 	List *patches;  /* rows of now and their values, see undo_columns.c */
 	bool looked_up;
-	int64 unknown; /* rows of now that the copy does not know */
+	int64 unknown;   /* rows of now that the copy does not know */
+	List *strangers; /* of ItemPointer: these rows */
 } UpgKeptColumns;
 
 /* Everything that one captured step left, as read from the log. */
@@ -119,15 +120,16 @@ typedef struct UpgUndoLog
 	char *verdict;
 	TransactionId *xids; /* sorted by TransactionIdPrecedes-free value */
 	int nxids;
-	Snapshot finish; /* what was committed when the capture ended */
-	List *catalogs;  /* of UpgCatalogChanges */
-	List *relations; /* of UpgRelationRows */
-	List *files;     /* of UpgKeptFile */
-	List *sequences; /* of UpgSequenceState */
-	List *columns;   /* of UpgKeptColumns */
-	List *exempt;    /* OIDs of objects that stay (toast tables) */
-	List *violated;  /* found by the proof: constraints that did not hold before */
-	bool merged;     /* of several transactions, all but the last committed */
+	Snapshot finish;        /* what was committed when the capture ended */
+	List *catalogs;         /* of UpgCatalogChanges */
+	List *relations;        /* of UpgRelationRows */
+	List *files;            /* of UpgKeptFile */
+	List *sequences;        /* of UpgSequenceState */
+	List *columns;          /* of UpgKeptColumns */
+	List *exempt;           /* OIDs of objects that stay (toast tables) */
+	List *violated;         /* found by the proof: constraints that did not hold before */
+	bool merged;            /* of several transactions, all but the last committed */
+	struct UpgMerge *merge; /* what to do about rows written since */
 } UpgUndoLog;
 
 /* A log as it is listed. */
@@ -148,12 +150,37 @@ typedef struct UpgUndoUnit
 /* The verdict of a log that is only a part of a command's change. */
 #define UPG_VERDICT_PART "part"
 
+/* What becomes of what the application wrote since. */
+typedef enum UpgOnConflict
+{
+	UPG_ON_CONFLICT_STRICT, /* refuse unless every row written since stays as it is */
+	UPG_ON_CONFLICT_KEEP,   /* merge, and list what could not be */
+	UPG_ON_CONFLICT_DISCARD /* the rows from before win */
+} UpgOnConflict;
+
+/* A policy for one table. */
+typedef struct UpgTablePolicy
+{
+	char *table;
+	UpgOnConflict policy;
+} UpgTablePolicy;
+
+/* A value for rows that have none in a column that comes back. */
+typedef struct UpgFill
+{
+	char *table;
+	char *column;
+	char *value;
+} UpgFill;
+
 typedef struct UpgUndoOptions
 {
 	bool proof;            /* inside the migration, to be thrown away */
 	const UpgOwnRows *own; /* for the proof: whose rows are ours */
 	bool dry_run;
-	bool discard; /* give up values written since */
+	UpgOnConflict on_conflict;
+	List *policies; /* of UpgTablePolicy */
+	List *fills;    /* of UpgFill */
 } UpgUndoOptions;
 
 typedef struct UpgUndoResult
@@ -163,6 +190,11 @@ typedef struct UpgUndoResult
 	int64 catalog_rows;
 	int64 data_rows;
 	int64 indexes_rebuilt;
+	List *tables; /* of char *, JSON: the account of every table */
+	List *found;  /* of char *, JSON: the first of the conflicts */
+	List *locked; /* of char *, names of what is locked */
+	int64 conflicts;
+	int64 work; /* rows to write */
 } UpgUndoResult;
 
 /* in undo_catalog.c: facts about catalogs */
@@ -265,7 +297,8 @@ extern List *upg_undo_units(int64 migration);
 extern UpgUndoLog *upg_undo_unit_read(UpgUndoUnit *unit, bool own);
 
 /* in undo_check.c */
-extern void upg_undo_lock(UpgUndoLog *log);
+extern List *upg_undo_lock_list(UpgUndoLog *log);
+extern void upg_undo_lock(UpgUndoLog *log, UpgUndoOptions *options);
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);
 extern void upg_undo_check_dependents(UpgUndoLog *log, List **conflicts);
 extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
@@ -281,9 +314,18 @@ extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 							 UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result);
 extern List *upg_data_violated(UpgUndoLog *log);
-extern int64 upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since);
 extern bool upg_data_unreachable(Oid relation);
 extern bool upg_data_finds_row(const char *query, Oid relation);
+extern List *upg_data_find_tids(const char *query, Oid relation);
+extern char *upg_qualified_name(Oid relation);
+extern Oid upg_relation_owner(Oid relation);
+extern void upg_data_check_keys(List *relations);
+
+/* in undo_aside.c */
+extern int64 upg_aside_forget(int64 migration);
+
+/* in undo_report.c */
+extern char *upg_report_json(UpgUndoResult *result);
 
 /* in capture_data.c and capture_columns.c */
 extern TupleDesc upg_old_desc(UpgUndoLog *log, Form_pg_class form);
@@ -294,6 +336,8 @@ extern int upg_columns_primary_key(Relation rel, int16 *columns);
 extern UpgKeptColumns *upg_columns_find(UpgUndoLog *log, Oid relation);
 extern int64 upg_columns_match(UpgUndoLog *log, UpgKeptColumns *kept, bool rewritten);
 extern void upg_columns_restore(UpgUndoLog *log, UpgUndoResult *result);
+extern void upg_columns_fill(UpgUndoLog *log, UpgUndoOptions *options,
+							 UpgUndoResult *result);
 
 /* in undo_sequence.c */
 extern List *upg_sequences_remember(void);

@@ -37,6 +37,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_largeobject.h"
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
@@ -86,6 +87,63 @@ note_touched(UpgCapture *capture)
 				0)
 				capture->touched = list_append_unique_oid(capture->touched,
 														  UPG_TABSTAT_ID(trans->parent));
+			if (trans->truncdropped)
+				capture->truncated = list_append_unique_oid(
+					capture->truncated, UPG_TABSTAT_ID(trans->parent));
+		}
+	}
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* Is this expression the column itself, or a plain cast of it? */
+static bool
+is_plain_cast(Node *node, const char *column)
+{
+	if (node && IsA(node, TypeCast))
+		node = ((TypeCast *) node)->arg;
+	return node && IsA(node, ColumnRef) &&
+		   list_length(((ColumnRef *) node)->fields) == 1 &&
+		   IsA(linitial(((ColumnRef *) node)->fields), String) &&
+		   strcmp(strVal(linitial(((ColumnRef *) node)->fields)), column) == 0;
+}
+
+/*
+ * note_conversions
+ *		Remember columns whose values are converted by an expression: what the
+ *		migration wrote there cannot be computed from the old value.
+ */
+static void
+note_conversions(UpgCapture *capture, AlterTableStmt *statement)
+{
+	Oid relid = RangeVarGetRelid(statement->relation, NoLock, true);
+	MemoryContext oldcxt;
+	List *relations;
+	ListCell *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	oldcxt = MemoryContextSwitchTo(capture->cxt);
+	relations = list_make1_oid(relid);
+	foreach (lc, statement->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		ColumnDef *def = (ColumnDef *) cmd->def;
+		ListCell *lc2;
+
+		if (cmd->subtype != AT_AlterColumnType || def == NULL ||
+			def->raw_default == NULL || cmd->name == NULL ||
+			is_plain_cast(def->raw_default, cmd->name))
+			continue;
+		if (list_length(relations) == 1)
+			relations = list_concat_unique_oid(relations,
+											   find_all_inheritors(relid, NoLock, NULL));
+		foreach (lc2, relations)
+		{
+			UpgConversion *conversion = palloc(sizeof(UpgConversion));
+
+			conversion->relation = lfirst_oid(lc2);
+			conversion->attnum = get_attnum(lfirst_oid(lc2), cmd->name);
+			capture->conversions = lappend(capture->conversions, conversion);
 		}
 	}
 	MemoryContextSwitchTo(oldcxt);
@@ -124,6 +182,8 @@ upg_capture_before_statement(UpgCapture *capture, Node *statement)
 		return;
 	upg_capture_refuse(capture, statement);
 	note_touched(capture);
+	if (IsA(statement, AlterTableStmt))
+		note_conversions(capture, (AlterTableStmt *) statement);
 	if (!capture->sequences_known && upg_statement_may_use_sequences(statement))
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(capture->cxt);
@@ -495,8 +555,8 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 	log->sequences = upg_sequences_changed(capture->sequences, log->catalogs);
 
 	digest = write_catalogs(log, &result->catalog_rows);
-	digest += upg_capture_data(log, &capture->own, capture->touched, &result->data_rows,
-							   differences);
+	digest += upg_capture_data(log, &capture->own, capture->touched, capture->truncated,
+							   capture->conversions, &result->data_rows, differences);
 	digest += upg_capture_columns(log, &capture->own, &result->notes);
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",

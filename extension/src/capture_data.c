@@ -49,6 +49,7 @@ typedef struct DataCollector
 {
 	UpgUndoLog *log;
 	UpgChunkWriter *writer;
+	UpgRowNotes *notes; /* of a table that keeps its file */
 	UpgRelationRows *rows;
 	TupleDesc desc;
 	List *outside; /* pre-images with values outside, kept files only */
@@ -181,16 +182,11 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 	if (!deleted)
 	{
 		collector->rows->inserted++;
+		if (collector->notes)
+			upg_notes_inserted(collector->notes, row);
 		return;
 	}
 	collector->rows->deleted++;
-	if (collector->writer == NULL)
-	{
-		oldcxt = MemoryContextSwitchTo(collector->longcxt);
-		collector->writer = upg_chunks_begin("undo_chunks", collector->log->id,
-											 collector->rows->relation);
-		MemoryContextSwitchTo(oldcxt);
-	}
 	if (HeapTupleHasExternal(row))
 	{
 		if (collector->kept)
@@ -201,13 +197,16 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 			return;
 		}
 		oldcxt = MemoryContextSwitchTo(collector->cxt);
-		row = rebuild(row, collector->desc, fetch_live, NULL);
-		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+		upg_notes_deleted(collector->notes, row,
+						  rebuild(row, collector->desc, fetch_live, NULL));
 		MemoryContextSwitchTo(oldcxt);
 		MemoryContextReset(collector->cxt);
 		return;
 	}
-	upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+	if (collector->notes)
+		upg_notes_deleted(collector->notes, row, row);
+	else
+		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
 }
 
 /*
@@ -416,9 +415,9 @@ qualified_name(Oid nsp, const char *relname)
 	return quote_qualified_identifier(nspname ? nspname : "?", relname);
 }
 
-/* Tables that lose a column and keep their file. */
+/* Tables that were there before and lose or get a column. */
 static List *
-tables_with_dropped_columns(UpgUndoLog *log)
+tables_with_changed_columns(UpgUndoLog *log)
 {
 	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	List *result = NIL;
@@ -428,15 +427,33 @@ tables_with_dropped_columns(UpgUndoLog *log)
 		foreach (lc, changes->changes)
 		{
 			UpgChange *change = lfirst(lc);
-			Form_pg_attribute before;
+			Form_pg_attribute after;
 
-			if (change->before == NULL || change->after == NULL)
+			if (change->after == NULL)
 				continue;
-			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (!before->attisdropped &&
-				((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
-				result = list_append_unique_oid(result, before->attrelid);
+			after = (Form_pg_attribute) GETSTRUCT(change->after);
+			if (after->attnum > 0 && after->attrelid >= FirstNormalObjectId &&
+				(change->before == NULL ||
+				 (!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped &&
+				  after->attisdropped)))
+				result = list_append_unique_oid(result, after->attrelid);
 		}
+	return result;
+}
+
+static List *
+conversions_of(List *conversions, Oid relation)
+{
+	List *result = NIL;
+	ListCell *lc;
+
+	foreach (lc, conversions)
+	{
+		UpgConversion *conversion = lfirst(lc);
+
+		if (conversion->relation == relation)
+			result = list_append_unique_int(result, conversion->attnum);
+	}
 	return result;
 }
 
@@ -446,13 +463,13 @@ tables_with_dropped_columns(UpgUndoLog *log)
  *		was let go; fills log->relations and returns the digest.
  */
 uint64
-upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *rows,
-				 List **differences)
+upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, List *truncated,
+				 List *conversions, int64 *rows, List **differences)
 {
 	uint64 digest = 0;
 	List *tables = list_copy(touched);
 	ListCell *lc;
-	List *dropped;
+	List *changed;
 	Oid upgnsp = get_namespace_oid("upg", true);
 
 	foreach (lc, log->files)
@@ -463,9 +480,9 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 			tables = list_append_unique_oid(tables, file->relation);
 	}
 
-	/* tables with dropped columns: their file holds the values */
-	dropped = tables_with_dropped_columns(log);
-	tables = list_concat_unique_oid(tables, dropped);
+	/* columns that went or came: a rollback has to know who wrote to them */
+	changed = tables_with_changed_columns(log);
+	tables = list_concat_unique_oid(tables, changed);
 
 	foreach (lc, tables)
 	{
@@ -515,17 +532,21 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 		collector.longcxt = CurrentMemoryContext;
 		collector.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row",
 											  ALLOCSET_DEFAULT_SIZES);
-		if (file == NULL && !written)
-			entry->inserted = 0;
-		else if (file == NULL)
+		if (file == NULL)
 		{
 			rel = table_open(relid, AccessShareLock);
 			collector.desc = RelationGetDescr(rel);
-			upg_harvest(rel, own, collect_data, &collector);
+			collector.writer = upg_chunks_begin("undo_chunks", log->id, relid);
+			collector.notes =
+				upg_notes_begin(log, own, rel, collector.writer, written, false, NIL);
+			if (written)
+				upg_harvest(rel, own, collect_data, &collector);
+			upg_notes_end(collector.notes);
 			table_close(rel, NoLock);
 		}
 		else
 		{
+			collector.writer = upg_chunks_begin("undo_chunks", log->id, relid);
 			if (written)
 			{
 				rel = open_kept(file);
@@ -541,15 +562,15 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, int64 *r
 				rel = table_open(relid, AccessShareLock);
 				if (written || RelationGetNumberOfBlocks(rel) == 0)
 					entry->rows_after = count_rows(rel);
+				upg_notes_end(upg_notes_begin(log, own, rel, collector.writer, written,
+											  list_member_oid(truncated, relid),
+											  conversions_of(conversions, relid)));
 				table_close(rel, NoLock);
 			}
 		}
 		if (collector.writer)
 			digest += upg_chunks_end(collector.writer);
 		MemoryContextDelete(collector.cxt);
-		if (entry->inserted == 0 && entry->deleted == 0 && file == NULL &&
-			!list_member_oid(dropped, relid))
-			continue;
 		*rows += entry->inserted + entry->deleted;
 		log->relations = lappend(log->relations, entry);
 	}

@@ -29,6 +29,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/resowner.h"
@@ -36,9 +37,11 @@
 
 #include "capture.h"
 #include "errors.h"
+#include "options.h"
 
 PG_FUNCTION_INFO_V1(upg_capture_run);
 PG_FUNCTION_INFO_V1(upg_capture_undo);
+PG_FUNCTION_INFO_V1(upg_capture_merge);
 PG_FUNCTION_INFO_V1(upg_capture_finalize);
 
 /* A migration's number, made of its name. */
@@ -203,7 +206,8 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 	bool nulls[5] = {0};
 
 	options.dry_run = PG_GETARG_BOOL(1);
-	options.discard = PG_GETARG_BOOL(2);
+	options.on_conflict =
+		PG_GETARG_BOOL(2) ? UPG_ON_CONFLICT_DISCARD : UPG_ON_CONFLICT_STRICT;
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	upg_undo_rollback(number_of(PG_GETARG_TEXT_PP(0)), &options, &result);
@@ -214,6 +218,24 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 	values[4] = Int64GetDatum(result.indexes_rebuilt);
 	PG_RETURN_DATUM(
 		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * upg_capture_merge
+ *		Take back what upg_capture_run() did, with the options of a rollback;
+ *		returns the account.
+ */
+Datum
+upg_capture_merge(PG_FUNCTION_ARGS)
+{
+	UpgOptions *given = upg_options_parse(PG_GETARG_JSONB_P(1), UPG_OPTION_ROLLBACK);
+	UpgUndoOptions options = {0};
+	UpgUndoResult result;
+
+	upg_options_of_undo(given, &options);
+	upg_undo_rollback(number_of(PG_GETARG_TEXT_PP(0)), &options, &result);
+	PG_RETURN_DATUM(
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(upg_report_json(&result))));
 }
 
 /*

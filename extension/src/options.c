@@ -17,9 +17,12 @@
 
 #include <limits.h>
 
+#include "catalog/namespace.h"
 #include "fmgr.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/regproc.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -45,11 +48,13 @@ static const OptionDef option_defs[] = {
 	{"cascade", UPG_OPTION_ROLLBACK},
 	{"down_check", APPLYING},
 	{"dry_run", UPG_OPTION_ROLLBACK},
+	{"fill", UPG_OPTION_ROLLBACK},
 	{"footprint", APPLYING},
 	{"lock_retries", APPLYING | UPG_OPTION_ROLLBACK},
 	{"lock_timeout", APPLYING | UPG_OPTION_ROLLBACK},
 	{"method", UPG_OPTION_ROLLBACK},
 	{"no_transaction", UPG_OPTION_APPLY},
+	{"on_conflict", UPG_OPTION_ROLLBACK},
 	{"order_key", APPLYING},
 	{"out_of_order", APPLYING},
 	{"reason", UPG_OPTION_ROLLBACK},
@@ -71,6 +76,8 @@ static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
 static bool parse_method(const char *value);
 static int parse_down_check(const char *value);
+static void parse_on_conflict(UpgOptions *options, JsonbValue *value);
+static void parse_fill(UpgOptions *options, JsonbValue *value);
 static int parse_out_of_order(const char *value);
 static uint8 *parse_sha256(const char *value);
 pg_noreturn static void invalid_option(const char *name, const char *expected);
@@ -94,6 +101,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	options->down_check = upg_guc_down_check;
 	options->lock_timeout = -1;
 	options->lock_retries = -1;
+	options->on_conflict = UPG_ON_CONFLICT_KEEP;
 	options->given = given;
 
 	if (!JB_ROOT_IS_OBJECT(given))
@@ -118,6 +126,10 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->down_check = parse_down_check(option_text(name, &value));
 		else if (strcmp(def->name, "dry_run") == 0)
 			options->dry_run = option_bool(name, &value);
+		else if (strcmp(def->name, "fill") == 0)
+			parse_fill(options, &value);
+		else if (strcmp(def->name, "on_conflict") == 0)
+			parse_on_conflict(options, &value);
 		else if (strcmp(def->name, "footprint") == 0)
 			options->footprint = option_texts(name, &value);
 		else if (strcmp(def->name, "replaces") == 0)
@@ -170,6 +182,19 @@ upg_options_merge(const char *stored, const UpgOptions *given)
 	if (given->given != NULL)
 		merged = DirectFunctionCall2(jsonb_concat, merged, JsonbPGetDatum(given->given));
 	return upg_options_parse(DatumGetJsonbP(merged), UPG_OPTION_APPLY | UPG_OPTION_BEGIN);
+}
+
+/*
+ * upg_options_of_undo
+ *		What the options of a rollback mean to the undo.
+ */
+void
+upg_options_of_undo(const UpgOptions *options, UpgUndoOptions *undo)
+{
+	undo->dry_run = options->dry_run;
+	undo->on_conflict = options->on_conflict;
+	undo->policies = options->policies;
+	undo->fills = options->fills;
 }
 
 static const OptionDef *
@@ -294,6 +319,98 @@ parse_method(const char *value)
 	if (strcmp(value, "undo") == 0)
 		return false;
 	invalid_option("method", "\"given\" or \"undo\"");
+}
+
+static UpgOnConflict
+parse_policy(const char *value)
+{
+	if (strcmp(value, "keep") == 0)
+		return UPG_ON_CONFLICT_KEEP;
+	if (strcmp(value, "strict") == 0)
+		return UPG_ON_CONFLICT_STRICT;
+	if (strcmp(value, "discard") == 0)
+		return UPG_ON_CONFLICT_DISCARD;
+	invalid_option("on_conflict", "\"keep\", \"strict\" or \"discard\", or an object "
+								  "of such by table");
+}
+
+/* The table that a person means, as plans and reports call it. */
+static char *
+option_table(const char *option, const char *name)
+{
+	Oid relation =
+		RangeVarGetRelid(makeRangeVarFromNameList(upg_name_list(name)), NoLock, true);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" in option \"%s\" does not exist", name, option)));
+	return upg_qualified_name(relation);
+}
+
+/* One policy for all tables, or one by table, where "" stands for the others. */
+static void
+parse_on_conflict(UpgOptions *options, JsonbValue *value)
+{
+	JsonbIterator *it;
+	JsonbValue element;
+	char *table = NULL;
+	JsonbIteratorToken token;
+
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+	{
+		options->on_conflict = parse_policy(option_text("on_conflict", value));
+		return;
+	}
+	it = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			table = pnstrdup(element.val.string.val, element.val.string.len);
+		else if (token == WJB_VALUE && *table == '\0')
+			options->on_conflict = parse_policy(option_text("on_conflict", &element));
+		else if (token == WJB_VALUE)
+		{
+			UpgTablePolicy *policy = palloc(sizeof(UpgTablePolicy));
+
+			policy->table = option_table("on_conflict", table);
+			policy->policy = parse_policy(option_text("on_conflict", &element));
+			options->policies = lappend(options->policies, policy);
+		}
+	}
+}
+
+/* Values by table and column: {"public.t.c": "value"}. */
+static void
+parse_fill(UpgOptions *options, JsonbValue *value)
+{
+	JsonbIterator *it;
+	JsonbValue element;
+	char *name = NULL;
+	JsonbIteratorToken token;
+
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		invalid_option("fill", "an object of values by table and column");
+	it = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(element.val.string.val, element.val.string.len);
+		else if (token == WJB_VALUE)
+		{
+			UpgFill *fill = palloc(sizeof(UpgFill));
+			List *names = upg_name_list(name);
+
+			if (list_length(names) < 2)
+				invalid_option("fill", "an object of values by table and column, such as "
+									   "{\"public.t.c\": \"value\"}");
+			fill->column = pstrdup(strVal(llast(names)));
+			fill->table = option_table("fill", NameListToQuotedString(list_truncate(
+												   names, list_length(names) - 1)));
+			fill->value = option_text("fill", &element);
+			options->fills = lappend(options->fills, fill);
+		}
+	}
 }
 
 /*

@@ -18,6 +18,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -33,6 +35,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
+#include "spi.h"
 #include "steps.h"
 #include "undo.h"
 #include "upg.h"
@@ -286,6 +289,25 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	result->state = "rolled_back";
 }
 
+/* Keep the account of a rollback with its record. */
+static void
+note_account(const char *name, const char *account)
+{
+	static UpgQuery query = {
+		"UPDATE upg.rollback_records SET details = $2::pg_catalog.jsonb"
+		" WHERE rollback_id OPERATOR(pg_catalog.=) (SELECT pg_catalog.max(rollback_id)"
+		" FROM upg.rollback_records WHERE migration OPERATOR(pg_catalog.=) $1)",
+		SPI_OK_UPDATE,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2] = {CStringGetTextDatum(name), CStringGetTextDatum(account)};
+	UpgBooks books;
+
+	upg_books_open(&books);
+	upg_query(&query, values, NULL);
+	upg_books_close(&books);
+}
+
 /*
  * rollback_by_undo
  *		Take back what was captured when the migration was applied.
@@ -309,7 +331,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 
 	if (!options->dry_run)
 		verification = upg_verify_before(migration->name, "down", options, keys);
-	undo.dry_run = options->dry_run;
+	upg_options_of_undo(options, &undo);
 	upg_undo_rollback(migration->id, &undo, &done);
 	result->undo = migration->undo;
 	result->statements = 0;
@@ -324,6 +346,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 		upg_result_warn(result, lfirst(lc));
 	upg_ledger_rolled_back(migration, "undo", result->started, 0, options->reason,
 						   options->upgrade);
+	note_account(migration->name, upg_report_json(&done));
 	attempt.migration = migration->name;
 	attempt.direction = "down";
 	attempt.state = "succeeded";
@@ -350,12 +373,21 @@ upg_finalize(PG_FUNCTION_ARGS)
 	upg_footprint_acquire(
 		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
 		name);
+	migration = upg_ledger_find(name);
+	if (migration && migration->state == UPG_STATE_ROLLED_BACK)
+	{
+		/* what its rollback set aside is all that is left of it */
+		if (upg_aside_forget(migration->id) > 0)
+			upg_audit_add("migration.finalized", name, NULL, NULL);
+		PG_RETURN_VOID();
+	}
 	migration = find_to_roll_back(name);
 	if (!upg_migration_has_undo(migration))
 		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
 						errmsg("migration \"%s\" has no undo to give up", name),
 						errdetail("Its way back is \"%s\".", migration->undo)));
 	upg_undo_finalize(migration->id);
+	(void) upg_aside_forget(migration->id);
 	upg_ledger_set_undo(migration->id, migration->has_down ? "given" : "finalized", 0);
 	upg_audit_add("migration.finalized", name, NULL, NULL);
 

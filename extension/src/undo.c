@@ -35,6 +35,7 @@
 
 #include "errors.h"
 #include "undo_internal.h"
+#include "undo_merge.h"
 
 /*
  * upg_class_change
@@ -86,6 +87,8 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	run.options = options;
 	run.result = result;
 
+	upg_merge_before(log);
+
 	/* rows that the migration wrote into files that stay */
 	foreach (lc, log->relations)
 	{
@@ -123,6 +126,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	upg_after_enum_indexes(&run);
 	if (!options->proof)
 		upg_after_rebuild(&run);
+	upg_merge_files(log, result);
 	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
@@ -131,11 +135,13 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 			upg_data_restore(log, rows, options, result);
 	}
 	CommandCounterIncrement();
+	upg_merge_after(log, result);
 
 	upg_undo_check_references(log);
 	if (!options->proof)
 	{
 		upg_columns_restore(log, result);
+		upg_columns_fill(log, options, result);
 		upg_after_renew_versions(&run);
 		upg_sequences_restore(log, result);
 		upg_data_revalidate(log, result);
@@ -237,7 +243,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 
 	upg_alias_load();
 	log = upg_undo_unit_read(unit, false);
-	upg_undo_lock(log);
+	upg_undo_lock(log, options);
 	upg_undo_locate(log, options, &conflicts);
 	upg_undo_check_privileges(log);
 	upg_undo_check_dependents(log, &conflicts);
@@ -257,6 +263,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	if (options->dry_run)
 	{
 		describe_actions(log, result);
+		upg_report_add(log->merge, result);
 		return;
 	}
 
@@ -272,6 +279,8 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 		edata = CopyErrorData();
 		if (edata->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
+			edata->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
+			edata->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 			PG_RE_THROW();
 		FlushErrorState();
@@ -286,6 +295,8 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	}
 	PG_END_TRY();
 
+	upg_conflicts_write(log->merge);
+	upg_report_add(log->merge, result);
 	foreach (lc, unit->logs)
 	{
 		upg_undo_log_erase(*(int64 *) lfirst(lc));

@@ -55,21 +55,20 @@
 #include "utils/syscache.h"
 
 #include "errors.h"
-#include "undo.h"
+#include "undo_merge.h"
 
 /* TIDs of the pg_depend rows that the rollback itself takes away. */
 static List *claimed_depends = NIL;
 static List *claimed_shdepends = NIL;
 
 /*
- * upg_undo_lock
- *		Lock every relation whose description, file or rows will change.
- *
- * In the order of their OIDs, tables before their indexes, so that two
- * rollbacks cannot deadlock with each other.
+ * upg_undo_lock_list
+ *		Every relation whose description, file or rows will change, in the order
+ *		in which they are locked: by OID, tables before indexes, so that two
+ *		rollbacks cannot deadlock with each other.
  */
-void
-upg_undo_lock(UpgUndoLog *log)
+List *
+upg_undo_lock_list(UpgUndoLog *log)
 {
 	List *tables = NIL;
 	List *others = NIL;
@@ -125,10 +124,21 @@ upg_undo_lock(UpgUndoLog *log)
 	}
 	list_sort(tables, list_oid_cmp);
 	list_sort(others, list_oid_cmp);
-	foreach (lc, tables)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-	foreach (lc, others)
-		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+	return list_concat(tables, others);
+}
+
+/*
+ * upg_undo_lock
+ *		Lock them; a dry run only keeps them from going away.
+ */
+void
+upg_undo_lock(UpgUndoLog *log, UpgUndoOptions *options)
+{
+	ListCell *lc;
+
+	foreach (lc, upg_undo_lock_list(log))
+		LockRelationOid(lfirst_oid(lc),
+						options->dry_run ? AccessShareLock : AccessExclusiveLock);
 }
 
 /* Columns of pg_class that a rollback computes instead of comparing. */
@@ -303,7 +313,8 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 														  RelationGetDescr(rel))));
 				continue;
 			}
-			conflict = row_conflict(rel, info, change, options->discard);
+			conflict = row_conflict(rel, info, change,
+									options->on_conflict == UPG_ON_CONFLICT_DISCARD);
 			if (conflict)
 				*conflicts = lappend(*conflicts, conflict);
 		}
@@ -445,67 +456,56 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 	table_close(depend, AccessShareLock);
 }
 
-/*
- * upg_data_count
- *		How many of the migration's rows a table still holds untouched; older
- *		gets the number of rows that were there before, since that of the rows
- *		written after the migration.
- */
-int64
-upg_data_count(Relation rel, UpgUndoLog *log, int64 *older, int64 *since)
+/* Rows written since, and how many of them have no value in a column. */
+typedef struct MissingScan
 {
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	HeapTuple tuple;
-	int64 ours = 0;
+	AttrNumber attnum;
+	TupleDesc desc;
+	int64 missing;
+} MissingScan;
 
-	*older = *since = 0;
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
+static void
+count_missing(HeapTuple row, bool own, bool since, void *arg)
+{
+	MissingScan *scan = arg;
 
-		CHECK_FOR_INTERRUPTS();
-		if (!upg_log_has_xid(log, xid))
-			xid = upg_alias_origin(xid);
-		if (upg_log_has_xid(log, xid))
-			ours++;
-		else if (upg_log_written_since(log, xid))
-			(*since)++;
-		else
-			(*older)++;
-	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	return ours;
+	if (since && (HeapTupleHeaderGetNatts(row->t_data) < scan->attnum ||
+				  heap_attisnull(row, scan->attnum, scan->desc)))
+		scan->missing++;
 }
 
-/* Rows that are visible in a kept file. */
-static int64
-count_kept(UpgKeptFile *file)
+/* Will rows that are new since get a value for a column that comes back? */
+static bool
+can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
+		 UpgChange *change)
 {
-	Relation rel = table_open(file->caretaker, AccessShareLock);
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-	int64 count = 0;
+	Form_pg_attribute before = (Form_pg_attribute) GETSTRUCT(change->before);
+	char *name = upg_qualified_name(before->attrelid);
+	ListCell *lc;
 
-	while (heap_getnext(scan, ForwardScanDirection) != NULL)
+	switch (upg_policy_of(options, before->attrelid))
 	{
-		CHECK_FOR_INTERRUPTS();
-		count++;
+		case UPG_ON_CONFLICT_STRICT:
+			return false;
+		case UPG_ON_CONFLICT_DISCARD:
+			return !before->attnotnull;
+		default:
+			break;
 	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return count;
-}
+	/* without a key a row that was changed looks like a new one */
+	if (!kept->unique)
+		return false;
+	if (!before->attnotnull || before->atthasdef || before->attidentity != '\0')
+		return true;
+	foreach (lc, options->fills)
+	{
+		UpgFill *fill = lfirst(lc);
 
-static char *
-relation_name(Oid relid)
-{
-	char *nsp = get_namespace_name(get_rel_namespace(relid));
-	char *name = get_rel_name(relid);
-
-	return quote_qualified_identifier(nsp ? nsp : "?", name ? name : "?");
+		if (strcmp(fill->table, name) == 0 &&
+			strcmp(fill->column, NameStr(before->attname)) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -527,131 +527,70 @@ check_copied(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, bool r
 	kept->looked_up = true;
 	lost = kept->unknown;
 	if (lost < 0)
-		*conflicts =
-			lappend(*conflicts,
-					psprintf("the columns by which rows of table %s are found were "
-							 "changed since, so the values of its column \"%s\" cannot "
-							 "be put back",
-							 relation_name(before->attrelid), NameStr(before->attname)));
-	else if (lost > 0 && (!options->discard || before->attnotnull))
+		*conflicts = lappend(
+			*conflicts,
+			psprintf("the columns by which rows of table %s are found were "
+					 "changed since, so the values of its column \"%s\" cannot "
+					 "be put back",
+					 upg_qualified_name(before->attrelid), NameStr(before->attname)));
+	else if (lost > 0 && !can_fill(log, options, kept, change))
 		*conflicts = lappend(*conflicts,
 							 psprintf(INT64_FORMAT " rows of table %s were written since "
 												   "and have no value for column \"%s\"",
-									  lost, relation_name(before->attrelid),
+									  lost, upg_qualified_name(before->attrelid),
 									  NameStr(before->attname)));
 }
 
 /*
  * check_column
- *		Values of one column that would be lost: written since into a column
- *		that goes away, or missing in one that comes back.
+ *		Values missing in a column that comes back to a table that keeps its
+ *		file.
  */
 static void
 check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
 			 List **conflicts)
 {
-	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
-	bool goes = change->before == NULL;
-	Form_pg_attribute before =
-		goes ? NULL : (Form_pg_attribute) GETSTRUCT(change->before);
-	Relation rel = table_open(att->attrelid, NoLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	Snapshot snapshot;
-	TableScanDesc scan;
-	HeapTuple tuple;
-	int64 lost = 0;
-	Datum missing = (Datum) 0;
-	bool has_missing = false;
-	int16 attlen = att->attlen;
-	bool attbyval = att->attbyval;
+	Form_pg_attribute before = (Form_pg_attribute) GETSTRUCT(change->before);
+	Relation rel = table_open(before->attrelid, NoLock);
+	UpgMergeTable *table = upg_merge_find(log, before->attrelid);
+	MissingScan scan = {before->attnum, RelationGetDescr(rel), 0};
+	char *name = upg_qualified_name(before->attrelid);
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION ||
-		rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 	{
 		table_close(rel, NoLock);
 		return;
 	}
-	if (!goes)
+	if (upg_columns_find(log, before->attrelid))
 	{
-		Oid filenumber = UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
-		bool same = false;
-		ListCell *lc;
+		bool rewritten =
+			table == NULL || table->rows == NULL ||
+			table->rows->filenumber != UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
 
-		foreach (lc, log->relations)
-		{
-			UpgRelationRows *rows = lfirst(lc);
-
-			if (rows->relation == att->attrelid && rows->filenumber == filenumber)
-				same = true;
-		}
-		if (upg_columns_find(log, att->attrelid))
-		{
-			table_close(rel, NoLock);
-			check_copied(log, options, change, !same, conflicts);
-			return;
-		}
-		if (!same && RelationGetNumberOfBlocks(rel) > 0)
-		{
-			*conflicts =
-				lappend(*conflicts,
-						psprintf("table %s was rewritten since, so the values of its "
-								 "column \"%s\" are gone",
-								 relation_name(att->attrelid), NameStr(before->attname)));
-			table_close(rel, NoLock);
-			return;
-		}
-	}
-	else if (desc->constr && desc->constr->missing &&
-			 desc->constr->missing[att->attnum - 1].am_present)
-	{
-		has_missing = true;
-		missing = desc->constr->missing[att->attnum - 1].am_value;
-	}
-
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(rel, snapshot, 0, NULL);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		TransactionId xid = HeapTupleHeaderGetRawXmin(tuple->t_data);
-		bool isnull;
-		Datum value;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!upg_log_has_xid(log, xid))
-			xid = upg_alias_origin(xid);
-		if (!upg_log_written_since(log, xid))
-			continue;
-		if (HeapTupleHeaderGetNatts(tuple->t_data) < att->attnum)
-			isnull = true;
-		else
-			value = heap_getattr(tuple, att->attnum, desc, &isnull);
-		if (goes)
-		{
-			if (isnull ||
-				(has_missing && datum_image_eq(value, missing, attbyval, attlen)))
-				continue;
-		}
-		else if (!isnull)
-			continue;
-		lost++;
-	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	if (lost == 0)
+		table_close(rel, NoLock);
+		check_copied(log, options, change, rewritten, conflicts);
 		return;
-	if (goes && !options->discard)
+	}
+	if ((table == NULL || table->rows == NULL ||
+		 table->rows->filenumber != UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel))) &&
+		RelationGetNumberOfBlocks(rel) > 0)
+	{
 		*conflicts = lappend(
-			*conflicts,
-			psprintf(INT64_FORMAT
-					 " rows of table %s hold values written since in column \"%s\"",
-					 lost, relation_name(att->attrelid), NameStr(att->attname)));
-	else if (!goes && (!options->discard || before->attnotnull))
+			*conflicts, psprintf("table %s was rewritten since, so the values of its "
+								 "column \"%s\" are gone",
+								 name, NameStr(before->attname)));
+		table_close(rel, NoLock);
+		return;
+	}
+	upg_since_scan(rel, log, table ? &table->head : NULL, count_missing, &scan);
+	table_close(rel, NoLock);
+	if (scan.missing > 0 &&
+		(upg_policy_of(options, before->attrelid) != UPG_ON_CONFLICT_DISCARD ||
+		 before->attnotnull))
 		*conflicts = lappend(*conflicts,
 							 psprintf(INT64_FORMAT " rows of table %s were written since "
 												   "and have no value for column \"%s\"",
-									  lost, relation_name(att->attrelid),
-									  NameStr(before->attname)));
+									  scan.missing, name, NameStr(before->attname)));
 }
 
 /*
@@ -686,15 +625,15 @@ check_label(UpgChange *change, List **conflicts)
 		initStringInfo(&query);
 		if (type == label->enumtypid)
 			appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s::text = %s LIMIT 1",
-							 relation_name(att->attrelid),
+							 upg_qualified_name(att->attrelid),
 							 quote_identifier(NameStr(att->attname)),
 							 quote_literal_cstr(text));
 		else if (upg_type_contains(type, label->enumtypid))
 			appendStringInfo(
 				&query,
 				"SELECT 1 FROM ONLY %s WHERE pg_catalog.strpos(%s::text, %s) > 0 LIMIT 1",
-				relation_name(att->attrelid), quote_identifier(NameStr(att->attname)),
-				quote_literal_cstr(text));
+				upg_qualified_name(att->attrelid),
+				quote_identifier(NameStr(att->attname)), quote_literal_cstr(text));
 		else
 			continue;
 		if (upg_data_finds_row(query.data, att->attrelid))
@@ -702,7 +641,7 @@ check_label(UpgChange *change, List **conflicts)
 				*conflicts,
 				psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
 						 text, format_type_be(label->enumtypid), NameStr(att->attname),
-						 relation_name(att->attrelid)));
+						 upg_qualified_name(att->attrelid)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -719,52 +658,7 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 	UpgCatalogChanges *changes;
 	ListCell *lc;
 
-	changes = upg_changes_of(log->catalogs, RelationRelationId);
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_class form;
-			Relation rel;
-			int64 older;
-			int64 since;
-			int64 ours;
-			UpgKeptFile *file;
-
-			if (change->current == NULL)
-				continue;
-			form = (Form_pg_class) GETSTRUCT(change->current);
-			if (form->relkind != RELKIND_RELATION)
-				continue;
-			file = upg_keep_find(log->files, form->oid);
-			if (change->before && file == NULL)
-				continue;
-			rel = table_open(form->oid, NoLock);
-			ours = upg_data_count(rel, log, &older, &since) + older;
-			table_close(rel, NoLock);
-			if (since > 0 && !options->discard)
-				*conflicts =
-					lappend(*conflicts,
-							psprintf("table %s holds " INT64_FORMAT " rows written since",
-									 relation_name(form->oid), since));
-			if (change->before && !options->discard)
-			{
-				int64 expected = -1;
-				ListCell *lc2;
-
-				foreach (lc2, log->relations)
-					if (((UpgRelationRows *) lfirst(lc2))->relation == form->oid)
-						expected = ((UpgRelationRows *) lfirst(lc2))->rows_after;
-				if (expected < 0)
-					expected = count_kept(file);
-				if (ours != expected)
-					*conflicts = lappend(
-						*conflicts,
-						psprintf(INT64_FORMAT
-								 " rows of table %s were changed or deleted since",
-								 expected - ours, relation_name(form->oid)));
-			}
-		}
+	upg_merge_plan(log, options, conflicts);
 
 	changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	if (changes)
@@ -786,33 +680,10 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 				continue; /* the whole file is exchanged */
 			if (get_rel_relkind(att->attrelid) != RELKIND_RELATION)
 				continue;
-			if (change->before == NULL
-					? att->attgenerated == '\0'
-					: (att->attisdropped &&
-					   !((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped))
+			if (change->before && att->attisdropped &&
+				!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
 				check_column(log, options, change, conflicts);
 		}
-
-	foreach (lc, log->relations)
-	{
-		UpgRelationRows *rows = lfirst(lc);
-		Relation rel;
-		int64 older;
-		int64 since;
-		int64 ours;
-
-		if (rows->switched || get_rel_relkind(rows->relation) == '\0')
-			continue;
-		rel = table_open(rows->relation, NoLock);
-		ours = upg_data_count(rel, log, &older, &since);
-		table_close(rel, NoLock);
-		if (ours != rows->inserted)
-			*conflicts =
-				lappend(*conflicts,
-						psprintf(INT64_FORMAT " rows of table %s that the migration "
-											  "wrote were changed or deleted since",
-								 rows->inserted - ours, relation_name(rows->relation)));
-	}
 
 	changes = upg_changes_of(log->catalogs, EnumRelationId);
 	if (changes)

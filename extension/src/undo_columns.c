@@ -255,6 +255,7 @@ upg_columns_match(UpgUndoLog *log, UpgKeptColumns *kept, bool rewritten)
 
 	kept->desc = upg_columns_desc(log, kept->relation);
 	kept->patches = NIL;
+	kept->strangers = NIL;
 	if (!key_stands(rel, kept))
 	{
 		table_close(rel, NoLock);
@@ -278,8 +279,14 @@ upg_columns_match(UpgUndoLog *log, UpgKeptColumns *kept, bool rewritten)
 		ListCell *lc;
 
 		foreach (lc, entry->patches)
-			if (((Patch *) lfirst(lc))->values != NULL)
-				kept->patches = lappend(kept->patches, lfirst(lc));
+		{
+			Patch *patch = lfirst(lc);
+
+			if (patch->values != NULL)
+				kept->patches = lappend(kept->patches, patch);
+			else
+				kept->strangers = lappend(kept->strangers, &patch->tid);
+		}
 	}
 	MemoryContextDelete(matcher.rowcxt);
 	table_close(rel, NoLock);
@@ -351,8 +358,9 @@ patch_row(Relation rel, UpgKeptColumns *kept, Patch *patch, EState *estate,
 	Buffer buffer;
 
 	old.t_self = patch->tid;
+	/* one that was merged with what the migration had changed has its values */
 	if (!heap_fetch(rel, SnapshotSelf, &old, &buffer, false))
-		elog(ERROR, "a row of table \"%s\" has vanished", RelationGetRelationName(rel));
+		return;
 	heap_deform_tuple(&old, desc, values, nulls);
 	for (int i = 0; i < kept->ncolumns; i++)
 		values[kept->columns[i] - 1] = heap_getattr(

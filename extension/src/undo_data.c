@@ -32,11 +32,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -49,7 +48,7 @@
 #include "utils/syscache.h"
 
 #include "errors.h"
-#include "undo.h"
+#include "undo_merge.h"
 #include "upg.h"
 
 /* Up to this size the proof looks whether constraints hold at all, in pages. */
@@ -131,6 +130,16 @@ remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
 	table_close(rel, NoLock);
 }
 
+static void
+note_removed(UpgRelationRows *rows, int64 removed, UpgUndoResult *result)
+{
+	result->data_rows += removed;
+	if (removed > 0)
+		result->actions = lappend(result->actions,
+								  psprintf(INT64_FORMAT " rows of table %s are taken out",
+										   removed, rows->name));
+}
+
 /*
  * upg_data_remove
  *		Delete the rows that the migration wrote and nobody touched since.
@@ -143,6 +152,7 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 	Snapshot snapshot;
 	TableScanDesc scan;
 	HeapTuple tuple;
+	UpgMergeTable *table;
 	int64 removed = 0;
 
 	if (skipped(rows, options))
@@ -153,6 +163,24 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 		return;
 	}
 	rel = table_open(rows->relation, AccessExclusiveLock);
+	table = upg_merge_find(log, rows->relation);
+	if (table && table->planned)
+	{
+		/* the plan has found them */
+		for (int64 i = 0; i < table->nours; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (table->flags && table->flags[i] == UPG_OURS_STAYS)
+				continue;
+			simple_heap_delete(rel, &table->ours[i]);
+			removed++;
+		}
+		for (int64 i = 0; i < table->ngiven_up; i++)
+			simple_heap_delete(rel, &table->given_up[i]);
+		table_close(rel, NoLock);
+		note_removed(rows, removed, result);
+		return;
+	}
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(rel, snapshot, 0, NULL);
 	while (removed < rows->inserted &&
@@ -170,17 +198,13 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
-	result->data_rows += removed;
 	if (removed != rows->inserted)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_LATER_CHANGES),
 				 errmsg("rows of table %s that the migration wrote are gone", rows->name),
 				 errdetail("Of " INT64_FORMAT " rows " INT64_FORMAT " were found.",
 						   rows->inserted, removed)));
-	if (removed > 0)
-		result->actions = lappend(result->actions,
-								  psprintf(INT64_FORMAT " rows of table %s are taken out",
-										   removed, rows->name));
+	note_removed(rows, removed, result);
 }
 
 /* Whose row an image is, as far as the other kept logs care. */
@@ -195,15 +219,15 @@ typedef struct Restorer
 {
 	UpgUndoLog *log;
 	Relation rel;
-	List *others;   /* of UpgUndoLog: heads of the other kept logs */
-	List *groups;   /* of RowGroup */
-	RowGroup *only; /* put back rows of this group only */
-	EState *estate;
-	ResultRelInfo *info;
-	TupleTableSlot *slot;
-	CommandId cid;
-	List *recheck; /* indexes of deferrable unique constraints */
+	List *others;         /* of UpgUndoLog: heads of the other kept logs */
+	List *groups;         /* of RowGroup */
+	RowGroup *only;       /* put back rows of this group only */
+	UpgMergeTable *table; /* the plan, or NULL */
+	UpgRowWriter *writer;
+	bool check;   /* a row with the same key may have been written since */
+	int64 number; /* of the image at hand */
 	int64 restored;
+	int64 left; /* images that the plan does not put back, and clashes */
 	MemoryContext rowcxt;
 } Restorer;
 
@@ -233,10 +257,13 @@ static void
 find_group(Oid catalog, char op, HeapTuple row, void *arg)
 {
 	Restorer *restorer = arg;
-	RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+	RowGroup group;
 	RowGroup *copy;
 	ListCell *lc;
 
+	if (op != 'R' && op != 'U')
+		return;
+	group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
 	foreach (lc, restorer->groups)
 	{
 		RowGroup *known = lfirst(lc);
@@ -249,47 +276,83 @@ find_group(Oid catalog, char op, HeapTuple row, void *arg)
 	restorer->groups = lappend(restorer->groups, copy);
 }
 
+/* A row that the migration deleted, and whose key was taken since. */
 static void
-restore_row(Oid catalog, char op, HeapTuple row, void *arg)
+note_clash(Restorer *restorer, HeapTuple image, ItemPointer with)
+{
+	Relation rel = restorer->rel;
+	TupleDesc desc = RelationGetDescr(rel);
+	UpgMerge *merge = restorer->log->merge;
+	MemoryContext oldcxt = MemoryContextSwitchTo(merge->cxt);
+	UpgMergeTable *table = restorer->table;
+	HeapTupleData now;
+	Buffer buffer;
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	char *other = NULL;
+
+	now.t_self = *with;
+	if (heap_fetch(rel, snapshot, &now, &buffer, false))
+	{
+		other = upg_image_json(&now, desc, 0, NULL);
+		ReleaseBuffer(buffer);
+	}
+	UnregisterSnapshot(snapshot);
+	upg_merge_conflict(
+		merge, table,
+		table->head.nkey > 0
+			? upg_image_json(image, desc, table->head.nkey, table->head.key)
+			: NULL,
+		NULL, upg_image_json(image, desc, 0, NULL), other,
+		"the migration had deleted this row, and the application wrote "
+		"one that excludes it; that one stays");
+	table->restored--;
+	MemoryContextSwitchTo(oldcxt);
+}
+
+static void
+restore_row(Oid catalog, char op, HeapTuple entry, void *arg)
 {
 	Restorer *restorer = arg;
+	UpgMergeTable *table = restorer->table;
 	MemoryContext oldcxt;
-	HeapTuple copy;
+	UpgImage image;
+	ItemPointerData with;
+	int64 number;
 
+	if (op != 'R' && op != 'U')
+		return;
+	number = restorer->number++;
 	if (restorer->only)
 	{
-		RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(row->t_data));
+		RowGroup group = classify(restorer, HeapTupleHeaderGetRawXmin(entry->t_data));
 
 		if (group.owner != restorer->only->owner || group.since != restorer->only->since)
 			return;
 	}
+	if (table && table->decisions && table->decisions[number] != UPG_IMAGE_RESTORE)
+	{
+		restorer->left++;
+		return;
+	}
+	oldcxt = MemoryContextSwitchTo(restorer->rowcxt);
+	upg_image_read(op, entry, &image);
 	/* an image that points to values elsewhere would outlive them */
-	if (HeapTupleHasExternal(row))
+	if (HeapTupleHasExternal(&image.row))
 		elog(ERROR, "row image of table \"%s\" is not complete",
 			 RelationGetRelationName(restorer->rel));
-	CHECK_FOR_INTERRUPTS();
-	oldcxt = MemoryContextSwitchTo(restorer->rowcxt);
-	copy = heap_copytuple(row);
-	copy->t_tableOid = RelationGetRelid(restorer->rel);
-	heap_insert(restorer->rel, copy, restorer->cid, 0, NULL);
-	if (restorer->info->ri_NumIndices > 0)
+	if (restorer->check && op == 'R' &&
+		upg_writer_clashes(restorer->writer, &image.row, &with))
 	{
-		List *recheck;
-		HeapTuple stored = copy;
-
-		ExecStoreHeapTuple(stored, restorer->slot, false);
-		restorer->slot->tts_tableOid = copy->t_tableOid;
-		recheck = upg_exec_insert_index_tuples(restorer->info, restorer->slot,
-											   restorer->estate);
-		MemoryContextSwitchTo(oldcxt);
-		restorer->recheck = list_concat_unique_oid(restorer->recheck, recheck);
-		MemoryContextSwitchTo(restorer->rowcxt);
-		ExecClearTuple(restorer->slot);
-		ResetPerTupleExprContext(restorer->estate);
+		note_clash(restorer, &image.row, &with);
+		restorer->left++;
+	}
+	else
+	{
+		upg_writer_insert(restorer->writer, &image.row, false);
+		restorer->restored++;
 	}
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextReset(restorer->rowcxt);
-	restorer->restored++;
 }
 
 /*
@@ -301,9 +364,6 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 				 UpgUndoResult *result)
 {
 	Restorer restorer = {0};
-	Oid saved_user;
-	int saved_context;
-	int nestlevel;
 	ListCell *lc;
 
 	if (skipped(rows, options))
@@ -317,12 +377,11 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 		upg_chunks_read("undo_chunks", log->id, rows->relation, find_group, &restorer);
 	if (restorer.groups == NIL)
 		restorer.groups = list_make1(NULL);
-
-	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(restorer.rel->rd_rel->relowner,
-						   saved_context | SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	RestrictSearchPath();
+	restorer.table = upg_merge_find(log, rows->relation);
+	restorer.check = restorer.table && restorer.table->policy == UPG_ON_CONFLICT_KEEP &&
+					 (restorer.table->kept > 0 || restorer.table->merged > 0);
+	restorer.rowcxt = AllocSetContextCreate(CurrentMemoryContext, "upg restore row",
+											ALLOCSET_DEFAULT_SIZES);
 
 	foreach (lc, restorer.groups)
 	{
@@ -339,21 +398,10 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 			upg_alias_add(GetCurrentTransactionId(), group->origin);
 		}
 		restorer.only = group;
-		restorer.rowcxt = AllocSetContextCreate(CurrentMemoryContext, "upg restore row",
-												ALLOCSET_DEFAULT_SIZES);
-		restorer.estate = CreateExecutorState();
-		restorer.info = makeNode(ResultRelInfo);
-		InitResultRelInfo(restorer.info, restorer.rel, 1, NULL, 0);
-		ExecOpenIndices(restorer.info, false);
-		restorer.slot =
-			MakeSingleTupleTableSlot(RelationGetDescr(restorer.rel), &TTSOpsHeapTuple);
-		restorer.cid = GetCurrentCommandId(true);
+		restorer.number = 0;
+		restorer.writer = upg_writer_begin(restorer.rel);
 		upg_chunks_read("undo_chunks", log->id, rows->relation, restore_row, &restorer);
-		ExecDropSingleTupleTableSlot(restorer.slot);
-		ExecCloseIndices(restorer.info);
-		FreeExecutorState(restorer.estate);
-		MemoryContextDelete(restorer.rowcxt);
-		CommandCounterIncrement();
+		upg_writer_end(restorer.writer, !options->proof);
 		if (alias)
 		{
 			ReleaseCurrentSubTransaction();
@@ -361,40 +409,31 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 			CurrentResourceOwner = owner;
 		}
 	}
-
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(saved_user, saved_context);
+	MemoryContextDelete(restorer.rowcxt);
 	table_close(restorer.rel, NoLock);
 
-	if (!options->proof)
-		foreach (lc, restorer.recheck)
-		{
-			ReindexParams params = {0};
-
-			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)),
-							  &params);
-			CommandCounterIncrement();
-		}
-	if (restorer.restored != rows->deleted)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_UNDO_UNUSABLE), errmsg("the undo log is damaged"),
-				 errdetail("It should hold " INT64_FORMAT
-						   " rows of table %s and has " INT64_FORMAT ".",
-						   rows->deleted, rows->name, restorer.restored)));
+	if (restorer.restored + restorer.left != rows->deleted)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_UNDO_UNUSABLE), errmsg("the undo log is damaged"),
+			 errdetail("It should hold " INT64_FORMAT
+					   " rows of table %s and has " INT64_FORMAT ".",
+					   rows->deleted, rows->name, restorer.restored + restorer.left)));
 	result->data_rows += restorer.restored;
 	result->actions =
 		lappend(result->actions, psprintf(INT64_FORMAT " rows of table %s are put back",
 										  restorer.restored, rows->name));
 }
 
-/* Run a query that must find nothing; true if it found something. */
-static bool
-finds_row(const char *query, Oid owner)
+/* Run a query as the owner of what it reads; returns its TIDs, if it has any. */
+static List *
+run_query(const char *query, Oid owner, long limit, uint64 *found)
 {
 	Oid saved_user;
 	int saved_context;
 	int nestlevel;
-	bool result;
+	List *tids = NIL;
+	MemoryContext cxt = CurrentMemoryContext;
 
 	GetUserIdAndSecContext(&saved_user, &saved_context);
 	SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
@@ -403,25 +442,59 @@ finds_row(const char *query, Oid owner)
 	RestrictSearchPath();
 	SPI_connect();
 	PushActiveSnapshot(GetLatestSnapshot());
-	if (SPI_execute(query, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute(query, true, limit) != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %s", query);
-	result = SPI_processed > 0;
+	*found = SPI_processed;
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		MemoryContext oldcxt;
+		ItemPointer tid;
+
+		if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != TIDOID)
+			break;
+		oldcxt = MemoryContextSwitchTo(cxt);
+		tid = palloc(sizeof(ItemPointerData));
+		*tid = *(ItemPointer) DatumGetPointer(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		tids = lappend(tids, tid);
+		MemoryContextSwitchTo(oldcxt);
+	}
 	PopActiveSnapshot();
 	SPI_finish();
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(saved_user, saved_context);
-	return result;
+	return tids;
 }
 
-static char *
-rel_name(Oid relid)
+static bool
+finds_row(const char *query, Oid owner)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	uint64 found;
+
+	(void) run_query(query, owner, 1, &found);
+	return found > 0;
 }
 
-static Oid
-rel_owner(Oid relid)
+/*
+ * upg_qualified_name
+ *		The name of a relation as messages and the books show it.
+ */
+char *
+upg_qualified_name(Oid relation)
+{
+	char *nsp = get_namespace_name(get_rel_namespace(relation));
+	char *name = get_rel_name(relation);
+
+	return quote_qualified_identifier(nsp ? nsp : "?", name ? name : "?");
+}
+
+/*
+ * upg_relation_owner
+ *		The role that owns a relation.
+ */
+Oid
+upg_relation_owner(Oid relid)
 {
 	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid owner;
@@ -440,7 +513,20 @@ rel_owner(Oid relid)
 bool
 upg_data_finds_row(const char *query, Oid relation)
 {
-	return finds_row(query, rel_owner(relation));
+	return finds_row(query, upg_relation_owner(relation));
+}
+
+/*
+ * upg_data_find_tids
+ *		The places of the rows that a query finds, run as the owner of a
+ *		relation.
+ */
+List *
+upg_data_find_tids(const char *query, Oid relation)
+{
+	uint64 found;
+
+	return run_query(query, upg_relation_owner(relation), 0, &found);
 }
 
 static void
@@ -449,7 +535,7 @@ violated(const char *what, const char *name, Oid relid)
 	ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
 					errmsg("rows written since stand in the way of the rollback"),
 					errdetail("%s \"%s\" of table %s would be violated.", what, name,
-							  rel_name(relid)),
+							  upg_qualified_name(relid)),
 					errhint("Correct these rows, then roll back again.")));
 }
 
@@ -499,8 +585,8 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 			DirectFunctionCall2(pg_get_expr, bin, ObjectIdGetDatum(con->conrelid)));
 		AtEOXact_GUC(false, nestlevel);
 		appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE NOT (%s) LIMIT 1",
-						 rel_name(con->conrelid), expr);
-		if (finds_row(query.data, rel_owner(con->conrelid)))
+						 upg_qualified_name(con->conrelid), expr);
+		if (finds_row(query.data, upg_relation_owner(con->conrelid)))
 			violated("Constraint", name, con->conrelid);
 	}
 	else if (con->contype == CONSTRAINT_FOREIGN && OidIsValid(con->conparentid) &&
@@ -539,7 +625,7 @@ check_constraint(Form_pg_constraint con, HeapTuple row)
 				ereport(ERROR,
 						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						 errmsg("foreign key \"%s\" of table %s cannot be verified", name,
-								rel_name(con->conrelid)),
+								upg_qualified_name(con->conrelid)),
 						 errhint("Let a superuser roll this migration back.")));
 		}
 		PopActiveSnapshot();
@@ -598,6 +684,20 @@ foreign_keys_of(List *relations)
 }
 
 /*
+ * upg_data_check_keys
+ *		All foreign keys from and to some tables must hold.
+ */
+void
+upg_data_check_keys(List *relations)
+{
+	ListCell *lc;
+
+	foreach (lc, foreign_keys_of(relations))
+		check_constraint((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc)),
+						 lfirst(lc));
+}
+
+/*
  * constraints_to_check
  *		The constraints that must hold for the rows of now when a step has been
  *		taken back: those that came back, and foreign keys of tables whose rows
@@ -612,9 +712,13 @@ constraints_to_check(UpgUndoLog *log)
 	ListCell *lc;
 
 	foreach (lc, log->relations)
-		if (get_rel_relkind(((UpgRelationRows *) lfirst(lc))->relation) ==
-			RELKIND_RELATION)
-			written = lappend_oid(written, ((UpgRelationRows *) lfirst(lc))->relation);
+	{
+		UpgRelationRows *rows = lfirst(lc);
+
+		if ((rows->switched || rows->inserted > 0 || rows->deleted > 0) &&
+			get_rel_relkind(rows->relation) == RELKIND_RELATION)
+			written = lappend_oid(written, rows->relation);
+	}
 	found = foreign_keys_of(written);
 
 	changes = upg_changes_of(log->catalogs, ConstraintRelationId);
@@ -751,11 +855,11 @@ upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(row);
 
 		if (list_member_oid(log->exempt, con->oid))
-			result->notes =
-				lappend(result->notes,
-						psprintf("constraint \"%s\" of table %s was violated before "
-								 "the migration, and comes back as it was",
-								 NameStr(con->conname), rel_name(con->conrelid)));
+			result->notes = lappend(
+				result->notes,
+				psprintf("constraint \"%s\" of table %s was violated before "
+						 "the migration, and comes back as it was",
+						 NameStr(con->conname), upg_qualified_name(con->conrelid)));
 		else
 			check_constraint(con, row);
 	}
@@ -784,8 +888,8 @@ upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 			if (before->attnotnull && !after->attnotnull)
 			{
 				appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s IS NULL LIMIT 1",
-								 rel_name(before->attrelid), column);
-				if (finds_row(query.data, rel_owner(before->attrelid)))
+								 upg_qualified_name(before->attrelid), column);
+				if (finds_row(query.data, upg_relation_owner(before->attrelid)))
 					violated("NOT NULL of column", NameStr(before->attname),
 							 before->attrelid);
 			}
@@ -801,8 +905,8 @@ upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 					&query,
 					"SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
 					" (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
-					rel_name(before->attrelid), column, column, type);
-				if (finds_row(query.data, rel_owner(before->attrelid)))
+					upg_qualified_name(before->attrelid), column, column, type);
+				if (finds_row(query.data, upg_relation_owner(before->attrelid)))
 					violated(psprintf("Type %s of column", type),
 							 NameStr(before->attname), before->attrelid);
 			}

@@ -358,7 +358,7 @@ upg_undo_log_read(int64 id, bool own)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
-		if (rows->deleted > 0 && !own)
+		if (!own)
 			digest += upg_chunks_read("undo_chunks", log->id, rows->relation, NULL, NULL);
 	}
 	foreach (lc, log->columns)

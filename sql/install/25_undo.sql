@@ -99,6 +99,37 @@ CREATE TABLE upg.undo_values (
 ALTER TABLE upg.undo_values ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE upg.undo_values IS 'copies of the values of dropped columns';
 
+-- What rollbacks could not leave where it was.  The values are texts: the types
+-- that they had may be gone.
+CREATE TABLE upg.kept_rows (
+    migration bigint NOT NULL,
+    log bigint NOT NULL,
+    table_name text NOT NULL,
+    kind "char" NOT NULL,
+    key jsonb,
+    data jsonb NOT NULL,
+    kept_at timestamptz NOT NULL
+);
+COMMENT ON TABLE upg.kept_rows IS 'rows (r) and values of rows (v) that a rollback set aside, because their table or column went away';
+CREATE INDEX kept_rows_migration ON upg.kept_rows (migration);
+
+CREATE TABLE upg.rollback_conflicts (
+    migration bigint NOT NULL,
+    log bigint NOT NULL,
+    table_name text NOT NULL,
+    key jsonb,
+    column_name text,
+    before text,
+    application text,
+    what text NOT NULL,
+    found_at timestamptz NOT NULL
+);
+COMMENT ON TABLE upg.rollback_conflicts IS 'rows and values that both the migration and the application had changed, and that a rollback could not merge';
+CREATE INDEX rollback_conflicts_migration ON upg.rollback_conflicts (migration);
+
+SELECT pg_catalog.pg_extension_config_dump('upg.kept_rows', '');
+SELECT pg_catalog.pg_extension_config_dump('upg.rollback_conflicts', '');
+
 CREATE TABLE upg.undo_aliases (
     xid xid NOT NULL,
     origin xid NOT NULL,
@@ -155,6 +186,13 @@ CREATE FUNCTION upg.capture_undo(name text, dry_run boolean DEFAULT false, disca
     AS 'MODULE_PATHNAME', 'upg_capture_undo';
 COMMENT ON FUNCTION upg.capture_undo(text, boolean, boolean) IS 'take back what upg.capture_run() did; for tests of the undo engine';
 REVOKE ALL ON FUNCTION upg.capture_undo(text, boolean, boolean) FROM PUBLIC;
+
+CREATE FUNCTION upg.capture_merge(name text, options jsonb DEFAULT '{}')
+    RETURNS jsonb
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_capture_merge';
+COMMENT ON FUNCTION upg.capture_merge(text, jsonb) IS 'take back what upg.capture_run() did, with the options of a rollback; for tests of the undo engine';
+REVOKE ALL ON FUNCTION upg.capture_merge(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.capture_finalize(name text)
     RETURNS void

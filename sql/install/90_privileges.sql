@@ -19,6 +19,7 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_history(text, integer),
     @extschema@.upg_progress(),
     @extschema@.upg_locks(),
+    @extschema@.upg_retention(),
     @extschema@.upg_plan(text),
     @extschema@.upg_ledger_verify(),
     @extschema@.upg_script_info(text),
@@ -35,6 +36,12 @@ GRANT EXECUTE ON FUNCTION @extschema@.upg_down(text)
     TO upg_operator, upg_approver, upg_admin, upg_auditor;
 GRANT SELECT ON upg.migrations, upg.steps, upg.attempts TO upg_admin, upg_auditor;
 
+-- Rows that rollbacks set aside are data of the application.
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_kept_rows(text),
+    @extschema@.upg_rollback_conflicts(text)
+    TO upg_operator, upg_admin;
+
 -- To apply and to roll back
 GRANT EXECUTE ON FUNCTION
     @extschema@.upg_apply(text, text, text, text[], jsonb),
@@ -42,6 +49,9 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_adopt(text, text, text, text[], jsonb),
     @extschema@.upg_rollback(text, text, jsonb),
     @extschema@.upg_finalize(text),
+    @extschema@.upg_rollback_preview(text, jsonb),
+    @extschema@.upg_put_back(text),
+    @extschema@.upg_expire(interval, boolean),
     @extschema@.upg_begin(text, text, text, text[], jsonb),
     @extschema@.upg_finish(),
     @extschema@.upg_record_attempt(text, jsonb),

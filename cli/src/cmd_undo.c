@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * cmd_undo.c
+ *		What a rollback would do, what it set aside, what its possibility costs:
+ *		"upg down --dry-run", "upg retention", "upg put-back", "upg expire".
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		cli/src/cmd_undo.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "conn.h"
+#include "exit_codes.h"
+#include "log.h"
+#include "render.h"
+#include "run.h"
+#include "run_internal.h"
+
+static const UpgColumn preview_columns[] = {{"table", "table"},
+											{"kind", "file"},
+											{"restored", "restored"},
+											{"removed", "removed"},
+											{"merged", "merged"},
+											{"kept", "kept"},
+											{"set_aside", "set aside"},
+											{"stay_deleted", "stay deleted"},
+											{"discarded", "lost"},
+											{"conflicts", "conflicts"},
+											{NULL, NULL}};
+static const UpgColumn conflict_columns[] = {{"table", "conflict in"},
+											 {"key", "key"},
+											 {"column", "column"},
+											 {"before", "before"},
+											 {"application", "now"},
+											 {"what", "what"},
+											 {NULL, NULL}};
+static const UpgColumn retention_columns[] = {
+	{"migration", "migration"}, {"state", "state"},     {"size", "size"}, {"age", "age"},
+	{"xid_age", "xid age"},     {"kept_by", "kept by"}, {NULL, NULL}};
+
+/*
+ * rollback_policy
+ *		Write the policies of --on-conflict=POLICY or POLICY:TABLE, separated by
+ *		commas, into the options of a rollback; false with the error set.
+ */
+bool
+rollback_policy(UpgContext *ctx, UpgJson *json)
+{
+	const char *given = opt_get(ctx, OPT_ON_CONFLICT);
+	char *text;
+	char *next;
+
+	if (given == NULL)
+		return true;
+	json_object(json, "on_conflict");
+	text = arena_strdup(ctx->arena, given);
+	for (char *one = text; one != NULL; one = next)
+	{
+		char *table = strchr(one, ':');
+
+		next = strchr(one, ',');
+		if (next != NULL)
+			*next++ = '\0';
+		if (table != NULL && next != NULL && table > next)
+			table = NULL;
+		if (table != NULL)
+			*table++ = '\0';
+		if (strcmp(one, "keep") != 0 && strcmp(one, "strict") != 0 &&
+			strcmp(one, "discard") != 0)
+		{
+			err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value of --on-conflict: \"%s\"",
+					printable(ctx->arena, given));
+			err_fix("Give keep, strict or discard, for one table as keep:TABLE, several "
+					"separated by commas.");
+			return false;
+		}
+		json_string(json, table != NULL ? table : "", one);
+	}
+	json_object_end(json);
+	return true;
+}
+
+/*
+ * rollback_preview
+ *		Show, table by table, what taking a migration back would do.
+ */
+bool
+rollback_preview(UpgContext *ctx, const char *name, const char *options)
+{
+	const char *params[2] = {name, options};
+	UpgRows *rows =
+		conn_query(ctx->conn,
+				   "SELECT p::pg_catalog.text AS preview,"
+				   " p OPERATOR(pg_catalog.->>) 'estimated_ms' AS ms,"
+				   " (SELECT pg_catalog.string_agg(l, ', ') FROM "
+				   "pg_catalog.jsonb_array_elements_text("
+				   "p OPERATOR(pg_catalog.->) 'exclusive_locks') l WHERE l NOT LIKE "
+				   "'pg_toast.%') AS locks"
+				   " FROM @extschema@.upg_rollback_preview($1, $2::pg_catalog.jsonb) p",
+				   2, params);
+	const char *preview;
+	UpgRows *tables;
+
+	if (rows == NULL)
+		return false;
+	preview = rows_get(rows, 0, 0);
+	if (ctx->json)
+	{
+		json_raw(render_doc(), "preview", preview);
+		rows_free(rows);
+		return true;
+	}
+	params[0] = preview;
+	tables =
+		conn_query(ctx->conn,
+				   "SELECT * FROM pg_catalog.jsonb_to_recordset($1::pg_catalog.jsonb"
+				   " OPERATOR(pg_catalog.->) 'tables') AS t(\"table\" text, kind text,"
+				   " restored int8, removed int8, merged int8, kept int8, set_aside int8,"
+				   " stay_deleted int8, discarded int8, conflicts int8)",
+				   1, params);
+	if (tables != NULL && rows_count(tables) > 0)
+		render_rows(ctx, tables, "tables", preview_columns);
+	rows_free(tables);
+	tables =
+		conn_query(ctx->conn,
+				   "SELECT * FROM pg_catalog.jsonb_to_recordset($1::pg_catalog.jsonb"
+				   " OPERATOR(pg_catalog.->) 'conflicts') AS t(\"table\" text, key text,"
+				   " \"column\" text, before text, application text, what text)",
+				   1, params);
+	if (tables != NULL && rows_count(tables) > 0)
+		render_rows(ctx, tables, "conflicts", conflict_columns);
+	rows_free(tables);
+	if (rows_get(rows, 0, 2) != NULL)
+		render_text(ctx, "locked against readers for about %s ms: %s\n",
+					rows_get(rows, 0, 1), rows_get(rows, 0, 2));
+	rows_free(rows);
+	return true;
+}
+
+/* upg retention */
+int
+cmd_retention(UpgContext *ctx)
+{
+	const char *limits[3] = {opt_get(ctx, OPT_MAX_BYTES), opt_get(ctx, OPT_MAX_AGE),
+							 opt_get(ctx, OPT_MAX_XID_AGE)};
+	UpgRows *rows;
+
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	rows = conn_query(
+		ctx->conn,
+		"SELECT r.*, pg_catalog.pg_size_pretty(r.bytes) AS size,"
+		" COALESCE(r.bytes OPERATOR(pg_catalog.>) pg_catalog.pg_size_bytes($1), false)"
+		" OR COALESCE(r.age OPERATOR(pg_catalog.>) $2::pg_catalog.interval, false)"
+		" OR COALESCE(r.xid_age OPERATOR(pg_catalog.>) $3::pg_catalog.int4, false) AS "
+		"over_limit"
+		" FROM @extschema@.upg_retention() r",
+		3, limits);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	render_start(ctx);
+	if (rows_count(rows) == 0 && !ctx->json)
+		render_text(ctx, "nothing is kept\n");
+	else
+		render_rows(ctx, rows, "kept", retention_columns);
+	for (int i = 0; i < rows_count(rows); i++)
+	{
+		if (strcmp(rows_named(rows, i, "over_limit"), "t") != 0)
+			continue;
+		log_warning("migration \"%s\" keeps more, or longer, than the limits allow: %s",
+					rows_named(rows, i, "migration"), rows_named(rows, i, "size"));
+		upg_error.exit_code = UPG_EXIT_VERIFICATION;
+	}
+	rows_free(rows);
+	return upg_error.exit_code;
+}
+
+/* upg expire */
+int
+cmd_expire(UpgContext *ctx)
+{
+	const char *params[2] = {ctx_arg(ctx, 0),
+							 opt_on(ctx, OPT_DRY_RUN) ? "true" : "false"};
+	UpgRows *rows;
+
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	if (!opt_on(ctx, OPT_DRY_RUN) &&
+		!ctx_confirm(ctx, "Give up every way back that is older?"))
+		return upg_error.exit_code;
+	rows = conn_query(ctx->conn,
+					  "SELECT x AS migration FROM @extschema@.upg_expire("
+					  "$1::pg_catalog.interval, $2::pg_catalog.bool) x",
+					  2, params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	render_start(ctx);
+	if (ctx->json)
+	{
+		static const UpgColumn columns[] = {{"migration", "migration"}, {NULL, NULL}};
+
+		render_rows(ctx, rows, "finalized", columns);
+	}
+	else
+		for (int i = 0; i < rows_count(rows); i++)
+			render_text(ctx, "%s %s\n",
+						opt_on(ctx, OPT_DRY_RUN) ? "would finalize" : "finalized",
+						rows_get(rows, i, 0));
+	rows_free(rows);
+	return upg_error.exit_code;
+}
+
+/* upg put-back */
+int
+cmd_put_back(UpgContext *ctx)
+{
+	const char *params[1] = {ctx_arg(ctx, 0)};
+	UpgRows *rows;
+
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	rows = conn_query(ctx->conn, "SELECT @extschema@.upg_put_back($1)", 1, params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	render_start(ctx);
+	if (ctx->json)
+	{
+		json_string(render_doc(), "migration", params[0]);
+		json_int(render_doc(), "rows", strtoll(rows_get(rows, 0, 0), NULL, 10));
+	}
+	else
+		render_text(ctx, "%s rows put back\n", rows_get(rows, 0, 0));
+	rows_free(rows);
+	return upg_error.exit_code;
+}

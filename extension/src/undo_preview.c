@@ -1,0 +1,366 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_preview.c
+ *		SQL entry points around a rollback: what it would do, and rows that it
+ *		set aside, put back.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_preview.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "apply.h"
+#include "audit.h"
+#include "compat.h"
+#include "errors.h"
+#include "ledger.h"
+#include "options.h"
+#include "spi.h"
+#include "undo.h"
+
+PG_FUNCTION_INFO_V1(upg_rollback_preview);
+PG_FUNCTION_INFO_V1(upg_put_back);
+
+/*
+ * estimate
+ *		Milliseconds that writing so many rows took in earlier rollbacks; where
+ *		there were none, what a usual machine needs.
+ */
+static double
+estimate(int64 work)
+{
+	static UpgQuery query = {
+		"SELECT 20 + $1 * COALESCE((SELECT sum(ms) / NULLIF(sum(work), 0) FROM"
+		" (SELECT (details OPERATOR(pg_catalog.->>) 'rows_to_write')::pg_catalog.int8"
+		" AS work, EXTRACT(epoch FROM finished_at OPERATOR(pg_catalog.-) started_at)"
+		" OPERATOR(pg_catalog.*) 1000 AS ms FROM upg.rollback_records"
+		" WHERE details OPERATOR(pg_catalog.?) 'rows_to_write'"
+		" ORDER BY rollback_id DESC LIMIT 50) s"
+		" WHERE work OPERATOR(pg_catalog.>) 1000), 0.008)::pg_catalog.float8",
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	Datum value = Int64GetDatum(work);
+	UpgBooks books;
+	bool isnull;
+	double ms;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	ms = DatumGetFloat8(upg_result_datum(0, 1, &isnull));
+	upg_books_close(&books);
+	return ms;
+}
+
+/*
+ * upg_rollback_preview
+ *		What a rollback would do, table by table; takes no lock that stops
+ *		anybody and changes nothing.
+ */
+Datum
+upg_rollback_preview(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgOptions *options = upg_options_parse(PG_GETARG_JSONB_P(1), UPG_OPTION_ROLLBACK);
+	UpgMigration *migration = upg_ledger_find(name);
+	UpgUndoOptions undo = {0};
+	UpgUndoResult result;
+	StringInfoData buf;
+
+	upg_require_writable("upg_rollback_preview()");
+	if (migration == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name),
+						errhint("upg_status() lists what is.")));
+	if (!upg_migration_has_undo(migration))
+		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
+						errmsg("no undo is kept of migration \"%s\"", name),
+						errdetail("Its way back is \"%s\".", migration->undo)));
+	upg_options_of_undo(options, &undo);
+	undo.dry_run = true;
+	upg_undo_rollback(migration->id, &undo, &result);
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"migration\": ");
+	escape_json(&buf, name);
+	appendStringInfo(&buf, ", \"estimated_ms\": %.0f, %s", estimate(result.work),
+					 upg_report_json(&result) + 1);
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}
+
+/* ---------------------------------------------------------------------
+ * Putting rows back that were set aside
+ * ---------------------------------------------------------------------
+ */
+
+/* One row, as read from the books. */
+typedef struct KeptRow
+{
+	char *table;
+	bool whole; /* else values of a row */
+	Datum key;  /* jsonb, or 0 */
+	Datum data; /* jsonb */
+	List *keys; /* of char *: columns of the key */
+	List *columns;
+} KeptRow;
+
+/* Names in an array of text. */
+static List *
+names_in(Datum array)
+{
+	Datum *elems;
+	int n;
+	List *names = NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elems,
+					  NULL, &n);
+	for (int i = 0; i < n; i++)
+		names = lappend(names, TextDatumGetCString(elems[i]));
+	return names;
+}
+
+static List *
+read_kept(int64 migration)
+{
+	static UpgQuery query = {
+		"SELECT table_name, kind OPERATOR(pg_catalog.=) 'r', key, data,"
+		" ARRAY(SELECT pg_catalog.jsonb_object_keys(key)),"
+		" ARRAY(SELECT pg_catalog.jsonb_object_keys(data))"
+		" FROM upg.kept_rows WHERE migration OPERATOR(pg_catalog.=) $1"
+		" ORDER BY log, table_name, kind",
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum value = Int64GetDatum(migration);
+	UpgBooks books;
+	List *rows = NIL;
+
+	upg_books_open(&books);
+	upg_query_latest(&query, &value, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		char *table = upg_result_text(i, 1);
+		bool whole = DatumGetBool(upg_result_datum(i, 2, &isnull));
+		Datum key = upg_result_datum(i, 3, &isnull);
+		bool keyless = isnull;
+		Datum data = upg_result_datum(i, 4, &isnull);
+		Datum keys = upg_result_datum(i, 5, &isnull);
+		Datum columns = upg_result_datum(i, 6, &isnull);
+		MemoryContext oldcxt = MemoryContextSwitchTo(caller);
+		KeptRow *row = palloc0(sizeof(KeptRow));
+
+		row->table = pstrdup(table);
+		row->whole = whole;
+		row->key = keyless ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(key));
+		row->data = PointerGetDatum(PG_DETOAST_DATUM_COPY(data));
+		row->keys = keyless ? NIL : names_in(keys);
+		row->columns = names_in(columns);
+		rows = lappend(rows, row);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	upg_books_close(&books);
+	return rows;
+}
+
+static void
+append_names(StringInfo buf, const char *prefix, List *names)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		appendStringInfo(buf, "%s%s%s", lc == list_head(names) ? "" : ", ", prefix,
+						 quote_identifier(lfirst(lc)));
+}
+
+/* Leave out columns that are computed; complain of those that are gone. */
+static List *
+writable_columns(Oid relation, KeptRow *row)
+{
+	List *result = NIL;
+	ListCell *lc;
+
+	foreach (lc, row->columns)
+	{
+		AttrNumber attnum = get_attnum(relation, lfirst(lc));
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of table %s does not exist",
+							(char *) lfirst(lc), row->table),
+					 errhint("Apply the migration again before its rows are put back.")));
+		if (get_attgenerated(relation, attnum) == '\0')
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+/* The statement that puts such a row back; $1 is its data, $2 its key. */
+static char *
+statement_for(Oid relation, KeptRow *row)
+{
+	StringInfoData buf;
+	List *columns = writable_columns(relation, row);
+	ListCell *lc;
+
+	initStringInfo(&buf);
+	if (row->whole)
+	{
+		List *others = NIL;
+
+		appendStringInfo(&buf, "INSERT INTO %s (", row->table);
+		append_names(&buf, "", columns);
+		appendStringInfoString(&buf, ") OVERRIDING SYSTEM VALUE SELECT ");
+		append_names(&buf, "r.", columns);
+		appendStringInfo(&buf,
+						 " FROM pg_catalog.jsonb_populate_record(NULL::%s, $1) r"
+						 " WHERE $2 IS NULL OR $2 IS NOT NULL",
+						 row->table);
+		if (row->keys == NIL)
+			return buf.data;
+		foreach (lc, columns)
+		{
+			bool in_key = false;
+			ListCell *lc2;
+
+			foreach (lc2, row->keys)
+				in_key |= strcmp(lfirst(lc), lfirst(lc2)) == 0;
+			if (!in_key)
+				others = lappend(others, lfirst(lc));
+		}
+		appendStringInfoString(&buf, " ON CONFLICT (");
+		append_names(&buf, "", row->keys);
+		appendStringInfoString(&buf, others ? ") DO UPDATE SET " : ") DO NOTHING");
+		foreach (lc, others)
+			appendStringInfo(&buf, "%s%s = excluded.%s",
+							 lc == list_head(others) ? "" : ", ",
+							 pstrdup(quote_identifier(lfirst(lc))),
+							 pstrdup(quote_identifier(lfirst(lc))));
+		return buf.data;
+	}
+	appendStringInfo(&buf, "UPDATE ONLY %s t SET ", row->table);
+	foreach (lc, columns)
+		appendStringInfo(&buf, "%s%s = r.%s", lc == list_head(columns) ? "" : ", ",
+						 pstrdup(quote_identifier(lfirst(lc))),
+						 pstrdup(quote_identifier(lfirst(lc))));
+	appendStringInfo(&buf,
+					 " FROM pg_catalog.jsonb_populate_record(NULL::%s, $1) r,"
+					 " pg_catalog.jsonb_populate_record(NULL::%s, $2) k WHERE true",
+					 row->table, row->table);
+	foreach (lc, row->keys)
+		appendStringInfo(&buf, " AND t.%s = k.%s", pstrdup(quote_identifier(lfirst(lc))),
+						 pstrdup(quote_identifier(lfirst(lc))));
+	return buf.data;
+}
+
+/* Put one row back, as the owner of its table; false: there is no such row. */
+static bool
+put_back(Oid relation, KeptRow *row)
+{
+	Oid types[2] = {JSONBOID, JSONBOID};
+	Datum values[2] = {row->data, row->key};
+	char nulls[2] = {' ', row->key == (Datum) 0 ? 'n' : ' '};
+	bool done;
+
+	if (SPI_execute_with_args(statement_for(relation, row), 2, types, values, nulls,
+							  false, 0) < 0)
+		elog(ERROR, "rows of table %s cannot be put back", row->table);
+	done = SPI_processed > 0 || row->whole;
+	return done;
+}
+
+/*
+ * upg_put_back
+ *		Put back into their tables the rows that rollbacks of a migration set
+ *		aside; returns how many.
+ *
+ * No trigger fires: what triggers do was done when the application wrote the
+ * row.  Foreign keys are checked at the end.
+ */
+Datum
+upg_put_back(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgMigration *migration = upg_ledger_find(name);
+	List *rows;
+	List *relations = NIL;
+	ListCell *lc;
+	int64 count = 0;
+	int nestlevel;
+
+	upg_require_writable("upg_put_back()");
+	if (migration == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name),
+						errhint("upg_status() lists what is.")));
+	if (migration->state != UPG_STATE_APPLIED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+				 errmsg("rows of migration \"%s\" cannot be put back, because it is not "
+						"applied",
+						name),
+				 errdetail("Its state is \"%s\".", upg_state_name(migration->state)),
+				 errhint("Apply it again first.")));
+	rows = read_kept(migration->id);
+	nestlevel = NewGUCNestLevel();
+	RestrictSearchPath();
+	(void) set_config_option("session_replication_role", "replica", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	foreach (lc, rows)
+	{
+		KeptRow *row = lfirst(lc);
+		Oid relation = RangeVarGetRelid(
+			makeRangeVarFromNameList(upg_name_list(row->table)), RowExclusiveLock, true);
+		Oid owner;
+		Oid saved_user;
+		int saved_context;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!OidIsValid(relation))
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+							errmsg("table %s does not exist", row->table),
+							errhint("Apply the migration again, or give its rows up with "
+									"upg_finalize().")));
+		owner = upg_relation_owner(relation);
+		if (!has_privs_of_role(GetUserId(), owner))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, row->table);
+		GetUserIdAndSecContext(&saved_user, &saved_context);
+		SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
+										  SECURITY_NOFORCE_RLS);
+		SPI_connect();
+		if (put_back(relation, row))
+			count++;
+		SPI_finish();
+		SetUserIdAndSecContext(saved_user, saved_context);
+		relations = list_append_unique_oid(relations, relation);
+	}
+	AtEOXact_GUC(false, nestlevel);
+	CommandCounterIncrement();
+	upg_data_check_keys(relations);
+	(void) upg_aside_forget(migration->id);
+	upg_audit_add("migration.rows_put_back", name, NULL, NULL);
+	PG_RETURN_INT64(count);
+}

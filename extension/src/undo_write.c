@@ -1,0 +1,282 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_write.c
+ *		Writing rows into a table below the executor, for a rollback.
+ *
+ * No trigger fires and no rule applies: what they did when the row was first
+ * written is in the tables already.  Index entries are made, constraints
+ * checked and generated columns computed; expressions run as the table's owner
+ * in a security-restricted context.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_write.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tupconvert.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_attribute.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "errors.h"
+#include "undo_merge.h"
+
+struct UpgRowWriter
+{
+	Relation rel;
+	EState *estate;
+	ResultRelInfo *info;
+	TupleTableSlot *slot;
+	List *arbiters; /* unique indexes that can be asked before */
+	List *recheck;  /* indexes of deferrable constraints, to be built again */
+	ExprState **defaults;
+	bool *defaults_known;
+	MemoryContext rowcxt;
+	Oid saved_user;
+	int saved_context;
+	int nestlevel;
+};
+
+/*
+ * upg_writer_begin
+ *		Get ready to write rows into a table that the caller has opened.
+ */
+UpgRowWriter *
+upg_writer_begin(Relation rel)
+{
+	UpgRowWriter *writer = palloc0(sizeof(UpgRowWriter));
+
+	writer->rel = rel;
+	GetUserIdAndSecContext(&writer->saved_user, &writer->saved_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   writer->saved_context | SECURITY_RESTRICTED_OPERATION);
+	writer->nestlevel = NewGUCNestLevel();
+	RestrictSearchPath();
+	writer->rowcxt = AllocSetContextCreate(CurrentMemoryContext, "upg write row",
+										   ALLOCSET_DEFAULT_SIZES);
+	writer->estate = CreateExecutorState();
+	writer->info = makeNode(ResultRelInfo);
+	InitResultRelInfo(writer->info, rel, 1, NULL, 0);
+	ExecOpenIndices(writer->info, true);
+	for (int i = 0; i < writer->info->ri_NumIndices; i++)
+	{
+		Relation index = writer->info->ri_IndexRelationDescs[i];
+
+		if ((index->rd_index->indisunique || index->rd_index->indisexclusion) &&
+			index->rd_index->indimmediate && index->rd_index->indisvalid)
+			writer->arbiters = lappend_oid(writer->arbiters, RelationGetRelid(index));
+	}
+	writer->slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	return writer;
+}
+
+/*
+ * upg_writer_clashes
+ *		Would this row violate a unique or exclusion constraint?  Says with which
+ *		row.
+ */
+bool
+upg_writer_clashes(UpgRowWriter *writer, HeapTuple row, ItemPointer with)
+{
+	bool clashes;
+	MemoryContext oldcxt;
+
+	if (writer->arbiters == NIL)
+		return false;
+	oldcxt = MemoryContextSwitchTo(writer->rowcxt);
+	ExecStoreHeapTuple(row, writer->slot, false);
+	writer->slot->tts_tableOid = RelationGetRelid(writer->rel);
+	ItemPointerSetInvalid(&writer->slot->tts_tid);
+	clashes = !upg_exec_check_indexes(writer->info, writer->slot, writer->estate, with,
+									  writer->arbiters);
+	ExecClearTuple(writer->slot);
+	ResetPerTupleExprContext(writer->estate);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextReset(writer->rowcxt);
+	return clashes;
+}
+
+/*
+ * upg_writer_insert
+ *		Insert a row; with "check", generated columns are computed anew and the
+ *		table's constraints checked: for rows that were not in it like this
+ *		before.
+ */
+void
+upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(writer->rowcxt);
+	Relation rel = writer->rel;
+	HeapTuple stored = heap_copytuple(row);
+
+	CHECK_FOR_INTERRUPTS();
+	stored->t_tableOid = RelationGetRelid(rel);
+	if (check)
+	{
+		TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+		ExecStoreHeapTuple(stored, writer->slot, false);
+		writer->slot->tts_tableOid = RelationGetRelid(rel);
+		if (constr && constr->has_generated_stored)
+			ExecComputeStoredGenerated(writer->info, writer->estate, writer->slot,
+									   CMD_INSERT);
+		if (constr)
+			ExecConstraints(writer->info, writer->slot, writer->estate);
+		if (rel->rd_rel->relispartition)
+			(void) ExecPartitionCheck(writer->info, writer->slot, writer->estate, true);
+		stored = ExecCopySlotHeapTuple(writer->slot);
+		stored->t_tableOid = RelationGetRelid(rel);
+		ExecClearTuple(writer->slot);
+	}
+	heap_insert(rel, stored, GetCurrentCommandId(true), 0, NULL);
+	if (writer->info->ri_NumIndices > 0)
+	{
+		List *recheck;
+
+		ExecStoreHeapTuple(stored, writer->slot, false);
+		writer->slot->tts_tableOid = RelationGetRelid(rel);
+		recheck =
+			upg_exec_insert_index_tuples(writer->info, writer->slot, writer->estate);
+		MemoryContextSwitchTo(oldcxt);
+		writer->recheck = list_concat_unique_oid(writer->recheck, recheck);
+		MemoryContextSwitchTo(writer->rowcxt);
+		ExecClearTuple(writer->slot);
+	}
+	ResetPerTupleExprContext(writer->estate);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextReset(writer->rowcxt);
+}
+
+/* The value that a person gave for a column, or NULL. */
+static const char *
+find_fill(List *fills, const char *table, const char *column)
+{
+	ListCell *lc;
+
+	foreach (lc, fills)
+	{
+		UpgFill *fill = lfirst(lc);
+
+		if (strcmp(fill->table, table) == 0 && strcmp(fill->column, column) == 0)
+			return fill->value;
+	}
+	return NULL;
+}
+
+/*
+ * upg_writer_defaults
+ *		A copy of the row with the given columns set to what was asked for, or
+ *		to their defaults.
+ */
+HeapTuple
+upg_writer_defaults(UpgRowWriter *writer, HeapTuple row, Bitmapset *columns, List *fills,
+					const char *name)
+{
+	TupleDesc desc = RelationGetDescr(writer->rel);
+	Datum *values = palloc0(sizeof(Datum) * desc->natts);
+	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	int attnum = -1;
+	HeapTuple result;
+
+	if (writer->defaults == NULL)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(writer->estate->es_query_cxt);
+
+		writer->defaults = palloc0(sizeof(ExprState *) * desc->natts);
+		writer->defaults_known = palloc0(sizeof(bool) * desc->natts);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	heap_deform_tuple(row, desc, values, nulls);
+	while ((attnum = bms_next_member(columns, attnum)) >= 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+		const char *fill;
+
+		if (att->attisdropped || att->attgenerated != '\0')
+			continue;
+		fill = find_fill(fills, name, NameStr(att->attname));
+		if (fill)
+		{
+			Oid input;
+			Oid ioparam;
+
+			getTypeInputInfo(att->atttypid, &input, &ioparam);
+			values[attnum - 1] =
+				OidInputFunctionCall(input, (char *) fill, ioparam, att->atttypmod);
+			nulls[attnum - 1] = false;
+			continue;
+		}
+		if (!writer->defaults_known[attnum - 1])
+		{
+			MemoryContext oldcxt = MemoryContextSwitchTo(writer->estate->es_query_cxt);
+			Expr *expr = (Expr *) build_column_default(writer->rel, attnum);
+
+			if (expr)
+				writer->defaults[attnum - 1] = ExecPrepareExpr(expr, writer->estate);
+			writer->defaults_known[attnum - 1] = true;
+			MemoryContextSwitchTo(oldcxt);
+		}
+		nulls[attnum - 1] = true;
+		if (writer->defaults[attnum - 1])
+		{
+			values[attnum - 1] =
+				ExecEvalExpr(writer->defaults[attnum - 1],
+							 GetPerTupleExprContext(writer->estate), &nulls[attnum - 1]);
+			if (!nulls[attnum - 1])
+				values[attnum - 1] =
+					datumCopy(values[attnum - 1], att->attbyval, att->attlen);
+		}
+	}
+	result = heap_form_tuple(desc, values, nulls);
+	ResetPerTupleExprContext(writer->estate);
+	pfree(values);
+	pfree(nulls);
+	return result;
+}
+
+/*
+ * upg_writer_end
+ *		Give everything back; "recheck" checks deferrable constraints by building
+ *		their indexes again.
+ */
+void
+upg_writer_end(UpgRowWriter *writer, bool recheck)
+{
+	ListCell *lc;
+
+	ExecDropSingleTupleTableSlot(writer->slot);
+	ExecCloseIndices(writer->info);
+	FreeExecutorState(writer->estate);
+	MemoryContextDelete(writer->rowcxt);
+	AtEOXact_GUC(false, writer->nestlevel);
+	SetUserIdAndSecContext(writer->saved_user, writer->saved_context);
+	CommandCounterIncrement();
+	if (recheck)
+		foreach (lc, writer->recheck)
+		{
+			ReindexParams params = {0};
+
+			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)),
+							  &params);
+			CommandCounterIncrement();
+		}
+	pfree(writer);
+}
