@@ -159,7 +159,7 @@ INSERT INTO big SELECT i, repeat('v' || i, 5000), repeat('w', 5000) FROM generat
 SELECT up('m16', 'UPDATE big SET v = repeat(''m'', 9000)');
 UPDATE big SET w = 'app' WHERE id = 1;
 UPDATE big SET v = repeat('app', 3000) WHERE id = 2;
-SELECT regexp_replace(try('m16'), '(.)\1{20,}|(app){20,}|(v2){20,}', '...', 'g');
+SELECT left(try('m16'), 40);
 SELECT id, length(v), left(v, 4), length(w) FROM big ORDER BY id;
 SELECT up('m17', 'ALTER TABLE big ALTER id TYPE bigint');
 UPDATE big SET w = repeat('z', 6000) WHERE id = 3;
