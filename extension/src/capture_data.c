@@ -53,7 +53,6 @@ typedef struct DataCollector
 	UpgRelationRows *rows;
 	TupleDesc desc;
 	List *outside; /* pre-images with values outside, kept files only */
-	bool kept;
 	MemoryContext cxt;
 	MemoryContext longcxt;
 } DataCollector;
@@ -187,26 +186,33 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 		return;
 	}
 	collector->rows->deleted++;
-	if (HeapTupleHasExternal(row))
+	if (collector->notes)
 	{
-		if (collector->kept)
-		{
-			oldcxt = MemoryContextSwitchTo(collector->longcxt);
-			collector->outside = lappend(collector->outside, heap_copytuple(row));
-			MemoryContextSwitchTo(oldcxt);
-			return;
-		}
+		HeapTuple whole = row;
+
 		oldcxt = MemoryContextSwitchTo(collector->cxt);
-		upg_notes_deleted(collector->notes, row,
-						  rebuild(row, collector->desc, fetch_live, NULL));
+		/* a rewrite by others forgets the defaults of columns that it lacks */
+		if (HeapTupleHeaderGetNatts(row->t_data) < collector->desc->natts &&
+			collector->desc->constr && collector->desc->constr->missing)
+		{
+			whole = heap_expand_tuple(row, collector->desc);
+			whole->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
+		}
+		if (HeapTupleHasExternal(whole))
+			whole = rebuild(whole, collector->desc, fetch_live, NULL);
+		upg_notes_deleted(collector->notes, row, whole);
 		MemoryContextSwitchTo(oldcxt);
 		MemoryContextReset(collector->cxt);
 		return;
 	}
-	if (collector->notes)
-		upg_notes_deleted(collector->notes, row, row);
-	else
-		upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
+	if (HeapTupleHasExternal(row))
+	{
+		oldcxt = MemoryContextSwitchTo(collector->longcxt);
+		collector->outside = lappend(collector->outside, heap_copytuple(row));
+		MemoryContextSwitchTo(oldcxt);
+		return;
+	}
+	upg_chunks_add(collector->writer, InvalidOid, 'R', row->t_data, row->t_len);
 }
 
 /*
@@ -528,7 +534,6 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, List *tr
 		entry->rows_after = -1;
 		collector.log = log;
 		collector.rows = entry;
-		collector.kept = file != NULL;
 		collector.longcxt = CurrentMemoryContext;
 		collector.cxt = AllocSetContextCreate(CurrentMemoryContext, "upg row",
 											  ALLOCSET_DEFAULT_SIZES);

@@ -256,11 +256,18 @@ find_ours(SamePlan *plan, ItemPointer tid)
 {
 	ItemPointer found;
 
-	if (!plan->same_file || plan->table->nours == 0)
+	if (plan->table->nours == 0)
 		return -1;
 	found = bsearch(tid, plan->table->ours, plan->table->nours, sizeof(ItemPointerData),
 					compare_tids);
 	return found ? found - plan->table->ours : -1;
+}
+
+/* The same for a place that the log noted, which says nothing after a rewrite. */
+static int64
+find_noted(SamePlan *plan, ItemPointer tid)
+{
+	return plan->same_file ? find_ours(plan, tid) : -1;
 }
 
 /* Second pass over the log: which of our rows are where they should be. */
@@ -275,7 +282,7 @@ mark_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 		int64 at;
 
 		upg_image_read(op, entry, &image);
-		at = find_ours(plan, &image.tid);
+		at = find_noted(plan, &image.tid);
 		if (at >= 0)
 			plan->table->flags[at] = UPG_OURS_REPLACED;
 		pfree(image.written);
@@ -287,7 +294,7 @@ mark_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 
 		for (int i = 0; i < n; i++)
 		{
-			int64 at = find_ours(plan, &rows[i].tid);
+			int64 at = find_noted(plan, &rows[i].tid);
 
 			if (at >= 0)
 				plan->table->flags[at] = UPG_OURS_INSERTED;
@@ -443,9 +450,14 @@ decide_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 		{
 			KeyPlace *place;
 
-			if (find_ours(plan, &rows[i].tid) >= 0 ||
-				hash_search(plan->strays, &rows[i].key, HASH_FIND, NULL))
+			if (find_noted(plan, &rows[i].tid) >= 0)
 				continue;
+			place = hash_search(plan->strays, &rows[i].key, HASH_FIND, NULL);
+			if (place)
+			{
+				table->flags[place->number] = UPG_OURS_INSERTED;
+				continue;
+			}
 			place = hash_search(plan->since, &rows[i].key, HASH_FIND, NULL);
 			if (place == NULL)
 				continue;
@@ -507,7 +519,7 @@ decide_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 									   "stays");
 			}
 		}
-		else if (find_ours(plan, &image.tid) < 0)
+		else if (find_noted(plan, &image.tid) < 0)
 		{
 			UpgSum key = {0, 0};
 			KeyPlace *stray = NULL;
@@ -631,7 +643,8 @@ keep_referenced(SamePlan *plan)
 			int64 at = find_ours(plan, tid);
 			HeapTuple now;
 
-			if (at < 0 || plan->table->flags[at] != UPG_OURS_INSERTED)
+			if (at < 0 || plan->table->flags[at] == UPG_OURS_REPLACED ||
+				plan->table->flags[at] == UPG_OURS_STAYS)
 				continue;
 			if (table->policy == UPG_ON_CONFLICT_DISCARD)
 			{
@@ -704,7 +717,10 @@ upg_merge_plan_same(UpgMerge *merge, UpgMergeTable *table)
 						   note_since_only, &plan);
 	}
 	else
+	{
+		plan.scanned = true;
 		upg_since_scan(plan.rel, merge->log, NULL, note_row, &plan);
+	}
 
 	touched = rows->inserted - table->nours;
 	if (table->policy == UPG_ON_CONFLICT_STRICT)
@@ -726,13 +742,13 @@ upg_merge_plan_same(UpgMerge *merge, UpgMergeTable *table)
 								table->name));
 		table->flags =
 			palloc_extended(Max(table->nours, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-		if (touched != 0 || plan.nsince > 0 || plan.ninserted > 0)
+		if (touched != 0 || plan.nsince > 0 || plan.scanned || plan.ninserted > 0)
 		{
 			upg_chunks_read("undo_chunks", merge->log->id, table->relation, mark_entry,
 							&plan);
 			find_strays(&plan);
 		}
-		if (touched != 0 || plan.nsince > 0)
+		if (touched != 0 || plan.nsince > 0 || plan.nstrays > 0)
 		{
 			table->decisions = palloc_extended(Max(plan.nimages, 1), MCXT_ALLOC_HUGE);
 			memset(table->decisions, UPG_IMAGE_RESTORE, plan.nimages);
@@ -741,7 +757,7 @@ upg_merge_plan_same(UpgMerge *merge, UpgMergeTable *table)
 							&plan);
 		}
 		table->removed = table->nours;
-		if (plan.ninserted > 0)
+		if (rows->inserted > plan.nimages - plan.ndeleted)
 			keep_referenced(&plan);
 		table->kept += plan.nsince - plan.matched;
 		table->restored = plan.nimages - table->merged;
