@@ -239,6 +239,8 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	UpgUndoLog *log;
 	List *conflicts = NIL;
 	MemoryContext oldcxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
 	ListCell *lc;
 
 	upg_alias_load();
@@ -277,13 +279,18 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 
 		MemoryContextSwitchTo(oldcxt);
 		edata = CopyErrorData();
+		FlushErrorState();
+		/* rows may be put back in subtransactions, which must not stay open */
+		while (GetCurrentTransactionNestLevel() > level)
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcxt);
+		CurrentResourceOwner = owner;
 		if (edata->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_CHECK_VIOLATION)
-			PG_RE_THROW();
-		FlushErrorState();
+			ReThrowError(edata);
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UPG_LATER_CHANGES),
