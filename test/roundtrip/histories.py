@@ -473,6 +473,12 @@ class History:
                 key = b.vals['id']
                 if not (key in now and t.rows[now[key]].w > m.at):
                     rows[rid] = copy.deepcopy(b)
+        # a column that comes back takes its value from the row of before with that key
+        old = {r.vals['id']: r for r in before.rows.values()}
+        for row in rows.values():
+            for c in before.types:
+                if row.w > m.at and c not in after.types and row.vals['id'] in old and row.vals[c] is None:
+                    row.vals[c] = old[row.vals['id']].vals[c]
         keys = [r.vals['id'] for r in rows.values()]
         if len(keys) != len(set(keys)):
             why = 'a key is taken'
