@@ -204,6 +204,11 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 			if (class_column_computed(attnum))
 				continue;
 		}
+		/* any rewrite of the table clears these */
+		if (RelationGetRelid(rel) == AttributeRelationId &&
+			(attnum == Anum_pg_attribute_atthasmissing ||
+			 attnum == Anum_pg_attribute_attmissingval))
+			continue;
 		/* others may change other columns of a row that stays */
 		if (change->before && !bms_is_member(attnum, ours))
 			continue;

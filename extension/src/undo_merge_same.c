@@ -69,6 +69,7 @@ typedef struct SamePlan
 	int64 nstrays;
 	bool moved; /* rows of ours may be at other places than those noted */
 	int64 nsince;
+	int64 touched; /* rows of ours that were changed or deleted since */
 	int64 matched; /* rows written since that stand for one of the log */
 	int64 number;  /* of the image at hand */
 	MemoryContext rowcxt;
@@ -519,7 +520,7 @@ decide_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 									   "stays");
 			}
 		}
-		else if (find_noted(plan, &image.tid) < 0)
+		else if ((plan->keyed || plan->touched != 0) && find_noted(plan, &image.tid) < 0)
 		{
 			UpgSum key = {0, 0};
 			KeyPlace *stray = NULL;
@@ -723,6 +724,7 @@ upg_merge_plan_same(UpgMerge *merge, UpgMergeTable *table)
 	}
 
 	touched = rows->inserted - table->nours;
+	plan.touched = touched;
 	if (table->policy == UPG_ON_CONFLICT_STRICT)
 	{
 		if (touched != 0)

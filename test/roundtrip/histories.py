@@ -534,7 +534,7 @@ class History:
             for r in t.rows.values():
                 if r.w > m.at:
                     r.w = self.tick()
-            if t.name in m.dml:
+            if t.name in m.dml | m.truncated | m.rewritten:
                 t.moved = self.tick()
         self.check('after the rollback of ' + m.name, result)
         if dry and planned and not planned[0].startswith('ERROR') and planned != out:
