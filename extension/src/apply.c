@@ -796,8 +796,8 @@ settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 			UpgScript *script, UpgResult *result)
 {
 	int done = before != NULL ? upg_steps_done(before->id, "up") : 0;
-	bool kept = done > 0 && (upg_undo_is_kept(before->undo) ||
-							 upg_steps_captured(before->id));
+	bool kept =
+		done > 0 && (upg_undo_is_kept(before->undo) || upg_steps_captured(before->id));
 
 	if (options->undo == UPG_UNDO_REQUIRED)
 		upg_capture_check(script);
