@@ -28,6 +28,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
@@ -37,6 +38,7 @@
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "storage/bufmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
@@ -79,6 +81,8 @@ typedef struct Column
 	FmgrInfo equal;
 	bool has_equal;
 	Oid collation;
+	bool has_missing; /* rows older than the column have this value */
+	Datum missing;
 } Column;
 
 /* A row written since, or the key of one that nobody touched. */
@@ -215,6 +219,71 @@ find_old_key(FilePlan *plan)
 		for (int i = 0; i < plan->nkey; i++)
 			plan->key[i] = form->indkey.values[i];
 	}
+}
+
+/* What rows of the old file have in columns that are younger than they. */
+static void
+find_missing(FilePlan *plan)
+{
+	UpgCatalogChanges *changes =
+		upg_changes_of(plan->merge->log->catalogs, AttributeRelationId);
+	Relation rel = table_open(AttributeRelationId, AccessShareLock);
+	ListCell *lc;
+
+	if (changes)
+		foreach (lc, changes->changes)
+		{
+			UpgChange *change = lfirst(lc);
+			Form_pg_attribute att;
+			Datum array;
+			bool isnull;
+			int one = 1;
+
+			if (change->before == NULL)
+				continue;
+			att = (Form_pg_attribute) GETSTRUCT(change->before);
+			if (att->attrelid != plan->table->relation || att->attnum <= 0 ||
+				att->attnum > plan->old->natts || !att->atthasmissing)
+				continue;
+			array = heap_getattr(change->before, Anum_pg_attribute_attmissingval,
+								 RelationGetDescr(rel), &isnull);
+			if (isnull)
+				continue;
+			plan->columns[att->attnum - 1].missing = array_get_element(
+				array, 1, &one, -1, att->attlen, att->attbyval, att->attalign, &isnull);
+			plan->columns[att->attnum - 1].has_missing = !isnull;
+		}
+	table_close(rel, AccessShareLock);
+}
+
+/* A copy of a row of the old file, with all of its columns. */
+static HeapTuple
+whole_old(FilePlan *plan, HeapTuple row)
+{
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	Datum *values;
+	bool *nulls;
+	HeapTuple result;
+	bool missing = false;
+
+	for (int i = natts; plan->columns && i < plan->old->natts; i++)
+		missing |= plan->columns[i].has_missing;
+	if (!missing)
+		return heap_copytuple(row);
+	values = palloc(sizeof(Datum) * plan->old->natts);
+	nulls = palloc(sizeof(bool) * plan->old->natts);
+	heap_deform_tuple(row, plan->old, values, nulls);
+	for (int i = natts; i < plan->old->natts; i++)
+		if (plan->columns[i].has_missing)
+		{
+			values[i] = plan->columns[i].missing;
+			nulls[i] = false;
+		}
+	result = heap_form_tuple(plan->old, values, nulls);
+	result->t_self = row->t_self;
+	pfree(values);
+	pfree(nulls);
+	return result;
 }
 
 static void
@@ -672,7 +741,7 @@ scan_old(FilePlan *plan, RowAction action, void *arg)
 		CHECK_FOR_INTERRUPTS();
 		if (upg_log_has_xid(plan->merge->log, HeapTupleHeaderGetRawXmin(tuple->t_data)))
 			continue;
-		copy = heap_copytuple(tuple);
+		copy = whole_old(plan, tuple);
 		with_row(plan, copy, plan->old, action, arg);
 		heap_freetuple(copy);
 	}
@@ -866,6 +935,7 @@ upg_merge_plan_file(UpgMerge *merge, UpgMergeTable *table)
 		nestlevel = NewGUCNestLevel();
 		RestrictSearchPath();
 		describe_columns(&plan);
+		find_missing(&plan);
 		find_old_key(&plan);
 		plan_merge(&plan, expected);
 		AtEOXact_GUC(false, nestlevel);

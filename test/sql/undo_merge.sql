@@ -196,6 +196,14 @@ CREATE INDEX later ON g (y);
 UPDATE g SET z = 4 WHERE id = 1;
 SELECT try('m20');
 TABLE g ORDER BY id;
+\echo # 5 rows older than a column with a constant default, in a table without a key that is rewritten
+CREATE TABLE d (a int);
+INSERT INTO d VALUES (1), (2), (3);
+ALTER TABLE d ADD q text DEFAULT 'dflt';
+SELECT up('m21', 'ALTER TABLE d ALTER a TYPE bigint');
+UPDATE d SET a = 20 WHERE a = 2;
+SELECT try('m21');
+TABLE d ORDER BY a;
 \echo # unknown options and tables
 SELECT try('m20', '{"on_conflict": "maybe"}');
 SELECT try('m20', '{"on_conflict": {"um.nowhere": "keep"}}');
