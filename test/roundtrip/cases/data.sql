@@ -41,6 +41,7 @@ UPDATE shop.many SET big = big || big WHERE id < 6; DELETE FROM shop.many WHERE 
 -- case: lock and set
 LOCK TABLE shop.people IN EXCLUSIVE MODE; SET work_mem = '3MB'; SET search_path = shop; UPDATE people SET note = 'sp' WHERE id = 1;
 -- case: rows come and go
+-- nothing: rows that nobody saw
 INSERT INTO shop.nokey VALUES (99, 'tmp'); DELETE FROM shop.nokey WHERE a = 99;
 -- case: matview refreshed concurrently
 INSERT INTO shop.orders (person) VALUES (2); REFRESH MATERIALIZED VIEW CONCURRENTLY shop.mv;

@@ -5,6 +5,7 @@ DROP INDEX shop.people_lower, shop.people_partial, shop.people_extra;
 -- case: index renamed, options
 ALTER INDEX shop.people_lower RENAME TO pl; ALTER INDEX shop.pl SET (fillfactor = 50); ALTER INDEX shop.people_partial SET (fillfactor = 60);
 -- case: reindex
+-- nothing: an index is built anew
 REINDEX TABLE shop.people;
 -- case: index attach
 CREATE INDEX parts_v ON ONLY shop.parts (v); CREATE INDEX eu_v ON shop.parts_eu (v); ALTER INDEX shop.parts_v ATTACH PARTITION shop.eu_v;
@@ -147,4 +148,5 @@ CREATE FUNCTION shop.mem() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSI
 -- case: large objects
 SELECT lo_from_bytea(5001, '\x0102'); SELECT lo_put(5001, 0, '\xff'); COMMENT ON LARGE OBJECT 5001 IS 'lo'; GRANT SELECT ON LARGE OBJECT 5001 TO PUBLIC;
 -- case: transform and language
+-- nothing: made and dropped
 CREATE FUNCTION shop.fs(internal) RETURNS internal LANGUAGE internal AS 'int4in'; DROP FUNCTION shop.fs(internal);

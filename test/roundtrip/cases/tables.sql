@@ -133,8 +133,10 @@ CREATE TABLE shop.copy AS SELECT * FROM shop.people;
 -- case: create table with everything
 CREATE TABLE shop.t (id uuid DEFAULT gen_random_uuid() PRIMARY KEY, p int REFERENCES shop.people, u text UNIQUE, c int CHECK (c > 0), e shop.mood[], EXCLUDE USING gist (int4range(c, c + 1) WITH &&)); COMMENT ON TABLE shop.t IS 'x'; GRANT ALL ON shop.t TO PUBLIC; CREATE INDEX ON shop.t (lower(u)); INSERT INTO shop.t (c) VALUES (1);
 -- case: if exists no-ops
+-- nothing: all of it is there
 CREATE TABLE IF NOT EXISTS shop.people (x int); DROP TABLE IF EXISTS shop.nothing; ALTER TABLE shop.people ADD COLUMN IF NOT EXISTS name text; CREATE INDEX IF NOT EXISTS people_lower ON shop.people (id);
 -- case: empty
+-- nothing: it is empty
 -- nothing
 -- case: temporary table inside
 CREATE TEMP TABLE tt AS SELECT * FROM shop.people; UPDATE shop.people p SET note = tt.name FROM tt WHERE tt.id = p.id AND p.id < 5; DROP TABLE tt;
