@@ -204,7 +204,7 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 			if (class_column_computed(attnum))
 				continue;
 		}
-		/* any rewrite of the table clears these */
+		/* a rewrite writes the value that absent columns have into the rows */
 		if (RelationGetRelid(rel) == AttributeRelationId &&
 			(attnum == Anum_pg_attribute_atthasmissing ||
 			 attnum == Anum_pg_attribute_attmissingval))

@@ -201,11 +201,16 @@ class Script:
                 return
         else:
             self.since_dump += 1
+        sequence = re.search(r'\b(next|set)val\b', script, re.I)
+        if rows == '0' and not sequence and not re.search(r'\bset\b', script, re.I):
+            # nothing, or temporary objects, which no rollback brings back
+            self.other['nothing'] += 1
+            self.state = now
+            return
         plain = ''
         for t in again:
             plain += self.plain(t)
         error = error_of(plain)
-        sequence = re.search(r'\b(next|set)val\b', script, re.I)
         if error and rows != '0' and not re.search(r'\btemp(orary)?\b', script, re.I):
             self.say('again', script, plain)
         elif rows == '0' and not sequence:

@@ -3,7 +3,6 @@
 from another session, compare, apply again; at the end roll the whole chain back.
 
     roundtrip.py [--db NAME] [--no-seed] [--no-chain] [--limit N] PATH...
-    roundtrip.py --cases FILE...
 
 A PATH is a file, or a directory whose *.sql files (down files left out) are
 taken in order.  The server is the one that PGHOST and friends name; it must
@@ -193,76 +192,11 @@ class Run:
         self.say('exact', name)
         return again
 
-    def case(self, name, sql, expect):
-        try:
-            self.capture(name, sql)
-        except SQLError as e:
-            if expect and e.code == expect:
-                self.say('exact', name)
-            elif e.code in ('UP020', 'UP021'):
-                self.say('refused', name, e.text)
-            else:
-                self.say('script_error', name, e.text)
-            return
-        if expect:
-            self.say('wrong', name, 'was not refused')
-        after = dump(self.db)
-        for turn in range(2):
-            if turn == 1 or self.a.vacuum:
-                psql(self.db, 'VACUUM FREEZE;' if turn else 'VACUUM;')
-            try:
-                self.undo(name)
-            except SQLError as e:
-                self.say('failed', name, 'rollback %d: ' % turn + e.text)
-                raise SystemExit(1)
-            back = dump(self.db)
-            if back != self.base:
-                self.say('wrong', name, '%d ' % turn + ' | '.join(difference(self.base, back)[:20]))
-                self.base = back
-                return
-            found = self.check()
-            if found:
-                self.say('wrong', name, '%d ' % turn + found)
-                return
-            if turn == 0:
-                try:
-                    self.capture(name, sql)
-                except SQLError as e:
-                    self.say('failed', name, 're-apply: ' + e.text)
-                    return
-        if globals_() != self.globals:
-            self.say('wrong', name, ' | '.join(difference(self.globals, globals_())[:10]))
-            self.globals = globals_()
-            return
-        self.say('exact', name)
-
     def prepare(self):
         psql('postgres', 'DROP DATABASE IF EXISTS %s; ' % self.db)
         psql('postgres', 'CREATE DATABASE %s TEMPLATE template0;' % self.db)
         psql(self.db, 'CREATE EXTENSION upg; CREATE SCHEMA amchk; CREATE EXTENSION amcheck SCHEMA amchk;')
         psql(self.db, open(os.path.join(here, 'check.sql')).read())
-
-    def cases(self):
-        self.times = []
-        self.prepare()
-        psql(self.db, open(os.path.join(here, 'fixture.sql')).read(), ['-o', '/dev/null'])
-        self.base = dump(self.db)
-        self.globals = globals_()
-        total = 0
-        for p in self.a.paths:
-            for part in re.split(r'^-- case: ', open(p).read(), flags=re.M)[1:]:
-                name, sql = part.split('\n', 1)
-                if self.a.only and self.a.only not in name:
-                    continue
-                m = re.match(r'-- expect: (\w+)\n', sql)
-                total += 1
-                self.case(name, sql, m.group(1) if m else None)
-        left = psql(self.db, "SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'").strip()
-        if left != '0':
-            print('kept files left: ' + left)
-            self.count['wrong'] += 1
-        print('cases %d: ' % total + ', '.join('%s %d' % kv for kv in self.count.items()), flush=True)
-        return 1 if self.count['wrong'] or self.count['failed'] or self.count['script_error'] or self.count['refused'] else 0
 
     def run(self):
         self.times = []
@@ -336,8 +270,5 @@ ap.add_argument('--no-check', dest='check', action='store_false')
 ap.add_argument('--vacuum', action='store_true', help='VACUUM between apply and rollback')
 ap.add_argument('--every', type=int, default=5, help='compare every Nth link of the chain')
 ap.add_argument('--limit', type=int, default=0)
-ap.add_argument('--cases', action='store_true', help='PATHs are files of independent cases')
-ap.add_argument('--only', help='only cases whose name contains this')
 ap.add_argument('-v', '--verbose', action='store_true')
-run = Run(ap.parse_args())
-sys.exit(run.cases() if run.a.cases else run.run())
+sys.exit(Run(ap.parse_args()).run())
