@@ -106,18 +106,23 @@ class Cases:
                 if error_of(out):
                     raise Failed('%s: %s' % (what, out))
 
+    def discarding(self, session, sql):
+        if self.a.discard:
+            sql = 'SET debug_discard_caches = 1;\n%s\nRESET debug_discard_caches;' % sql
+        return session.run(sql, 900)
+
     def capture(self, case):
-        return self.A.run('SELECT verdict FROM upg.capture_run(%s, %s);' % (quote(case.name), quote(case.sql)))
+        return self.discarding(self.A, 'SELECT verdict FROM upg.capture_run(%s, %s);' % (quote(case.name), quote(case.sql)))
 
     def undo(self, case):
-        return self.B.run('SELECT count(*) FROM upg.capture_undo(%s);' % quote(case.name))
+        return self.discarding(self.B, 'SELECT count(*) FROM upg.capture_undo(%s);' % quote(case.name))
 
     def one(self, case, full):
         state = self.state
         if case.get('setup'):
             self.plain(self.C, case.get('setup'), 'setup')
             state = look(self.C, self.a.pages)
-        for turn in range(2):
+        for turn in range(1 if self.a.discard else 2):
             out = self.capture(case)
             error = error_of(out)
             if case.get('expect'):
@@ -186,6 +191,7 @@ class Cases:
                 cases.append(case)
         if self.a.only:
             cases = [c for c in cases if self.a.only in c.name]
+        cases = cases[self.a.skip:]
         if self.a.sample > 1:
             cases = cases[::self.a.sample]
         for number, case in enumerate(cases):
@@ -238,6 +244,8 @@ ap.add_argument('--db', default='upg_roundtrip')
 ap.add_argument('--every', type=int, default=8, help='look at everything after every Nth case')
 ap.add_argument('--sample', type=int, default=1, help='only every Nth case')
 ap.add_argument('--pages', type=int, default=1000, help='compare tables up to this size by rows')
+ap.add_argument('--discard', action='store_true', help='with debug_discard_caches = 1 around apply and rollback, once each')
+ap.add_argument('--skip', type=int, default=0, help='leave out the first so many')
 ap.add_argument('--only', help='only cases whose name contains this')
 ap.add_argument('-v', '--verbose', action='store_true')
 if __name__ == '__main__':

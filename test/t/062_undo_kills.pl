@@ -1,0 +1,203 @@
+# Undo under fire: backends killed and the server stopped at once, at seeded points
+# of apply (with capture and proof), rollback and finalize.  Whatever was running
+# has happened or has not; a standby that followed all of it ends up the same.
+#
+# UPG_UNDO_KILLS says how many times (default 6, 100 in full runs), UPG_SEED where
+# the points lie.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Temp qw(tempdir);
+use IPC::Run qw(run);
+use Test::More;
+use Time::HiRes qw(sleep time);
+use UpgTest;
+
+my $script = $ENV{UPG_SERVER_SCRIPT} // "$UpgTest::TOP/scripts/server.sh";
+my @config = ('fsync=off', 'autovacuum=off', 'wal_keep_size=2GB', 'restart_after_crash=on');
+my $server = server_start(@config);
+my $db     = database('kills');
+my $count  = $ENV{UPG_UNDO_KILLS} // ($ENV{UPG_FULL} ? 100 : 6);
+my $seed   = $ENV{UPG_SEED} // 42;
+srand($seed);
+
+sub state_of
+{
+	return sql($db, q{
+		SELECT upg_schema_fingerprint('{public}');
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM big x;
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM changed x;
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM wide x});
+}
+
+sub after_of
+{
+	return sql($db, q{
+		SELECT upg_schema_fingerprint('{public}');
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM changed x;
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM wide x;
+		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM added x});
+}
+
+sub damage
+{
+	return sql($db, q{
+		SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = relam
+		WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p';
+		SELECT c.oid::regclass, h.msg FROM pg_class c, verify_heapam(c.oid) h
+		WHERE relkind IN ('r', 't', 'm') AND relpersistence = 'p' AND relname !~ '^upg_kept_'}) =~ s/^\s+|\s+$//gr;
+}
+
+sub kept { return sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'}) }
+sub applied { return sql($db, q{SELECT to_regclass('added') IS NOT NULL}) eq 't' }
+
+my $migration = q{
+	UPDATE big SET v = 'u' WHERE id < 500;
+	DROP TABLE big CASCADE;
+	DELETE FROM changed WHERE id % 3 = 0;
+	UPDATE changed SET v = v || '!';
+	TRUNCATE wide;
+	INSERT INTO wide VALUES (1, 'new');
+	ALTER TABLE wide ALTER COLUMN id TYPE bigint;
+	ALTER TABLE changed DROP COLUMN extra;
+	ALTER TYPE mood ADD VALUE 'best';
+	CREATE TABLE added AS SELECT * FROM changed;
+	CREATE INDEX ON added (v);
+};
+my $objects = q{
+	CREATE TYPE mood AS ENUM ('low', 'high');
+	CREATE TABLE big (id serial PRIMARY KEY, v text);
+	INSERT INTO big (v) SELECT 'row ' || i FROM generate_series(1, 5000) i;
+	CREATE INDEX ON big (v);
+	UPDATE big SET v = v || '.' WHERE id % 4 = 0;
+	CREATE VIEW seen AS SELECT * FROM big;
+	CREATE TABLE changed (id int PRIMARY KEY, v text, extra int DEFAULT 3, m mood DEFAULT 'low');
+	INSERT INTO changed SELECT i, 'c' || i FROM generate_series(1, 3000) i;
+	CREATE TABLE wide (id int PRIMARY KEY, v text);
+	INSERT INTO wide SELECT i, (SELECT string_agg(md5((i * g)::text), '') FROM generate_series(1, 200) g) FROM generate_series(1, 50) i;
+};
+sql($db, "CREATE EXTENSION amcheck; $objects");
+
+# a standby that follows
+my $bin  = $ENV{PATH} =~ /^([^:]+)/ ? $1 : '';
+my $copy = tempdir('upgcopy.XXXXXX', DIR => '/tmp');
+my $user = $ENV{UPG_SERVER_USER} // 'postgres';
+my @as   = $> == 0 ? ('runuser', '-u', $user, '--') : ();
+chown((getpwnam($user))[ 2, 3 ], $copy) if @as;
+chdir '/';
+my ($out, $err);
+run([ @as, "$bin/pg_basebackup", '-h', $server, '-p', $ENV{PGPORT}, '-U', 'postgres', '-D', "$copy/standby",
+		'-X', 'stream', '--checkpoint=fast', '-R' ], \undef, \$out, \$err) or die "pg_basebackup: $err";
+run([ @as, "$bin/pg_ctl", '-D', "$copy/standby", '-w', '-l', "$copy/standby.log", '-o',
+		"-k $copy -p 6013 -c listen_addresses= -c fsync=off", 'start' ], '>', '/dev/null') or die 'no standby';
+
+my $before = state_of();
+my $name = 'calm';
+
+sub command
+{
+	my ($what) = @_;
+	return "SELECT verdict FROM upg.capture_run('$name', \$m\$$migration\$m\$)" if $what eq 'apply';
+	return "SELECT count(*) FROM upg.capture_undo('$name')" if $what eq 'rollback';
+	return "SELECT upg.capture_finalize('$name')";
+}
+
+# how long each takes when nobody disturbs
+my %takes;
+my ($after, $number) = (undef, 0);
+for my $step (qw(apply rollback apply))
+{
+	my $begun = time;
+	sql($db, command($step));
+	$takes{$step} = time - $begun;
+	$after = after_of() if $step eq 'apply';
+	$name = 'calm2' if $step eq 'rollback';
+}
+is(kept() > 0, 1, 'files are kept');
+$takes{finalize} = $takes{rollback} / 2;
+
+# Run a command and strike after part of its time; true if it was still running.
+sub strike
+{
+	my ($what, $how) = @_;
+	my ($in, $o, $e) = ('', '', '');
+	my $h = IPC::Run::start([ 'psql', '-XAtq', '-d', $db ], \$in, \$o, \$e);
+	$in .= "SELECT pg_backend_pid();\n";
+	$h->pump until $o =~ /(\d+)\n/;
+	my $pid = $1;
+	$in .= command($what) . ";\n\\echo finished\n";
+	$h->pump_nb while length $in;
+	my $delay = rand() * $takes{$what} * 1.05;
+	sleep $delay;
+	if ($how eq 'kill') { kill 'KILL', $pid }
+	else { server_stop('immediate') }
+	eval { $h->finish };
+	if ($how ne 'kill')
+	{
+		my ($so, $se);
+		run([ $script, 'start', $server, @config ], \undef, \$so, \$se) or die $se;
+	}
+	for (1 .. 300)
+	{
+		last if run([ 'psql', '-XAtqc', 'SELECT 1', '-d', $db ], \undef, \my $po, \my $pe);
+		sleep 0.1;
+	}
+	return $o !~ /finished/;
+}
+
+my ($inside, %done, @wrong) = (0);
+for my $i (1 .. $count)
+{
+	my $was  = applied();
+	my $what = !$was ? 'apply' : ($i % 5 == 4 ? 'finalize' : 'rollback');
+	my $how  = rand() < 0.5 ? 'kill' : 'immediate';
+	if (!$was) { $name = 'm' . ++$number }
+	$inside++ if strike($what, $how);
+	my $now = applied();
+	my $where = "$i: $what, $how, seed $seed";
+	if ($now) { push @wrong, "$where: neither before nor after" if after_of() ne $after }
+	else { push @wrong, "$where: not as before" if state_of() ne $before }
+	push @wrong, "$where: " . damage() if damage() ne '';
+	push @wrong, "$where: files are kept for nothing" if !$now && kept() ne '0';
+	if ($what eq 'finalize')
+	{
+		# given up or not, there is no half; then everything is made anew
+		my $logs = sql($db, 'SELECT count(*) FROM upg.undo_log');
+		push @wrong, "$where: log and kept files disagree" if ($logs eq '0') != (kept() eq '0');
+		if ($logs eq '0')
+		{
+			$done{finalize}++;
+			sql($db, "DROP TABLE added, changed, wide CASCADE; DROP TYPE mood; $objects");
+			push @wrong, "$where: not as before when made anew" if state_of() ne $before;
+		}
+	}
+	$done{$what}++ if $now != $was;
+	last if @wrong;
+}
+is(join("\n", @wrong), '', "$count strikes: what ran had happened or had not, tables and indexes are sound");
+note("strikes inside a command: $inside; " . join(', ', map { "$_ $done{$_}" } sort keys %done));
+cmp_ok($inside, '>', 0, 'some of them hit');
+
+# and the standby
+my $state = applied() ? after_of() : state_of();
+my $up = applied();
+my $lsn = sql($db, 'SELECT pg_current_wal_lsn()');
+local $ENV{PGHOST} = $copy;
+local $ENV{PGPORT} = 6013;
+for (1 .. 600)
+{
+	last if sql($db, "SELECT pg_last_wal_replay_lsn() >= '$lsn'") eq 't';
+	sleep 0.1;
+}
+is($up ? after_of() : state_of(), $state, 'the standby is where the primary is');
+run([ @as, "$bin/pg_ctl", '-D', "$copy/standby", '-w', 'promote' ], '>', '/dev/null');
+is(damage(), '', '... promoted, it is sound');
+if ($up)
+{
+	sql($db, command('rollback'));
+	is(state_of(), $before, '... and rolls back');
+}
+run([ @as, "$bin/pg_ctl", '-D', "$copy/standby", '-m', 'immediate', 'stop' ], '>', '/dev/null');
+run([ @as, 'rm', '-rf', "$copy/standby" ]);
+done_testing();
