@@ -2,7 +2,7 @@
 """roundtrip.py: apply each SQL file of a directory under capture, roll it back
 from another session, compare, apply again; at the end roll the whole chain back.
 
-    roundtrip.py [--db NAME] [--no-seed] [--no-chain] [--limit N] PATH...
+    roundtrip.py [--db NAME] [--downs] [--no-seed] [--no-chain] [--limit N] PATH...
 
 A PATH is a file, or a directory whose *.sql files (down files left out) are
 taken in order.  The server is the one that PGHOST and friends name; it must
@@ -92,12 +92,23 @@ def unwrap(text):
         text = text[:m.end(1)] + text[m.end():e.start()]
     return text
 
+def down_of(path, text):
+    """The rollback that its author wrote: a file beside it, or its second half."""
+    for up, down in ((r'\bup\.sql$', 'down.sql'), (r'\.up\.sql$', '.down.sql'), (r'_up\.sql$', '_down.sql'), (r'\.sql$', '.undo.sql'), (r'\.sql$', '.down.sql')):
+        if re.search(up, path):
+            other = re.sub(up, down, path)
+            if os.path.exists(other):
+                return open(other, 'rb').read().decode('utf8', 'replace')
+    m = re.search(r'^--\s*(migrate:down|\+goose\s+Down|\+migrate\s+Down)[^\n]*\n', text, re.M | re.I)
+    return text[m.end():] if m else None
+
 class Run:
     def __init__(self, args):
         self.a = args
         self.db = args.db
         self.count = dict(exact=0, refused=0, unsupported=0, wrong=0, failed=0, script_error=0)
         self.chain = []
+        self.downs = {'exact': 0, 'schema only': 0, 'schema differs': 0, 'fails': 0}
         self.lines = []
 
     def say(self, kind, name, text=''):
@@ -128,6 +139,33 @@ class Run:
             WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e');
             IF t IS NOT NULL THEN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END IF; END $$;""")
+
+    def given_down(self, path, raw, before):
+        """Up and down as people wrote them, in a copy of the database."""
+        down = down_of(path, raw)
+        if down is None:
+            return
+        copy = self.db + '_down'
+        psql('postgres', 'DROP DATABASE IF EXISTS %s WITH (FORCE);' % copy)
+        psql('postgres', 'CREATE DATABASE %s TEMPLATE %s;' % (copy, self.db))
+        up = re.split(r'^--\s*(?:migrate:down|\+goose\s+Down|\+migrate\s+Down)', raw, flags=re.M | re.I)[0]
+        try:
+            psql(copy, up, ['-o', '/dev/null'])
+        except SQLError:
+            return
+        try:
+            psql(copy, down, ['-o', '/dev/null'])
+        except SQLError:
+            self.downs['fails'] += 1
+            return
+        back = dump(copy)
+        rows = lambda d: re.sub(r'(?ms)^COPY .*?^\\\.$', '', '\n'.join(d))
+        if back == before:
+            self.downs['exact'] += 1
+        elif rows(back) == rows(before):
+            self.downs['schema only'] += 1
+        else:
+            self.downs['schema differs'] += 1
 
     def one(self, path, name, before):
         raw = open(path, 'rb').read().decode('utf8', 'replace')
@@ -179,6 +217,8 @@ class Run:
         if found:
             self.say('wrong', name, found)
             return None
+        if self.a.downs:
+            self.given_down(path, raw, before)
         try:
             self.link(name, sql, before)
         except SQLError as e:
@@ -258,6 +298,11 @@ class Run:
             c = sorted(t[0] for t in self.times)
             p = sorted(t[1] for t in self.times)
             print('capture ms median %.1f max %.1f; proof ms median %.1f max %.1f' % (c[len(c) // 2], c[-1], p[len(p) // 2], p[-1]))
+        if self.a.downs:
+            psql('postgres', 'DROP DATABASE IF EXISTS %s_down WITH (FORCE);' % self.db)
+            n = sum(self.downs.values())
+            print('given downs %d: ' % n + ', '.join('%s %d' % kv for kv in self.downs.items())
+                  + (' (%.0f per cent exact)' % (100.0 * self.downs['exact'] / n) if n else ''))
         print('files %d: ' % len(files) + ', '.join('%s %d' % kv for kv in self.count.items()), flush=True)
         return 1 if self.count['wrong'] or self.count['failed'] else 0
 
@@ -270,5 +315,6 @@ ap.add_argument('--no-check', dest='check', action='store_false')
 ap.add_argument('--vacuum', action='store_true', help='VACUUM between apply and rollback')
 ap.add_argument('--every', type=int, default=5, help='compare every Nth link of the chain')
 ap.add_argument('--limit', type=int, default=0)
+ap.add_argument('--downs', action='store_true', help='also run the down files that are there, and say how far they reach')
 ap.add_argument('-v', '--verbose', action='store_true')
 sys.exit(Run(ap.parse_args()).run())
