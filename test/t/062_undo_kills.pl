@@ -109,7 +109,8 @@ my ($after, $number) = (undef, 0);
 for my $step (qw(apply rollback apply))
 {
 	my $text = "\\timing on\n" . command($step) . ";\n";
-	run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $db ], \$text, \my $told, \my $e) or die $e;
+	my ($told, $e);
+	run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $db ], \$text, \$told, \$e) or die $e;
 	$takes{$step} = $told =~ /^Time: ([\d.]+)/m ? $1 / 1000 : die $told;
 	$after = after_of() if $step eq 'apply';
 	$name = 'calm2' if $step eq 'rollback';
