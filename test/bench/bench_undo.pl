@@ -174,7 +174,6 @@ if ($parts{many})
 	my $size = setting('SIZE', 500);
 	mkdir "$dir/many";
 	system("$here/generate.pl", $size, "$dir/many") == 0 or exit 1;
-	my ($p, $u, $c) = (0, 0, 0);
 	my $run = sub {
 		my ($db, $extra, @command) = @_;
 		return sub { fresh_database($db, @$extra); sql('postgres', 'CHECKPOINT'); return timed(@command) };
@@ -182,7 +181,7 @@ if ($parts{many})
 	my $results = interleave($rounds,
 		[ 'psql, a transaction each', $run->('floor', [], [ 'psql', '-Xqd', 'floor', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/many/floor.sql" ]) ],
 		[ 'upg up, no undo', $run->('without', ['CREATE EXTENSION upg'], [ $upg, 'up', '-d', 'without', "$dir/many/golang" ]) ],
-		[ 'upg up, captured and proven', $run->('with', ['CREATE EXTENSION upg', 'ALTER DATABASE "with" SET upg.undo = required'], [ $upg, 'up', '-d', 'with', "$dir/many/golang" ]) ]);
+		[ 'upg up, captured and proven', $run->('proven', ['CREATE EXTENSION upg', 'ALTER DATABASE proven SET upg.undo = required'], [ $upg, 'up', '-d', 'proven', "$dir/many/golang" ]) ]);
 	print "$size small migrations (must: 6 x)\n";
 	print_ratios($results, 'psql, a transaction each', 's', 'psql, a transaction each', 'upg up, no undo', 'upg up, captured and proven');
 }
