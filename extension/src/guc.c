@@ -119,7 +119,7 @@ upg_guc_init(void)
 		"upg.lock_timeout",
 		"Sets the lock timeout of each try of a statement in a migration.",
 		"Zero leaves lock_timeout as it is and disables retries.", &upg_guc_lock_timeout,
-		2000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+		500, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable(
 		"upg.out_of_order",
