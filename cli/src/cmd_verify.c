@@ -64,7 +64,8 @@ static bool
 verify_records(UpgContext *ctx, Verify *verify)
 {
 	UpgRows *rows = conn_query(
-		ctx->conn, "SELECT migration, fault, fix FROM @extschema@.upg_ledger_verify()", 0, NULL);
+		ctx->conn, "SELECT migration, fault, fix FROM @extschema@.upg_ledger_verify()", 0,
+		NULL);
 
 	if (rows == NULL)
 		return false;
