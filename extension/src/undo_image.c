@@ -312,9 +312,6 @@ upg_since_scan(Relation rel, UpgUndoLog *log, const UpgTableHead *head,
 			ItemPointerSet(&tuple.t_self, block, off);
 			if (!HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
 				continue;
-			if (TransactionIdIsCurrentTransactionId(
-					HeapTupleHeaderGetRawXmin(tuple.t_data)))
-				continue;
 			found = lappend(found, heap_copytuple(&tuple));
 		}
 		UnlockReleaseBuffer(buffer);

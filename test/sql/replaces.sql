@@ -1,4 +1,4 @@
--- A migration that stands for several older ones, and what upg_verify() finds.
+-- A migration that stands for several older ones, and what upg_ledger_verify() finds.
 CREATE EXTENSION upg;
 SET client_min_messages = warning;
 CREATE SCHEMA rep;
@@ -23,7 +23,7 @@ SELECT state FROM upg_apply('rep_s', 'CREATE TABLE rep.a (); CREATE TABLE rep.b 
 SELECT state FROM upg_apply('rep_1', 'CREATE TABLE rep.a ()');
 SELECT upg_rollback('rep_1');
 SELECT migration FROM upg_plan() WHERE migration LIKE 'rep%';
-SELECT migration, fault FROM upg_verify() WHERE migration LIKE 'rep%';
+SELECT migration, fault FROM upg_ledger_verify() WHERE migration LIKE 'rep%';
 
 -- what requires a replaced one requires it
 SELECT upg_rollback('rep_s');
@@ -51,7 +51,7 @@ UPDATE upg.migrations SET state = 'odd' WHERE name = 'rep_3';
 UPDATE upg.migrations SET applied_at = NULL WHERE name = 'rep_v';
 INSERT INTO upg.migrations (name, state, up_size, up_sha256, meaning_version, registered_at, registered_by, applied_order, applied_at, requires)
 VALUES ('rep_x', 'applied', 0, '\x00', 1, now(), 'me', 1000000, now(), '{rep_4}');
-SELECT migration, fault, fix FROM upg_verify() WHERE migration LIKE 'rep%' ORDER BY migration COLLATE "C", fault COLLATE "C";
+SELECT migration, fault, fix FROM upg_ledger_verify() WHERE migration LIKE 'rep%' ORDER BY migration COLLATE "C", fault COLLATE "C";
 ROLLBACK;
 DROP SCHEMA rep CASCADE;
 DROP EXTENSION upg;
