@@ -15,27 +15,38 @@ my %matrix = (
 	'apply'            => [ 'oa',    'apply ROLE/ROLE_apply.sql' ],
 	'audit checkpoint' => [ 'au',    'audit checkpoint' ],
 	'audit export'     => [ 'u',     'audit export' ],
+	'audit log'        => [ 'u',     'audit log' ],
 	'audit verify'     => [ 'au',    'audit verify' ],
 	'check'            => [ 'vopau', 'check ROLE/up' ],
+	'data declare'     => [ 'oa',    'data declare ROLE_holds --kind=true --query=SELECT(true)' ],
+	'data drop'        => [ 'oa',    'data drop ROLE_holds' ],
+	'data invariants'  => [ 'opau',  'data invariants' ],
+	'data recheck'     => [ 'vopau', 'data recheck' ],
+	'data report'      => [ 'opau',  'data report' ],
+	'data verify'      => [ 'oa',    'data verify' ],
 	'down'             => [ 'oa',    'down ROLE_down' ],
+	'expire'           => [ 'oa',    'expire 10years' ],
 	'explain'          => [ 'vopau', 'explain there' ],
 	'finalize'         => [ 'oa',    'finalize ROLE_kept' ],
 	'history'          => [ 'vopau', 'history' ],
 	'lock show'        => [ 'vopau', 'lock show' ],
 	'plan'             => [ 'vopau', 'plan ROLE/up' ],
 	'progress'         => [ 'vopau', 'progress' ],
+	'put-back'         => [ 'oa',    'put-back there' ],
 	'register'         => [ 'oa',    'register ROLE/register' ],
 	'repair'           => [ 'a',     'repair there --mark=applied --reason=none', 1 ],
+	'retention'        => [ 'vopau', 'retention' ],
 	'show'             => [ 'vopau', 'show there' ],
 	'show --down'      => [ 'opau',  'show --down there' ],
 	'status'           => [ 'vopau', 'status ROLE/up' ],
 	'up'               => [ 'oa',    'up ROLE/up' ],
 	'up --dry-run'     => [ 'vopau', 'up --dry-run ROLE/up' ],
+	'verify'           => [ 'vopau', 'verify ROLE/up', 8 ],
 	'wait'             => [ 'vopau', 'wait there' ]);
 # Not about the ledger's rights: doctor says itself what may not be seen (085_doctor.pl),
 # init is CREATE EXTENSION (016_small_commands.pl), compare asks for SELECT on the tables
-# (090_compare.pl), dump-schema to pg_dump; the others need no database or no right.
-my %elsewhere = map { $_ => 1 } qw(init doctor compare new version completion help squash dump-schema);
+# (090_compare.pl), dump-schema to pg_dump, lint works in a database of its own; the others need no database or no right.
+my %elsewhere = map { $_ => 1 } qw(init doctor compare lint new version completion help squash dump-schema);
 my %roles = (v => 'viewer', o => 'operator', p => 'approver', a => 'admin', u => 'auditor', n => 'nobody');
 
 my $server = server_start('log_line_prefix=%u ');
@@ -65,6 +76,7 @@ for my $letter (sort keys %roles)
 	files("$work/$role", "${role}_apply.sql" => 'SELECT 3;', "up/1_${role}_up.sql" => 'SELECT 4;',
 		"adopt/1_${role}_adopt.sql" => 'SELECT 5;', "register/1_${role}_register.sql" => 'SELECT 6;');
 }
+sql('roles', 'SELECT count(*) FROM upg_verify()');
 chdir $work;
 
 # What no refused command may change
