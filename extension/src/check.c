@@ -393,7 +393,8 @@ judge_empty(UpgVerification *v, UpgCheck *check, double share)
 	bool sampled = share < 1 && check->sample_query != NULL;
 	char *rows;
 
-	run_query(psprintf("SELECT count(*), jsonb_agg(to_jsonb(q) - 'upg_no')"
+	run_query(psprintf("SELECT count(*), jsonb_agg(to_jsonb(q) - 'upg_no' ORDER BY "
+					   "to_jsonb(q) - 'upg_no')"
 					   " FILTER (WHERE upg_no <= %d) FROM (SELECT q.*,"
 					   " row_number() OVER () AS upg_no FROM (%s\n) AS q) AS q",
 					   v->shown_rows, sampled ? check->sample_query : check->query),
