@@ -392,7 +392,6 @@ image_was_changed(SamePlan *plan, UpgImage *image, ItemPointer tid)
 {
 	UpgMergeTable *table = plan->table;
 	HeapTuple now;
-	int restored = 0;
 	ItemPointer target;
 
 	plan->matched++;
@@ -414,10 +413,7 @@ image_was_changed(SamePlan *plan, UpgImage *image, ItemPointer tid)
 
 		if (upg_value_hash(value, isnull, TupleDescAttr(plan->desc, attnum - 1)) ==
 			image->written[i].hash)
-		{
-			restored++;
 			continue;
-		}
 		upg_merge_conflict(
 			plan->merge, table, row_key(plan, now, plan->desc),
 			pstrdup(NameStr(TupleDescAttr(plan->old, attnum - 1)->attname)),
