@@ -18,6 +18,7 @@
 #include "command.h"
 #include "exit_codes.h"
 #include "fsutil.h"
+#include "interrupt.h"
 #include "log.h"
 
 /*
@@ -135,7 +136,7 @@ ctx_confirm(UpgContext *ctx, const char *question)
 		return true;
 	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);
-	if (fgets(answer, sizeof(answer), stdin) != NULL &&
+	if (interrupt_read_line(STDIN_FILENO, answer, sizeof(answer)) &&
 		(answer[0] == 'y' || answer[0] == 'Y'))
 		return true;
 	if (upg_interrupted != 0)

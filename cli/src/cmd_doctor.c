@@ -20,6 +20,7 @@
 
 #include "exit_codes.h"
 #include "fsutil.h"
+#include "interrupt.h"
 #include "log.h"
 #include "run.h"
 

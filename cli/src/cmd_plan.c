@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 #include "run_internal.h"
 

@@ -28,6 +28,7 @@
 
 #include "conn_internal.h"
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 
 /*
@@ -40,8 +41,8 @@ ask_password(const char *user)
 	struct termios old;
 	struct termios quiet;
 	char line[1024];
-	ssize_t len;
 	bool silenced;
+	bool answered;
 	int tty = open("/dev/tty", O_RDWR);
 
 	if (tty < 0)
@@ -55,16 +56,12 @@ ask_password(const char *user)
 		tcsetattr(tty, TCSAFLUSH, &quiet);
 	}
 	dprintf(tty, "Password%s%s: ", user ? " for user " : "", user ? user : "");
-	len = read(tty, line, sizeof(line) - 1);
+	answered = interrupt_read_line(tty, line, sizeof(line));
 	if (silenced)
 		tcsetattr(tty, TCSAFLUSH, &old);
 	dprintf(tty, "\n");
 	close(tty);
-	if (len < 0)
-		return NULL;
-	line[len] = '\0';
-	line[strcspn(line, "\r\n")] = '\0';
-	return xstrdup(line);
+	return answered ? xstrdup(line) : NULL;
 }
 
 /*
@@ -93,10 +90,7 @@ conn_wait_socket(const UpgConn *conn, bool write)
 				return false;
 			timeout = left > 60000 ? 60000 : (int) left;
 		}
-		/* a signal between the test above and poll() is seen a second later */
-		if (timeout < 0 || timeout > 1000)
-			timeout = 1000;
-		rc = poll(&fd, 1, timeout);
+		rc = conn->shielded ? poll(&fd, 1, timeout) : interrupt_poll(&fd, 1, timeout);
 		if (rc > 0)
 			return true;
 		if (rc < 0 && errno != EINTR)

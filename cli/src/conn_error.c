@@ -16,6 +16,7 @@
 
 #include "conn_internal.h"
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 
 /*

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "conn_internal.h"
+#include "interrupt.h"
 #include "log.h"
 
 /* How long a cancel request may take. */

@@ -26,6 +26,7 @@
 
 #include "dump.h"
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 
 /* What is kept of the lines before the first object. */
@@ -81,7 +82,7 @@ collect_child(const UpgContext *ctx, pid_t pid, int out_fd, int err_fd, UpgBuf *
 			kill(pid, SIGTERM);
 			ended = true;
 		}
-		if (poll(fds, 2, 500) <= 0)
+		if ((ended ? poll(fds, 2, 500) : interrupt_poll(fds, 2, 500)) <= 0)
 			continue;
 		for (int i = 0; i < 2; i++)
 		{

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "lint.h"
 #include "log.h"
 

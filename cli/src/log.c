@@ -14,7 +14,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,6 @@
 
 UpgError upg_error;
 int upg_verbosity = 0;
-volatile int upg_interrupted = 0;
 
 static bool progress_shown = false;
 
@@ -344,45 +342,4 @@ log_progress_end(void)
 	if (progress_shown)
 		fputs("\r\033[K", stderr);
 	progress_shown = false;
-}
-
-/*
- * on_signal
- *		Note the first SIGINT or SIGTERM; leave at once on the second.
- *
- * After the second the server finishes or rolls back by itself; its books stay
- * right either way, which is why leaving is safe.
- */
-static void
-on_signal(int signo)
-{
-	static const char detached[] =
-		"\nupg: detached; the server ends the statement by itself, see \"upg status\"\n";
-
-	if (upg_interrupted != 0)
-	{
-		ssize_t ignored = write(STDERR_FILENO, detached, sizeof(detached) - 1);
-
-		(void) ignored;
-		_exit(128 + signo);
-	}
-	upg_interrupted = signo;
-}
-
-/*
- * interrupts_install
- *		Handle SIGINT and SIGTERM; have SIGPIPE reported as a write error.
- */
-void
-interrupts_install(void)
-{
-	struct sigaction sa;
-
-	memset(&sa, 0, sizeof(sa));
-	sigemptyset(&sa.sa_mask);
-	sa.sa_handler = on_signal; /* no SA_RESTART: poll() must return */
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &sa, NULL);
 }

@@ -69,8 +69,4 @@ extern bool log_progress_wanted(void);
 extern void log_progress_end(void);
 extern bool log_colour(int fd);
 
-/* Signals: 0, or the number of the first that arrived. */
-extern volatile int upg_interrupted;
-extern void interrupts_install(void);
-
 #endif /* UPG_LOG_H */

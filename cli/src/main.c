@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 #include "render.h"
 

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 #include "run_internal.h"
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 #include "run_internal.h"
 

@@ -14,13 +14,13 @@
  *-------------------------------------------------------------------------
  */
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
+#include "interrupt.h"
 #include "log.h"
 #include "run_internal.h"
 
@@ -33,8 +33,7 @@
 void
 run_sleep(int ms)
 {
-	if (upg_interrupted == 0)
-		poll(NULL, 0, ms);
+	(void) interrupt_poll(NULL, 0, ms);
 }
 
 /*

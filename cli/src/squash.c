@@ -22,6 +22,7 @@
 #include "dump.h"
 #include "exit_codes.h"
 #include "fsutil.h"
+#include "interrupt.h"
 #include "log.h"
 #include "source_internal.h"
 #include "squash.h"
