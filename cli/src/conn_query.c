@@ -25,8 +25,9 @@
 #include "interrupt.h"
 #include "log.h"
 
-/* How long a cancel request may take. */
-#define CANCEL_SECONDS 3
+/* How long a cancel request may take; how long before it is made again. */
+#define CANCEL_SECONDS  3
+#define CANCEL_AGAIN_MS 500
 
 /* A cancel request on its way; the last of the two that have it frees it. */
 typedef struct CancelRequest
@@ -71,12 +72,12 @@ send_cancel(void *arg)
 
 /*
  * cancel_running
- *		Ask the server to cancel what runs; once, and for some seconds at most.
+ *		Ask the server to cancel what runs, for some seconds at most: was it asked?
  *
  * PQcancel() connects anew and cannot be given a time limit: where the link is cut
  * it would wait for minutes.  So a thread of its own calls it.
  */
-static void
+static bool
 cancel_running(UpgConn *conn)
 {
 	CancelRequest *request;
@@ -84,13 +85,12 @@ cancel_running(UpgConn *conn)
 	pthread_t thread;
 	struct timespec until;
 	bool finished;
+	bool sent;
 
-	if (conn->cancelled)
-		return;
 	conn->cancelled = true;
 	cancel = PQgetCancel(conn->pg);
 	if (cancel == NULL)
-		return;
+		return false;
 	request = xmalloc(sizeof(*request));
 	memset(request, 0, sizeof(*request));
 	request->cancel = cancel;
@@ -99,7 +99,7 @@ cancel_running(UpgConn *conn)
 	if (pthread_create(&thread, NULL, send_cancel, request) != 0)
 	{
 		free_request(request);
-		return;
+		return false;
 	}
 	pthread_detach(thread);
 
@@ -111,6 +111,7 @@ cancel_running(UpgConn *conn)
 		;
 	finished = request->finished;
 	request->abandoned = !finished;
+	sent = finished && request->sent;
 	if (!finished)
 		log_warning("could not send the cancel request: the server does not answer");
 	else if (!request->sent)
@@ -118,6 +119,7 @@ cancel_running(UpgConn *conn)
 	pthread_mutex_unlock(&request->mutex);
 	if (finished)
 		free_request(request);
+	return sent;
 }
 
 /*
@@ -144,13 +146,15 @@ conn_flush(UpgConn *conn)
  *		Wait for the results of what was sent; returns the last one, or NULL.
  *
  * On a signal or after the deadline the statement is cancelled and its end waited
- * for, at most five seconds.
+ * for, at most five seconds.  A server that has not begun the statement yet passes
+ * over a cancel request, so it is made again until the statement ends.
  */
 PGresult *
 conn_collect(UpgConn *conn)
 {
 	PGresult *last = NULL;
 	int64_t give_up = 0;
+	int64_t ask_again = 0;
 
 	for (;;)
 	{
@@ -162,7 +166,7 @@ conn_collect(UpgConn *conn)
 			{
 				if (!conn_wait_socket(conn, false))
 				{
-					cancel_running(conn);
+					ask_again = cancel_running(conn) ? now_ms() + CANCEL_AGAIN_MS : 0;
 					give_up = now_ms() + 5000;
 					continue;
 				}
@@ -177,7 +181,11 @@ conn_collect(UpgConn *conn)
 					return NULL;
 				}
 				if (poll(&fd, 1, 200) <= 0)
+				{
+					if (ask_again != 0 && now_ms() >= ask_again)
+						ask_again = cancel_running(conn) ? now_ms() + CANCEL_AGAIN_MS : 0;
 					continue;
+				}
 			}
 			if (!PQconsumeInput(conn->pg))
 				break;
@@ -271,8 +279,7 @@ conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const 
 void
 conn_cancel(UpgConn *conn)
 {
-	conn->cancelled = false;
-	cancel_running(conn);
+	(void) cancel_running(conn);
 }
 
 /*

@@ -12,6 +12,7 @@
  */
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,8 @@ static char *params[MAX_STATEMENTS][MAX_PARAMS];
 static int statements;
 static char copied[4096];
 static int connects;
+static int busy_cancels;
+static int cancels;
 
 /* fake_reset: forget everything. */
 void
@@ -102,6 +105,13 @@ int
 fake_connects(void)
 {
 	return connects;
+}
+
+void
+fake_busy(int until_cancels)
+{
+	busy_cancels = until_cancels;
+	cancels = 0;
 }
 
 static int
@@ -168,7 +178,8 @@ PQconnectStartParams(const char *const *keywords, const char *const *values,
 	(void) keywords;
 	(void) values;
 	(void) expand_dbname;
-	conn->fd = open("/dev/null", O_RDWR);
+	/* what is busy has nothing to read; all else is ready at once */
+	conn->fd = busy_cancels > 0 ? eventfd(0, EFD_CLOEXEC) : open("/dev/null", O_RDWR);
 	connects++;
 	return conn;
 }
@@ -264,8 +275,7 @@ PQsetNoticeReceiver(PGconn *conn, PQnoticeReceiver proc, void *arg)
 PGcancel *
 PQgetCancel(PGconn *conn)
 {
-	(void) conn;
-	return NULL;
+	return (PGcancel *) conn;
 }
 
 int
@@ -274,6 +284,7 @@ PQcancel(PGcancel *cancel, char *errbuf, int errbufsize)
 	(void) cancel;
 	(void) errbuf;
 	(void) errbufsize;
+	cancels++;
 	return 1;
 }
 
@@ -301,7 +312,7 @@ int
 PQisBusy(PGconn *conn)
 {
 	(void) conn;
-	return 0;
+	return cancels < busy_cancels;
 }
 
 PGresult *

@@ -38,6 +38,7 @@ extern const char *fake_problem(void);
 extern const char *fake_param(int statement, int param);
 extern const char *fake_copied(void);
 extern int fake_connects(void);
+extern void fake_busy(int until_cancels); /* no result before so many requests */
 extern void fake_reset(void);
 
 #endif /* FAKE_LIBPQ_H */
