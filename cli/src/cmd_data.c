@@ -44,49 +44,11 @@ static const UpgColumn invariant_columns[] = {
 	{"owner", "owner"}, {"description", NULL}, {"declared_at", NULL},
 	{NULL, NULL}};
 
-/*
- * name_list
- *		A list "a,b,c" as a text[] literal in the arena; NULL if there is none.
- */
-static const char *
-name_list(UpgContext *ctx, const char *text)
-{
-	UpgList list = {NULL, 0, 0};
-	UpgBuf out;
-	const char *literal;
-
-	if (text == NULL)
-		return NULL;
-	while (*text)
-	{
-		size_t n = strcspn(text, ",");
-
-		if (n > 0)
-			list_add(&list, arena_strndup(ctx->arena, text, n));
-		text += n + (text[n] == ',');
-	}
-	buf_init(&out);
-	array_literal(&out, &list);
-	literal = arena_strdup(ctx->arena, out.data);
-	buf_free(&out);
-	list_free(&list);
-	return literal;
-}
-
 /* The arguments as a text[] literal; NULL if there are none. */
 static const char *
-argument_list(UpgContext *ctx)
+argument_list(const UpgContext *ctx)
 {
-	UpgBuf out;
-	const char *literal;
-
-	if (ctx->args.count == 0)
-		return NULL;
-	buf_init(&out);
-	array_literal(&out, &ctx->args);
-	literal = arena_strdup(ctx->arena, out.data);
-	buf_free(&out);
-	return literal;
+	return ctx->args.count > 0 ? array_text(ctx->arena, &ctx->args) : NULL;
 }
 
 /*
@@ -273,11 +235,11 @@ cmd_data_declare(UpgContext *ctx)
 	params[1] = kind;
 	params[2] = opt_get(ctx, OPT_QUERY);
 	params[3] = opt_get(ctx, OPT_TABLE);
-	params[4] = name_list(ctx, opt_get(ctx, OPT_COLUMNS));
+	params[4] = opt_array(ctx, OPT_COLUMNS);
 	params[5] = opt_get(ctx, OPT_REFS);
-	params[6] = name_list(ctx, opt_get(ctx, OPT_REF_COLUMNS));
-	params[7] = name_list(ctx, opt_get(ctx, OPT_KEY));
-	params[8] = name_list(ctx, opt_get(ctx, OPT_SCOPE));
+	params[6] = opt_array(ctx, OPT_REF_COLUMNS);
+	params[7] = opt_array(ctx, OPT_KEY);
+	params[8] = opt_array(ctx, OPT_SCOPE);
 	params[9] = opt_get(ctx, OPT_SEVERITY) ? opt_get(ctx, OPT_SEVERITY) : "error";
 	params[10] = opt_get(ctx, OPT_NOTE);
 	if (!conn_run(ctx->conn,

@@ -391,6 +391,25 @@ opt_on(const UpgContext *ctx, UpgOpt id)
 }
 
 /*
+ * opt_array
+ *		An option "a,b,c" as a text[] literal in the arena; NULL if it is not given.
+ */
+const char *
+opt_array(const UpgContext *ctx, UpgOpt id)
+{
+	const char *text = opt_get(ctx, id);
+	UpgList items = {NULL, 0, 0};
+	const char *literal;
+
+	if (text == NULL)
+		return NULL;
+	list_split(&items, ctx->arena, text);
+	literal = array_text(ctx->arena, &items);
+	list_free(&items);
+	return literal;
+}
+
+/*
  * config_number
  *		An option that is a duration (to ms) or a size (to bytes).
  */

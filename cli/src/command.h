@@ -168,6 +168,7 @@ extern bool command_has_option(const UpgCommand *command, int id);
 extern bool command_parse(UpgContext *ctx, int argc, char **argv);
 extern const char *opt_get(const UpgContext *ctx, UpgOpt id);
 extern bool opt_on(const UpgContext *ctx, UpgOpt id);
+extern const char *opt_array(const UpgContext *ctx, UpgOpt id);
 extern bool config_load(UpgContext *ctx);
 extern bool config_number(const UpgContext *ctx, UpgOpt id, bool duration,
 						  int64_t fallback, int64_t *value);

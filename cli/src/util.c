@@ -365,6 +365,23 @@ list_has(const UpgList *list, const char *item)
 	return false;
 }
 
+/*
+ * list_split
+ *		Append the items of "a,b,c", copied into the arena; empty ones are left out.
+ */
+void
+list_split(UpgList *list, UpgArena *arena, const char *text)
+{
+	while (*text)
+	{
+		size_t n = strcspn(text, ",");
+
+		if (n > 0)
+			list_add(list, arena_strndup(arena, text, n));
+		text += n + (text[n] == ',');
+	}
+}
+
 /* is_digit: an ASCII digit, whatever the locale. */
 static bool
 is_digit(char c)
@@ -545,6 +562,23 @@ array_literal(UpgBuf *out, const UpgList *items)
 		buf_addc(out, '"');
 	}
 	buf_addc(out, '}');
+}
+
+/*
+ * array_text
+ *		The same as a string in the arena.
+ */
+const char *
+array_text(UpgArena *arena, const UpgList *items)
+{
+	UpgBuf out;
+	const char *literal;
+
+	buf_init(&out);
+	array_literal(&out, items);
+	literal = arena_strndup(arena, out.data, out.len);
+	buf_free(&out);
+	return literal;
 }
 
 /*

@@ -64,6 +64,7 @@ typedef struct UpgList
 extern void list_add(UpgList *list, const char *item);
 extern void list_free(UpgList *list);
 extern bool list_has(const UpgList *list, const char *item);
+extern void list_split(UpgList *list, UpgArena *arena, const char *text);
 
 extern void sort_array(void *base, int count, size_t size,
 					   int (*compare)(const void *a, const void *b));
@@ -73,6 +74,7 @@ extern bool str_starts(const char *text, const char *prefix);
 extern bool str_ends(const char *text, const char *suffix);
 extern bool str_starts_nocase(const char *text, const char *prefix);
 extern void array_literal(UpgBuf *out, const UpgList *items);
+extern const char *array_text(UpgArena *arena, const UpgList *items);
 extern size_t utf8_invalid_at(const char *text, size_t len);
 extern const char *printable(UpgArena *arena, const char *text);
 extern double interval_seconds(const char *text);
