@@ -143,10 +143,8 @@ cmd_repair(UpgContext *ctx)
 			ctx, arena_printf(ctx->arena, "Mark \"%s\" as %s?", params[0], params[1])))
 		return upg_error.exit_code;
 	rows = conn_query(ctx->conn,
-					  "SELECT migration, state, statements, steps, undo, warnings,"
-					  " pg_catalog.date_part('epoch', duration) AS seconds"
-					  " FROM @extschema@.upg_repair($1, $2, $3)",
-					  3, params);
+					  "SELECT " ROW_COLUMNS " FROM @extschema@.upg_repair($1, $2, $3)", 3,
+					  params);
 	if (rows == NULL)
 		return upg_error.exit_code;
 	run_outcome(ctx, rows, 0, &outcome);

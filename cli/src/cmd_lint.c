@@ -264,16 +264,15 @@ show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 static int
 show_part(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 {
-	UpgError saved = upg_error;
+	UpgError saved;
 
 	if (report->count == 0)
 		return upg_error.exit_code;
-	memset(&upg_error, 0, sizeof(upg_error));
+	saved = err_take();
 	log_info("the run ended early; of %d migrations %d were tried", ctx->source->count,
 			 report->count);
 	(void) show_report(ctx, report, policy);
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 	return upg_error.exit_code;
 }
 

@@ -37,10 +37,7 @@ static void
 keep_fault(Faults *faults)
 {
 	if (faults->count++ == 0)
-	{
-		faults->first = upg_error;
-		memset(&upg_error, 0, sizeof(upg_error));
-	}
+		faults->first = err_take();
 	err_clear();
 }
 
@@ -53,7 +50,7 @@ end_faults(Faults *faults, int nothing)
 {
 	if (faults->count == 0)
 		return nothing;
-	upg_error = faults->first;
+	err_put(faults->first);
 	if (faults->count > 1)
 		log_info("%d faults; the first:", faults->count);
 	upg_error.exit_code = UPG_EXIT_USAGE;

@@ -77,15 +77,14 @@ record_one(UpgContext *ctx, const UpgTodo *todo, const char *function, const cha
 	params[2] = has_down ? down.text.data : NULL;
 	params[3] = requires.data;
 	params[4] = options.data;
-	rows = conn_query(
-		ctx->conn,
-		arena_printf(ctx->arena,
-					 "SELECT migration, state, statements, steps, undo, warnings,"
-					 " pg_catalog.date_part('epoch', duration) AS seconds"
-					 " FROM @extschema@.%s($1, $2, $3, $4::pg_catalog.text[],"
-					 " $5::pg_catalog.jsonb)",
-					 function),
-		5, params);
+	rows =
+		conn_query(ctx->conn,
+				   arena_printf(ctx->arena,
+								"SELECT " ROW_COLUMNS
+								" FROM @extschema@.%s($1, $2, $3, $4::pg_catalog.text[],"
+								" $5::pg_catalog.jsonb)",
+								function),
+				   5, params);
 	if (rows != NULL)
 	{
 		run_outcome(ctx, rows, 0, outcome);

@@ -280,16 +280,15 @@ judge(UpgLintResult *result, bool has_down)
 static bool
 go_back_to(const Trial *trial, const char *sql)
 {
-	UpgError saved = upg_error;
+	UpgError saved = err_take();
 	bool ok = true;
 
-	memset(&upg_error, 0, sizeof(upg_error));
 	if (!trial->copy)
 		ok = command(trial, sql);
 	else if (strcmp(sql, "ROLLBACK") == 0)
 		ok = scratch_uncopy(trial->scratch);
 	if (ok)
-		upg_error = saved;
+		err_put(saved);
 	return ok;
 }
 

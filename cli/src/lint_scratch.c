@@ -267,10 +267,9 @@ scratch_note_roles(UpgScratch *scratch, const char *script)
 void
 scratch_end(UpgScratch *scratch)
 {
-	UpgError saved = upg_error;
+	UpgError saved = err_take();
 	bool shield;
 
-	memset(&upg_error, 0, sizeof(upg_error));
 	conn_close(scratch->conn);
 	scratch->conn = NULL;
 	if (scratch->admin != NULL && conn_lost(scratch->admin) && scratch->made)
@@ -302,6 +301,5 @@ scratch_end(UpgScratch *scratch)
 		conn_shield(scratch->admin, shield);
 	list_free(&scratch->roles);
 	list_free(&scratch->made_roles);
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 }

@@ -288,12 +288,10 @@ lint_script_run(UpgContext *ctx, UpgLintScript *script, const UpgScratch *scratc
 	ctx->conn = own;
 	if (!whole && (open || !ok) && !conn_lost(scratch->conn) && upg_interrupted == 0)
 	{
-		UpgError saved = upg_error;
+		UpgError saved = err_take();
 
-		memset(&upg_error, 0, sizeof(upg_error));
 		conn_execute_text(scratch->conn, "ROLLBACK");
-		err_clear();
-		upg_error = saved;
+		err_put(saved);
 	}
 	return ok;
 }

@@ -131,6 +131,30 @@ err_clear(void)
 }
 
 /*
+ * err_take
+ *		Move the current error aside: what follows may fail without losing it.
+ */
+UpgError
+err_take(void)
+{
+	UpgError taken = upg_error;
+
+	memset(&upg_error, 0, sizeof(upg_error));
+	return taken;
+}
+
+/*
+ * err_put
+ *		Make the error that err_take() gave the current one again.
+ */
+void
+err_put(UpgError saved)
+{
+	err_clear();
+	upg_error = saved;
+}
+
+/*
  * err_set
  *		Make this the current error; always returns false.
  */

@@ -48,6 +48,8 @@ extern void err_where(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void err_fix(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void err_next(const char *fmt, ...) UPG_PRINTF(1, 2);
 extern void err_clear(void);
+extern UpgError err_take(void);
+extern void err_put(UpgError saved);
 extern void err_print(void);
 extern const char *err_doc(const char *code);
 

@@ -89,33 +89,29 @@ finish_upgrade(UpgContext *ctx, int64_t upgrade, const char *state, const char *
 {
 	char id[32];
 	const char *params[4];
-	UpgError saved = upg_error;
+	UpgError saved;
 	bool shield;
 
 	if (upgrade == 0 || conn_lost(ctx->conn))
 		return;
+	saved = err_take();
 	shield = conn_shield(ctx->conn, true);
 	snprintf(id, sizeof(id), "%" PRId64, upgrade);
 	params[0] = id;
 	params[1] = state;
 	params[2] = saved.what;
 	params[3] = version;
-	memset(&upg_error, 0, sizeof(upg_error));
 	if (!conn_run(
 			ctx->conn,
 			"SELECT @extschema@.upg_upgrade_finish($1::pg_catalog.int8, $2, $3, $4)", 4,
 			params))
 	{
 		if (saved.exit_code == 0)
-		{
-			saved = upg_error;
-			memset(&upg_error, 0, sizeof(upg_error));
-		}
+			saved = err_take();
 		else
 			log_warning("could not close the run in the ledger: %s", upg_error.what);
 	}
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 	conn_shield(ctx->conn, shield);
 }
 
@@ -144,12 +140,11 @@ end_state(void)
 static void
 take_back(UpgContext *ctx, const UpgList *applied)
 {
-	UpgError saved = upg_error;
+	UpgError saved = err_take();
 	UpgList plan = {NULL, 0, 0};
 	int64_t upgrade;
 	int done = 0;
 
-	memset(&upg_error, 0, sizeof(upg_error));
 	for (int i = applied->count - 1; i >= 0; i--)
 		list_add(&plan, applied->items[i]);
 	upgrade = start_upgrade(ctx, "down", &plan);
@@ -177,8 +172,7 @@ take_back(UpgContext *ctx, const UpgList *applied)
 		if (upg_error.fix != NULL)
 			log_hint("%s", upg_error.fix);
 	}
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 	list_free(&plan);
 }
 

@@ -16,6 +16,11 @@
 #include "command.h"
 #include "render.h"
 
+/* The columns that run_outcome() reads. */
+#define ROW_COLUMNS                                        \
+	"migration, state, statements, steps, undo, warnings," \
+	" pg_catalog.date_part('epoch', duration) AS seconds"
+
 /* What the ledger knows of a migration. */
 typedef struct UpgKnown
 {

@@ -224,69 +224,14 @@ run_send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item)
 		return conn_copy_end(ctx->conn, NULL);
 	if (!conn_lost(ctx->conn))
 	{
-		UpgError saved = upg_error;
-
+		UpgError saved = err_take();
 		bool shield = conn_shield(ctx->conn, true);
 
-		memset(&upg_error, 0, sizeof(upg_error));
 		conn_copy_end(ctx->conn, "the client could not read the data");
 		conn_shield(ctx->conn, shield);
-		err_clear();
-		upg_error = saved;
+		err_put(saved);
 	}
 	return false;
-}
-
-/*
- * record_attempt
- *		After the ROLLBACK: tell the ledger what failed.  Keeps the current error.
- */
-static void
-record_attempt(UpgContext *ctx, const char *name, int statement_no,
-			   const UpgScanItem *item, int64_t upgrade)
-{
-	UpgError saved = upg_error;
-	UpgBuf text;
-	UpgJson json;
-	const char *params[2];
-
-	bool shield = conn_shield(ctx->conn, true);
-
-	memset(&upg_error, 0, sizeof(upg_error));
-	conn_execute_text(ctx->conn, "ROLLBACK");
-	buf_init(&text);
-	json_start(&json, &text);
-	json_object(&json, NULL);
-	json_string(&json, "direction", "up");
-	json_string(&json, "state", "failed");
-	if (item != NULL && item->kind > UPG_SCAN_END)
-	{
-		json_int(&json, "statement_no", statement_no);
-		json_int(&json, "line", item->line);
-		json_int(&json, "col", item->col);
-		if (item->len - (size_t) (item->statement - item->text) < 100000)
-			json_string(&json, "statement", item->statement);
-	}
-	if (saved.sqlstate[0] != '\0')
-		json_string(&json, "sqlstate", saved.sqlstate);
-	json_string(&json, "message", saved.what);
-	if (saved.why != NULL)
-		json_string(&json, "detail", saved.why);
-	if (saved.fix != NULL)
-		json_string(&json, "hint", saved.fix);
-	if (upgrade > 0)
-		json_int(&json, "upgrade", upgrade);
-	json_object_end(&json);
-	params[0] = name;
-	params[1] = text.data;
-	if (!conn_run(ctx->conn,
-				  "SELECT @extschema@.upg_record_attempt($1, $2::pg_catalog.jsonb)", 2,
-				  params))
-		log_warning("could not record the failed attempt: %s", upg_error.what);
-	conn_shield(ctx->conn, shield);
-	buf_free(&text);
-	err_clear();
-	upg_error = saved;
 }
 
 /*
@@ -299,7 +244,6 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 {
 	UpgScanKind kind;
 
-	(void) entry;
 	while ((kind = scan_next(scan, item)) > UPG_SCAN_END)
 	{
 		UpgStatementKind what;
@@ -362,17 +306,7 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 						5, params);
 	if (!ok)
 	{
-		UpgError saved = upg_error;
-
-		bool shield = conn_shield(ctx->conn, true);
-
-		memset(&upg_error, 0, sizeof(upg_error));
-		if (!conn_lost(ctx->conn))
-			conn_execute_text(ctx->conn, "ROLLBACK");
-		conn_shield(ctx->conn, shield);
-		err_clear();
-		upg_error = saved;
-		ctx->single = ctx->single > 0 ? -1 : ctx->single;
+		run_roll_back(ctx);
 		scan_close(scan);
 		return false;
 	}
@@ -380,11 +314,8 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	if (ok)
 	{
 		item.kind = UPG_SCAN_END;
-		rows = conn_query(ctx->conn,
-						  "SELECT migration, state, statements, steps, undo, warnings,"
-						  " pg_catalog.date_part('epoch', duration) AS seconds"
-						  " FROM @extschema@.upg_finish()",
-						  0, NULL);
+		rows = conn_query(
+			ctx->conn, "SELECT " ROW_COLUMNS " FROM @extschema@.upg_finish()", 0, NULL);
 		ok = rows != NULL;
 		if (ok)
 			run_outcome(ctx, rows, 0, outcome);
@@ -400,9 +331,9 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	}
 	else
 	{
-		if (!conn_lost(ctx->conn))
-			record_attempt(ctx, name, number, &item, upgrade);
-		ctx->single = ctx->single > 0 ? -1 : ctx->single;
+		run_roll_back(ctx);
+		run_record_failure(ctx, name, upgrade, item.kind > UPG_SCAN_END ? &item : NULL,
+						   number);
 		run_callbacks(ctx, "afterEachMigrateError", true);
 		if (item.kind > UPG_SCAN_END && item.file != NULL && upg_error.where == NULL)
 		{

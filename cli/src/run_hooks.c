@@ -26,25 +26,24 @@
 #include "run_internal.h"
 
 /*
- * end_transaction
+ * run_roll_back
  *		Roll back what is open; keeps the current error.
  */
-static void
-end_transaction(UpgContext *ctx)
+void
+run_roll_back(UpgContext *ctx)
 {
-	UpgError saved = upg_error;
+	UpgError saved;
 	bool shield;
 
 	if (ctx->single > 0)
 		ctx->single = -1;
 	if (conn_lost(ctx->conn))
 		return;
+	saved = err_take();
 	shield = conn_shield(ctx->conn, true);
-	memset(&upg_error, 0, sizeof(upg_error));
 	conn_execute_text(ctx->conn, "ROLLBACK");
 	conn_shield(ctx->conn, shield);
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 }
 
 /*
@@ -201,32 +200,39 @@ run_each(UpgContext *ctx, const char *event)
 }
 
 /*
- * run_callbacks
+ * run_in_transaction
  *		Run the callbacks of an event in a transaction of their own.
+ */
+static bool
+run_in_transaction(UpgContext *ctx, const char *event)
+{
+	if (conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE && run_each(ctx, event) &&
+		conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE)
+		return true;
+	run_roll_back(ctx);
+	return false;
+}
+
+/*
+ * run_callbacks
+ *		Run the callbacks of an event, if there are any, outside of migrations.
  *
  * For the events of errors: keeps the current error, and only warns if it fails.
  */
 bool
 run_callbacks(UpgContext *ctx, const char *event, bool after_error)
 {
-	UpgError saved = upg_error;
-	bool ok;
+	UpgError saved;
 
 	if (!has_callback(ctx, event) || conn_lost(ctx->conn))
 		return true;
-	if (after_error)
-		memset(&upg_error, 0, sizeof(upg_error));
 	log_info("callback %s", event);
-	ok = conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE && run_each(ctx, event) &&
-		 conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE;
-	if (!ok)
-		end_transaction(ctx);
 	if (!after_error)
-		return ok;
-	if (!ok)
+		return run_in_transaction(ctx, event);
+	saved = err_take();
+	if (!run_in_transaction(ctx, event))
 		log_warning("%s", upg_error.what);
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 	return true;
 }
 
@@ -257,7 +263,7 @@ run_verify_script(UpgContext *ctx, const UpgEntry *entry, bool inside)
 	{
 		prefix_error("UPG-2037", "the verify script of \"%s\" fails", entry->name);
 		if (!inside)
-			end_transaction(ctx);
+			run_roll_back(ctx);
 		return false;
 	}
 	return conn_execute_text(ctx->conn, inside ? "ROLLBACK TO SAVEPOINT upg_verify;"
@@ -306,13 +312,17 @@ run_after_background(UpgContext *ctx, const UpgEntry *entry)
 }
 
 /*
- * record_failure
- *		A callback or verify script failed: tell the ledger, after the ROLLBACK.
+ * run_record_failure
+ *		Tell the ledger what failed, after the ROLLBACK.  Keeps the current error.
+ *
+ * "item" is the statement that the client was at, its number is "number"; NULL if it
+ * was at none of the migration's.
  */
-static void
-record_failure(UpgContext *ctx, const char *name, int64_t upgrade)
+void
+run_record_failure(UpgContext *ctx, const char *name, int64_t upgrade,
+				   const UpgScanItem *item, int number)
 {
-	UpgError saved = upg_error;
+	UpgError saved;
 	UpgBuf text;
 	UpgJson json;
 	const char *params[2];
@@ -320,20 +330,30 @@ record_failure(UpgContext *ctx, const char *name, int64_t upgrade)
 
 	if (conn_lost(ctx->conn))
 		return;
+	saved = err_take();
 	shield = conn_shield(ctx->conn, true);
-	memset(&upg_error, 0, sizeof(upg_error));
 	buf_init(&text);
 	json_start(&json, &text);
 	json_object(&json, NULL);
 	json_string(&json, "direction", "up");
 	json_string(&json, "state", "failed");
+	if (item != NULL)
+	{
+		json_int(&json, "statement_no", number);
+		json_int(&json, "line", item->line);
+		json_int(&json, "col", item->col);
+		if (item->len - (size_t) (item->statement - item->text) < 100000)
+			json_string(&json, "statement", item->statement);
+	}
+	else if (saved.statement != NULL)
+		json_string(&json, "statement", saved.statement);
 	if (saved.sqlstate[0] != '\0')
 		json_string(&json, "sqlstate", saved.sqlstate);
 	json_string(&json, "message", saved.what);
 	if (saved.why != NULL)
 		json_string(&json, "detail", saved.why);
-	if (saved.statement != NULL)
-		json_string(&json, "statement", saved.statement);
+	if (saved.fix != NULL)
+		json_string(&json, "hint", saved.fix);
 	if (upgrade > 0)
 		json_int(&json, "upgrade", upgrade);
 	json_object_end(&json);
@@ -345,8 +365,7 @@ record_failure(UpgContext *ctx, const char *name, int64_t upgrade)
 		log_warning("could not record the failed attempt: %s", upg_error.what);
 	conn_shield(ctx->conn, shield);
 	buf_free(&text);
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 }
 
 /*
@@ -410,9 +429,9 @@ run_call_apply(UpgContext *ctx, const UpgEntry *entry, const char *name,
 	}
 	if (ok)
 		return rows;
-	end_transaction(ctx);
+	run_roll_back(ctx);
 	if (!called)
-		record_failure(ctx, name, upgrade);
+		run_record_failure(ctx, name, upgrade, NULL, 0);
 	run_callbacks(ctx, "afterEachMigrateError", true);
 	rows_free(rows);
 	return NULL;
@@ -445,7 +464,7 @@ run_single_end(UpgContext *ctx)
 	if (ok)
 		ok = conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE;
 	if (!ok && ctx->single > 0)
-		end_transaction(ctx);
+		run_roll_back(ctx);
 	ctx->single = 0;
 	if (ok)
 		return true;

@@ -15,11 +15,6 @@
 
 #include "run.h"
 
-/* The columns that run_outcome() reads. */
-#define ROW_COLUMNS                                        \
-	"migration, state, statements, steps, undo, warnings," \
-	" pg_catalog.date_part('epoch', duration) AS seconds"
-
 /* What a statement means for the transaction that it is to run in. */
 typedef enum UpgStatementKind
 {
@@ -33,6 +28,9 @@ typedef enum UpgStatementKind
 extern const char *run_next_word(const char *p, char *word, size_t size);
 extern bool run_send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item);
 extern UpgStatementKind run_statement_kind(const char *statement);
+extern void run_roll_back(UpgContext *ctx);
+extern void run_record_failure(UpgContext *ctx, const char *name, int64_t upgrade,
+							   const UpgScanItem *item, int number);
 extern bool run_callbacks(UpgContext *ctx, const char *event, bool after_error);
 extern bool run_before(UpgContext *ctx);
 extern bool run_after(UpgContext *ctx, const UpgEntry *entry);

@@ -102,17 +102,15 @@ run_locate_error(UpgContext *ctx, const char *name, const UpgScript *script)
 
 	if (upg_error.line == 0)
 	{
-		UpgError saved = upg_error;
+		UpgError saved = err_take();
 		const char *params[1] = {name};
 		bool shield = conn_shield(ctx->conn, true);
 
-		memset(&upg_error, 0, sizeof(upg_error));
 		rows = conn_query(ctx->conn,
 						  "SELECT attempt FROM @extschema@.upg_migration_state($1)", 1,
 						  params);
 		conn_shield(ctx->conn, shield);
-		err_clear();
-		upg_error = saved;
+		err_put(saved);
 		if (rows != NULL && rows_count(rows) > 0 && rows_get(rows, 0, 0) != NULL)
 			doc = json_parse(rows_get(rows, 0, 0));
 	}
@@ -300,12 +298,11 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 		}
 		if (run_interrupted(ctx))
 		{
-			UpgError saved = upg_error;
+			UpgError saved = err_take();
 
-			memset(&upg_error, 0, sizeof(upg_error));
 			if (upg_interrupted != 0)
 				stop_worker(ctx, pid);
-			upg_error = saved;
+			err_put(saved);
 			rows_free(rows);
 			return false;
 		}

@@ -127,15 +127,15 @@ squash_scratch(UpgContext *ctx, Scratch *scratch, const char *suffix)
 void
 squash_scratch_drop(UpgContext *ctx, Scratch *scratch)
 {
-	UpgError saved = upg_error;
+	UpgError saved;
 	bool shield;
 
 	conn_close(scratch->ctx.conn);
 	scratch->ctx.conn = NULL;
 	if (!scratch->there || conn_lost(ctx->conn))
 		return;
+	saved = err_take();
 	shield = conn_shield(ctx->conn, true);
-	memset(&upg_error, 0, sizeof(upg_error));
 	if (!conn_run(ctx->conn,
 				  arena_printf(ctx->arena, "DROP DATABASE IF EXISTS \"%s\" WITH (FORCE)",
 							   scratch->name),
@@ -143,8 +143,7 @@ squash_scratch_drop(UpgContext *ctx, Scratch *scratch)
 		log_warning("could not drop the scratch database \"%s\": %s", scratch->name,
 					upg_error.what);
 	scratch->there = false;
-	err_clear();
-	upg_error = saved;
+	err_put(saved);
 	conn_shield(ctx->conn, shield);
 }
 
