@@ -99,38 +99,6 @@ lint_line_of(const char *statement, int line, int position)
 }
 
 /*
- * open_text
- *		A scan over the script's text as it goes to the server.
- */
-static UpgScan *
-open_text(const UpgLintScript *script, UpgPiece *piece)
-{
-	memset(piece, 0, sizeof(*piece));
-	piece->path = script->file;
-	piece->length = -1;
-	piece->first_line = 1;
-	piece->text = script->script.text.data;
-	piece->text_len = script->script.text.len;
-	return scan_open(piece, NULL);
-}
-
-/*
- * skip_data
- *		Pass over the data of a COPY.
- */
-static bool
-skip_data(UpgScan *scan, const UpgScanItem *item)
-{
-	const char *data;
-	size_t len;
-	int rc = 0;
-
-	while (item->kind == UPG_SCAN_COPY && (rc = scan_copy_line(scan, &data, &len)) > 0)
-		;
-	return rc == 0;
-}
-
-/*
  * lint_script_load
  *		Read one direction, and see whether one transaction can hold it.
  */
@@ -138,7 +106,6 @@ bool
 lint_script_load(UpgContext *ctx, UpgEntry *entry, bool down, const UpgScratch *scratch,
 				 UpgLintScript *script)
 {
-	UpgPiece piece;
 	UpgScan *scan;
 	UpgScanItem item;
 	UpgScanKind kind = UPG_SCAN_END;
@@ -155,7 +122,7 @@ lint_script_load(UpgContext *ctx, UpgEntry *entry, bool down, const UpgScratch *
 	script->single = true;
 	if (script->script.text.len == 0)
 		return true;
-	scan = open_text(script, &piece);
+	scan = script_rescan(&script->script);
 	while (scan != NULL && (kind = scan_next(scan, &item)) > UPG_SCAN_END)
 	{
 		UpgStatementKind what;
@@ -181,7 +148,7 @@ lint_script_load(UpgContext *ctx, UpgEntry *entry, bool down, const UpgScratch *
 			(what == UPG_STMT_BEGIN && script->statements > 0))
 			script->single = false;
 		committed |= what == UPG_STMT_COMMIT;
-		if (!skip_data(scan, &item))
+		if (!scan_skip_data(scan, &item))
 			kind = UPG_SCAN_ERROR;
 		if (kind == UPG_SCAN_ERROR)
 			break;
@@ -238,7 +205,6 @@ bool
 lint_script_run(UpgContext *ctx, UpgLintScript *script, const UpgScratch *scratch,
 				bool whole)
 {
-	UpgPiece piece;
 	UpgScan *scan;
 	UpgScanItem item;
 	UpgScanKind kind = UPG_SCAN_END;
@@ -248,7 +214,7 @@ lint_script_run(UpgContext *ctx, UpgLintScript *script, const UpgScratch *scratc
 
 	if (script->script.text.len == 0)
 		return true;
-	scan = open_text(script, &piece);
+	scan = script_rescan(&script->script);
 	if (scan == NULL)
 		return false;
 	ctx->conn = scratch->conn;
@@ -263,22 +229,14 @@ lint_script_run(UpgContext *ctx, UpgLintScript *script, const UpgScratch *scratc
 		if (lint_reaches_out(item.statement, scratch) ||
 			(whole && (what == UPG_STMT_BEGIN || what == UPG_STMT_COMMIT)))
 		{
-			ok = skip_data(scan, &item);
+			ok = scan_skip_data(scan, &item);
 			continue;
 		}
 		open = what == UPG_STMT_BEGIN ||
 			   (open && what != UPG_STMT_COMMIT && what != UPG_STMT_CONTROL);
 		result = conn_execute_text(scratch->conn, item.statement);
-		if (result == UPG_EXEC_COPY_IN && kind == UPG_SCAN_STATEMENT)
-		{
-			conn_copy_end(scratch->conn, "no data follows");
-			err_clear();
-			ok = err_set(UPG_EXIT_FAILED, "UPG-2013",
-						 "the statement asks the client for data, but none follows");
-		}
-		else
-			ok = result == UPG_EXEC_DONE ||
-				 (result == UPG_EXEC_COPY_IN && run_send_copy(ctx, scan, &item));
+		ok = result == UPG_EXEC_DONE ||
+			 (result == UPG_EXEC_COPY_IN && run_send_copy(ctx, scan, &item));
 		if (!ok)
 			place_error(script, &item);
 	}

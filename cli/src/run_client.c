@@ -154,16 +154,7 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 			outer = true;
 		else if (what == UPG_STMT_COMMIT)
 			commit_line = item.line;
-		if (ok && kind == UPG_SCAN_COPY)
-		{
-			const char *data;
-			size_t len;
-			int rc;
-
-			while ((rc = scan_copy_line(scan, &data, &len)) > 0)
-				;
-			ok = rc == 0;
-		}
+		ok = ok && scan_skip_data(scan, &item);
 		if (ok && kind == UPG_SCAN_COPY_FILE)
 		{
 			FILE *file = fopen(item.copy_path, "rb");
@@ -186,13 +177,20 @@ run_client_check(UpgContext *ctx, const UpgEntry *entry)
 
 /*
  * run_send_copy
- *		Send the data of a COPY from the script, or from the file of a \copy.
+ *		Send the data that the server waits for: from the script, or from the file of a
+ *		\copy; a statement that has none is an error.
  */
 bool
 run_send_copy(UpgContext *ctx, UpgScan *scan, const UpgScanItem *item)
 {
 	bool ok = true;
 
+	if (item->kind == UPG_SCAN_STATEMENT)
+	{
+		conn_copy_end(ctx->conn, "no data follows");
+		return err_set(UPG_EXIT_FAILED, "UPG-2013",
+					   "the statement asks the client for data, but none follows");
+	}
 	if (item->kind == UPG_SCAN_COPY)
 	{
 		const char *data;
@@ -258,12 +256,6 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 		result = conn_execute_text(ctx->conn, item->statement);
 		if (result == UPG_EXEC_FAILED)
 			return false;
-		if (result == UPG_EXEC_COPY_IN && kind == UPG_SCAN_STATEMENT)
-		{
-			conn_copy_end(ctx->conn, "no data follows");
-			return err_set(UPG_EXIT_FAILED, "UPG-2013",
-						   "the statement asks the client for data, but none follows");
-		}
 		if (result == UPG_EXEC_COPY_IN && !run_send_copy(ctx, scan, item))
 			return false;
 		log_progress("%s: statement %d", entry->name, *number);

@@ -56,21 +56,11 @@ run_roll_back(UpgContext *ctx)
 static bool
 run_statements(UpgContext *ctx, UpgScript *script, bool verify)
 {
-	UpgPiece piece;
-	UpgVars none;
-	UpgScan *scan;
+	UpgScan *scan = script_rescan(script);
 	UpgScanItem item;
 	UpgScanKind kind;
 	bool ok = true;
 
-	memset(&none, 0, sizeof(none));
-	memset(&piece, 0, sizeof(piece));
-	piece.path = script->path;
-	piece.length = -1;
-	piece.first_line = 1;
-	piece.text = script->text.data;
-	piece.text_len = script->text.len;
-	scan = scan_open(&piece, &none);
 	if (scan == NULL)
 		return false;
 	while (ok && (kind = scan_next(scan, &item)) > UPG_SCAN_END)

@@ -727,3 +727,19 @@ scan_copy_line(UpgScan *scan, const char **data, size_t *len)
 	*len = scan->line.len;
 	return 1;
 }
+
+/*
+ * scan_skip_data
+ *		Pass over the data of a COPY, if the item is one; false with the error set.
+ */
+bool
+scan_skip_data(UpgScan *scan, const UpgScanItem *item)
+{
+	const char *data;
+	size_t len;
+	int rc = 0;
+
+	while (item->kind == UPG_SCAN_COPY && (rc = scan_copy_line(scan, &data, &len)) > 0)
+		;
+	return rc == 0;
+}

@@ -75,6 +75,7 @@ typedef struct UpgScan UpgScan;
 extern UpgScan *scan_open(const UpgPiece *piece, const UpgVars *vars);
 extern UpgScanKind scan_next(UpgScan *scan, UpgScanItem *item);
 extern int scan_copy_line(UpgScan *scan, const char **data, size_t *len);
+extern bool scan_skip_data(UpgScan *scan, const UpgScanItem *item);
 extern void scan_position(const UpgScan *scan, int out_line, const char **file,
 						  int *line);
 extern const UpgList *scan_messages(const UpgScan *scan);

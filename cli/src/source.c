@@ -574,6 +574,26 @@ script_position(const UpgScript *script, int line, const char **file, int *file_
 }
 
 /*
+ * script_rescan
+ *		A scan over the text as it goes to the server; NULL with the error set.
+ *
+ * The text must outlive it.
+ */
+UpgScan *
+script_rescan(const UpgScript *script)
+{
+	UpgPiece piece;
+
+	memset(&piece, 0, sizeof(piece));
+	piece.path = script->path;
+	piece.length = -1;
+	piece.first_line = 1;
+	piece.text = script->text.data;
+	piece.text_len = script->text.len;
+	return scan_open(&piece, NULL);
+}
+
+/*
  * script_free
  *		Give the text back.
  */

@@ -112,6 +112,7 @@ typedef struct UpgScript
 extern bool script_load(UpgSource *source, UpgEntry *entry, bool down, UpgScript *script);
 extern void script_position(const UpgScript *script, int line, const char **file,
 							int *file_line);
+extern UpgScan *script_rescan(const UpgScript *script);
 extern void script_free(UpgScript *script);
 extern bool entry_has_down(const UpgEntry *entry);
 extern bool entry_is_called(const UpgEntry *entry, const char *name);
