@@ -18,30 +18,6 @@
 #include "log.h"
 #include "run.h"
 
-/*
- * quote_name
- *		A name as an SQL identifier.
- */
-static char *
-quote_name(UpgContext *ctx, const char *name)
-{
-	UpgBuf out;
-	char *copy;
-
-	buf_init(&out);
-	buf_addc(&out, '"');
-	for (; *name; name++)
-	{
-		if (*name == '"')
-			buf_addc(&out, '"');
-		buf_addc(&out, *name);
-	}
-	buf_addc(&out, '"');
-	copy = arena_strndup(ctx->arena, out.data, out.len);
-	buf_free(&out);
-	return copy;
-}
-
 /* upg init */
 int
 cmd_init(UpgContext *ctx)
@@ -59,14 +35,14 @@ cmd_init(UpgContext *ctx)
 		if (!dry_run && schema != NULL &&
 			!conn_run(ctx->conn,
 					  arena_printf(ctx->arena, "CREATE SCHEMA IF NOT EXISTS %s",
-								   quote_name(ctx, schema)),
+								   quote_identifier(ctx->arena, schema)),
 					  0, NULL))
 			return upg_error.exit_code;
 		if (!dry_run &&
 			!conn_run(ctx->conn,
 					  arena_printf(ctx->arena, "CREATE EXTENSION upg VERSION '%s'%s%s",
 								   UPG_VERSION, schema ? " SCHEMA " : "",
-								   schema ? quote_name(ctx, schema) : ""),
+								   schema ? quote_identifier(ctx->arena, schema) : ""),
 					  0, NULL))
 		{
 			/* somebody else was faster: that is what was wanted */
@@ -200,34 +176,18 @@ cmd_audit_log(UpgContext *ctx)
 		{"seq", "seq"},       {"at", "at"},         {"actor", "actor"}, {"role", "role"},
 		{"action", "action"}, {"object", "object"}, {NULL, NULL}};
 	const char *params[2];
-	UpgRows *rows;
 
 	params[0] = ctx_arg(ctx, 0);
-	params[1] = opt_get(ctx, OPT_LIMIT) ? opt_get(ctx, OPT_LIMIT) : "100";
-	if (params[1][strspn(params[1], "0123456789")] != '\0' || strlen(params[1]) > 9)
-	{
-		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --limit",
-				params[1]);
+	params[1] = opt_count(ctx, OPT_LIMIT, "100", INT32_MAX);
+	if (params[1] == NULL || !ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	}
-	if (!ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	rows = conn_query(ctx->conn,
-					  "SELECT seq, at, actor, role, action, object, before, after,"
-					  " application_name, client_addr, pid FROM upg.audit_log"
-					  " WHERE $1::pg_catalog.text IS NULL"
-					  " OR object OPERATOR(pg_catalog.=) $1::pg_catalog.text"
-					  " ORDER BY seq DESC LIMIT $2::pg_catalog.int8",
-					  2, params);
-	if (rows == NULL)
-		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "no entries\n");
-	else
-		render_rows(ctx, rows, "log", columns);
-	rows_free(rows);
-	return UPG_EXIT_OK;
+	return ctx_list(ctx,
+					"SELECT seq, at, actor, role, action, object, before, after,"
+					" application_name, client_addr, pid FROM upg.audit_log"
+					" WHERE $1::pg_catalog.text IS NULL"
+					" OR object OPERATOR(pg_catalog.=) $1::pg_catalog.text"
+					" ORDER BY seq DESC LIMIT $2::pg_catalog.int8",
+					2, params, "log", columns, "no entries");
 }
 
 /* upg audit verify */
@@ -287,14 +247,8 @@ cmd_audit_export(UpgContext *ctx)
 	UpgRows *rows;
 
 	params[0] = opt_get(ctx, OPT_FORMAT) ? opt_get(ctx, OPT_FORMAT) : "jsonl";
-	params[1] = opt_get(ctx, OPT_FROM) ? opt_get(ctx, OPT_FROM) : "1";
-	if (params[1][strspn(params[1], "0123456789")] != '\0' || strlen(params[1]) > 18)
-	{
-		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --from",
-				params[1]);
-		return upg_error.exit_code;
-	}
-	if (!ctx_connect(ctx, true))
+	params[1] = opt_count(ctx, OPT_FROM, "1", INT64_MAX);
+	if (params[1] == NULL || !ctx_connect(ctx, true))
 		return upg_error.exit_code;
 	rows = conn_query(
 		ctx->conn, "SELECT * FROM @extschema@.upg_audit_export($1, $2::pg_catalog.int8)",

@@ -15,11 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
 #include "exit_codes.h"
 #include "fsutil.h"
 #include "interrupt.h"
 #include "log.h"
+#include "render.h"
 
 /*
  * ctx_arg
@@ -94,6 +94,17 @@ ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn)
 }
 
 /*
+ * ctx_has_directory
+ *		Is there a directory for a command that can do without one?
+ */
+bool
+ctx_has_directory(const UpgContext *ctx, int arg)
+{
+	return ctx_arg(ctx, arg) != NULL || getenv("UPG_DIR") != NULL ||
+		   vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
+}
+
+/*
  * ctx_open_source
  *		Read the directory named by an argument, or the default one.
  */
@@ -145,4 +156,21 @@ ctx_confirm(UpgContext *ctx, const char *question)
 	err_why("Nothing was changed.");
 	err_fix("Answer with y, or give --yes.");
 	return false;
+}
+
+/*
+ * ctx_list
+ *		Run a query and print its rows: all that a command does that lists something.
+ */
+int
+ctx_list(UpgContext *ctx, const char *sql, int nparams, const char *const *params,
+		 const char *key, const UpgColumn *columns, const char *nothing)
+{
+	UpgRows *rows = conn_query(ctx->conn, sql, nparams, params);
+
+	if (rows == NULL)
+		return upg_error.exit_code;
+	render_found(ctx, rows, key, columns, nothing);
+	rows_free(rows);
+	return UPG_EXIT_OK;
 }

@@ -278,7 +278,7 @@ static bool
 prepare(TableDiff *diff)
 {
 	UpgContext *ctx = diff->ctx;
-	const char *rounds = opt_get(ctx, OPT_RECHECK);
+	const char *rounds = opt_count(ctx, OPT_RECHECK, "0", 9999);
 	uint64_t seed;
 
 	if (opt_get(ctx, OPT_TABLE) == NULL)
@@ -287,11 +287,9 @@ prepare(TableDiff *diff)
 		err_next("Try \"upg compare --help\" for more information.");
 		return false;
 	}
-	if (rounds != NULL &&
-		(rounds[strspn(rounds, "0123456789")] != '\0' || strlen(rounds) > 4))
-		return err_set(UPG_EXIT_USAGE, "UPG-2000",
-					   "invalid value \"%s\" of option --recheck", rounds);
-	diff->rounds = rounds ? strtol(rounds, NULL, 10) : 0;
+	if (rounds == NULL)
+		return false;
+	diff->rounds = strtol(rounds, NULL, 10);
 	if (!config_number(ctx, OPT_INTERVAL, true, 2000, &diff->interval))
 		return false;
 	if (diff->rounds > 0 && (opt_get(ctx, OPT_SOURCE_SNAPSHOT) != NULL ||

@@ -119,11 +119,7 @@ cmd_data_verify(UpgContext *ctx)
 		4, params);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "there is nothing to verify\n");
-	else
-		render_rows(ctx, rows, "checks", check_columns);
+	render_found(ctx, rows, "checks", check_columns, "there is nothing to verify");
 	code =
 		opt_on(ctx, OPT_DRY_RUN) ? UPG_EXIT_OK : end_checks(rows, "verification failed");
 	if (!ctx->json && code == UPG_EXIT_OK && rows_count(rows) > 0 &&
@@ -141,10 +137,10 @@ cmd_data_recheck(UpgContext *ctx)
 	UpgRows *rows;
 	int code;
 
-	if (!ctx_connect(ctx, true))
-		return upg_error.exit_code;
 	params[0] = argument_list(ctx);
-	params[1] = opt_get(ctx, OPT_LIMIT) ? opt_get(ctx, OPT_LIMIT) : "20";
+	params[1] = opt_count(ctx, OPT_LIMIT, "20", INT32_MAX);
+	if (params[1] == NULL || !ctx_connect(ctx, true))
+		return upg_error.exit_code;
 	rows =
 		conn_query(ctx->conn,
 				   "SELECT * FROM @extschema@.upg_constraints_recheck("
@@ -153,11 +149,7 @@ cmd_data_recheck(UpgContext *ctx)
 				   2, params);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "there are no constraints\n");
-	else
-		render_rows(ctx, rows, "constraints", recheck_columns);
+	render_found(ctx, rows, "constraints", recheck_columns, "there are no constraints");
 	code = end_checks(rows, "rows are against their constraints");
 	rows_free(rows);
 	return code;
@@ -200,24 +192,12 @@ cmd_data_report(UpgContext *ctx)
 int
 cmd_data_invariants(UpgContext *ctx)
 {
-	UpgRows *rows;
-
 	if (!ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	rows =
-		conn_query(ctx->conn,
-				   "SELECT name, kind, severity, scope, key, query, owner, description,"
-				   " declared_at FROM upg.invariants ORDER BY name COLLATE \"C\"",
-				   0, NULL);
-	if (rows == NULL)
-		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "no invariant is declared\n");
-	else
-		render_rows(ctx, rows, "invariants", invariant_columns);
-	rows_free(rows);
-	return UPG_EXIT_OK;
+	return ctx_list(ctx,
+					"SELECT name, kind, severity, scope, key, query, owner, description,"
+					" declared_at FROM upg.invariants ORDER BY name COLLATE \"C\"",
+					0, NULL, "invariants", invariant_columns, "no invariant is declared");
 }
 
 /* upg data declare */

@@ -372,8 +372,7 @@ check_directory(UpgContext *ctx)
 int
 cmd_doctor(UpgContext *ctx)
 {
-	bool have = ctx_arg(ctx, 0) != NULL || getenv("UPG_DIR") != NULL ||
-				vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
+	bool have = ctx_has_directory(ctx, 0);
 	bool sound;
 
 	faults = warnings = 0;

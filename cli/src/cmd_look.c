@@ -58,27 +58,6 @@ static const UpgColumn lock_columns[] = {
 	{"usename", "role"},  {"migration", "migration"}, {"since", "since"}, {NULL, NULL}};
 
 /*
- * query_rows
- *		Run a query and print its rows.
- */
-static int
-query_rows(UpgContext *ctx, const char *sql, int nparams, const char *const *params,
-		   const char *key, const UpgColumn *columns, const char *nothing)
-{
-	UpgRows *rows = conn_query(ctx->conn, sql, nparams, params);
-
-	if (rows == NULL)
-		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "%s\n", nothing);
-	else
-		render_rows(ctx, rows, key, columns);
-	rows_free(rows);
-	return UPG_EXIT_OK;
-}
-
-/*
  * status_query
  *		The question of "upg status": for people only what is shown or compared.
  */
@@ -195,8 +174,7 @@ repeat(UpgContext *ctx, int (*once)(UpgContext *ctx))
 int
 cmd_status(UpgContext *ctx)
 {
-	bool have = ctx_arg(ctx, 0) != NULL || getenv("UPG_DIR") != NULL ||
-				vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
+	bool have = ctx_has_directory(ctx, 0);
 
 	if (!ctx_connect_asking(ctx, status_query(ctx)) || (have && !ctx_open_source(ctx, 0)))
 		return upg_error.exit_code;
@@ -210,18 +188,11 @@ cmd_history(UpgContext *ctx)
 	const char *params[2];
 
 	params[0] = ctx_arg(ctx, 0);
-	params[1] = opt_get(ctx, OPT_LIMIT) ? opt_get(ctx, OPT_LIMIT) : "100";
-	if (params[1][strspn(params[1], "0123456789")] != '\0' || strlen(params[1]) > 9)
-	{
-		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --limit",
-				params[1]);
+	params[1] = opt_count(ctx, OPT_LIMIT, "100", INT32_MAX);
+	if (params[1] == NULL || !ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	}
-	if (!ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	return query_rows(ctx,
-					  "SELECT * FROM @extschema@.upg_history($1, $2::pg_catalog.int4)", 2,
-					  params, "history", history_columns, "nothing has run");
+	return ctx_list(ctx, "SELECT * FROM @extschema@.upg_history($1, $2::pg_catalog.int4)",
+					2, params, "history", history_columns, "nothing has run");
 }
 
 /* progress_once: one look at what runs. */
@@ -273,8 +244,8 @@ cmd_lock_show(UpgContext *ctx)
 {
 	if (!ctx_connect(ctx, true))
 		return upg_error.exit_code;
-	return query_rows(ctx, "SELECT * FROM @extschema@.upg_locks()", 0, NULL, "locks",
-					  lock_columns, "nothing is locked");
+	return ctx_list(ctx, "SELECT * FROM @extschema@.upg_locks()", 0, NULL, "locks",
+					lock_columns, "nothing is locked");
 }
 
 /* upg wait */
@@ -306,90 +277,70 @@ cmd_wait(UpgContext *ctx)
 }
 
 /*
- * not_held
- *		Say that the ledger has no such migration.
+ * ledger_row
+ *		What the ledger has of a migration; NULL with the error set if it has nothing.
  */
-static int
-not_held(UpgContext *ctx, const char *name)
+static UpgRows *
+ledger_row(UpgContext *ctx, const char *name)
 {
+	const char *params[1] = {name};
+	UpgRows *rows = conn_query(ctx->conn,
+							   "SELECT * FROM @extschema@.upg_status()"
+							   " WHERE migration OPERATOR(pg_catalog.=) $1",
+							   1, params);
+
+	if (rows == NULL || rows_count(rows) > 0)
+		return rows;
+	rows_free(rows);
 	err_set(UPG_EXIT_FAILED, "UPG-0001", "the ledger holds no migration \"%s\"",
 			printable(ctx->arena, name));
 	err_next("upg status");
-	return upg_error.exit_code;
+	return NULL;
 }
 
 /*
- * show_nothing
- *		There is no down script: is there a migration?
+ * show_down
+ *		The SQL that would take a migration back, or that there is none.
  */
 static int
-show_nothing(UpgContext *ctx, const char *name)
+show_down(UpgContext *ctx, const char *name)
 {
-	const char *params[1];
-	UpgRows *rows;
+	const char *params[1] = {name};
+	UpgRows *rows =
+		conn_query(ctx->conn, "SELECT @extschema@.upg_down($1) AS down", 1, params);
+	const char *down = rows ? rows_get(rows, 0, 0) : NULL;
+	UpgRows *row = rows != NULL && down == NULL ? ledger_row(ctx, name) : NULL;
 
-	params[0] = name;
-	rows = conn_query(ctx->conn,
-					  "SELECT undo FROM @extschema@.upg_status()"
-					  " WHERE migration OPERATOR(pg_catalog.=) $1",
-					  1, params);
-	if (rows == NULL)
-		return upg_error.exit_code;
-	if (rows_count(rows) == 0)
+	if (down != NULL || row != NULL)
 	{
-		rows_free(rows);
-		return not_held(ctx, name);
+		render_start(ctx);
+		if (ctx->json)
+			json_string(render_doc(), "down", down);
+		else if (down != NULL)
+			render_text(ctx, "%s%s", down, str_ends(down, "\n") ? "" : "\n");
+		if (down == NULL)
+			log_warning("migration \"%s\" has no down script",
+						printable(ctx->arena, name));
 	}
-	render_start(ctx);
-	if (ctx->json)
-		json_string(render_doc(), "down", NULL);
-	log_warning("migration \"%s\" has no down script", printable(ctx->arena, name));
+	rows_free(row);
 	rows_free(rows);
-	return UPG_EXIT_OK;
+	return upg_error.exit_code;
 }
 
 /* upg show */
 int
 cmd_show(UpgContext *ctx)
 {
-	const char *params[1];
+	const char *name = ctx_arg(ctx, 0);
 	UpgRows *rows;
 
-	params[0] = ctx_arg(ctx, 0);
 	if (!ctx_connect(ctx, true))
 		return upg_error.exit_code;
 	if (opt_on(ctx, OPT_DOWN))
-	{
-		rows =
-			conn_query(ctx->conn, "SELECT @extschema@.upg_down($1) AS down", 1, params);
-		if (rows == NULL)
-			return upg_error.exit_code;
-		if (rows_get(rows, 0, 0) == NULL)
-		{
-			rows_free(rows);
-			return show_nothing(ctx, params[0]);
-		}
-		render_start(ctx);
-		if (ctx->json)
-			json_string(render_doc(), "down", rows_get(rows, 0, 0));
-		else
-			render_text(
-				ctx, "%s%s", rows_get(rows, 0, 0) ? rows_get(rows, 0, 0) : "",
-				rows_get(rows, 0, 0) && str_ends(rows_get(rows, 0, 0), "\n") ? "" : "\n");
-		rows_free(rows);
-		return UPG_EXIT_OK;
-	}
-	rows = conn_query(ctx->conn,
-					  "SELECT * FROM @extschema@.upg_status()"
-					  " WHERE migration OPERATOR(pg_catalog.=) $1",
-					  1, params);
+		return show_down(ctx, name);
+	rows = ledger_row(ctx, name);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	if (rows_count(rows) == 0)
-	{
-		rows_free(rows);
-		return not_held(ctx, params[0]);
-	}
 	render_start(ctx);
 	if (ctx->json)
 		render_rows(ctx, rows, "migration", status_columns);

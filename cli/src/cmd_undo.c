@@ -164,11 +164,7 @@ cmd_retention(UpgContext *ctx)
 		3, limits);
 	if (rows == NULL)
 		return upg_error.exit_code;
-	render_start(ctx);
-	if (rows_count(rows) == 0 && !ctx->json)
-		render_text(ctx, "nothing is kept\n");
-	else
-		render_rows(ctx, rows, "kept", retention_columns);
+	render_found(ctx, rows, "kept", retention_columns, "nothing is kept");
 	for (int i = 0; i < rows_count(rows); i++)
 	{
 		if (strcmp(rows_named(rows, i, "over_limit"), "t") != 0)

@@ -178,8 +178,7 @@ int
 cmd_verify(UpgContext *ctx)
 {
 	Verify verify;
-	bool have = ctx_arg(ctx, 0) != NULL || getenv("UPG_DIR") != NULL ||
-				vars_get(&ctx->config, "dir") != NULL || fs_is_dir("migrations");
+	bool have = ctx_has_directory(ctx, 0);
 	bool ok;
 
 	memset(&verify, 0, sizeof(verify));

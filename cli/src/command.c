@@ -14,6 +14,7 @@
  *-------------------------------------------------------------------------
  */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +408,26 @@ opt_array(const UpgContext *ctx, UpgOpt id)
 	literal = array_text(ctx->arena, &items);
 	list_free(&items);
 	return literal;
+}
+
+/*
+ * opt_count
+ *		An option that is a number from 0 to "most", as text; NULL with the error set.
+ */
+const char *
+opt_count(const UpgContext *ctx, UpgOpt id, const char *fallback, int64_t most)
+{
+	const char *text = opt_get(ctx, id);
+
+	if (text == NULL)
+		return fallback;
+	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0' &&
+		strlen(text) <= 18 && strtoll(text, NULL, 10) <= most)
+		return text;
+	err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --%s",
+			printable(ctx->arena, text), option_by_id((int) id)->name);
+	err_fix("It must be a number from 0 to %" PRId64 ".", most);
+	return NULL;
 }
 
 /*

@@ -170,6 +170,8 @@ extern const char *opt_get(const UpgContext *ctx, UpgOpt id);
 extern bool opt_on(const UpgContext *ctx, UpgOpt id);
 extern const char *opt_array(const UpgContext *ctx, UpgOpt id);
 extern bool config_load(UpgContext *ctx);
+extern const char *opt_count(const UpgContext *ctx, UpgOpt id, const char *fallback,
+							 int64_t most);
 extern bool config_number(const UpgContext *ctx, UpgOpt id, bool duration,
 						  int64_t fallback, int64_t *value);
 
@@ -190,12 +192,17 @@ extern void help_man(UpgBuf *out);
 extern bool help_completion(UpgBuf *out, const char *shell);
 
 /* Shared by the cmd_*.c files (cmd_common.c). */
+struct UpgColumn;
 extern bool ctx_connect(UpgContext *ctx, bool handshake);
 extern bool ctx_connect_asking(UpgContext *ctx, const char *question);
 extern bool ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn);
+extern bool ctx_has_directory(const UpgContext *ctx, int arg);
 extern bool ctx_open_source(UpgContext *ctx, int arg);
 extern const char *ctx_arg(const UpgContext *ctx, int i);
 extern bool ctx_confirm(UpgContext *ctx, const char *question);
+extern int ctx_list(UpgContext *ctx, const char *sql, int nparams,
+					const char *const *params, const char *key,
+					const struct UpgColumn *columns, const char *nothing);
 
 /* Commands */
 extern int cmd_init(UpgContext *ctx);

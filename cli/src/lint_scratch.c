@@ -30,30 +30,6 @@ static const char lint_sql[] =
 	;
 
 /*
- * quoted
- *		A name as an identifier.
- */
-static const char *
-quoted(UpgArena *arena, const char *name)
-{
-	UpgBuf buf;
-	const char *result;
-
-	buf_init(&buf);
-	buf_addc(&buf, '"');
-	for (; *name; name++)
-	{
-		if (*name == '"')
-			buf_addc(&buf, '"');
-		buf_addc(&buf, *name);
-	}
-	buf_addc(&buf, '"');
-	result = arena_strdup(arena, buf.data);
-	buf_free(&buf);
-	return result;
-}
-
-/*
  * admin_run
  *		A statement outside of the scratch database.
  */
@@ -125,8 +101,9 @@ take_name(UpgScratch *scratch)
 			"Name one that does not exist yet; it is made, and left for you to look at.");
 	}
 	else if (rows_count(rows) > 0)
-		ok = admin_run(scratch, arena_printf(scratch->arena, "DROP DATABASE %s",
-											 quoted(scratch->arena, scratch->name)));
+		ok = admin_run(scratch,
+					   arena_printf(scratch->arena, "DROP DATABASE %s",
+									quote_identifier(scratch->arena, scratch->name)));
 	rows_free(rows);
 	return ok;
 }
@@ -155,7 +132,7 @@ scratch_make(UpgScratch *scratch, UpgConn *admin, UpgArena *arena, const char *n
 	scratch->roles_known = true;
 	scratch->made = true; /* an interrupt may come when it is */
 	if (!admin_run(scratch, arena_printf(arena, "CREATE DATABASE %s TEMPLATE template0",
-										 quoted(arena, scratch->name))))
+										 quote_identifier(arena, scratch->name))))
 	{
 		if (strcmp(upg_error.sqlstate, "42501") == 0)
 			err_fix("The role needs the right to create databases, and extension upg a "
@@ -163,7 +140,7 @@ scratch_make(UpgScratch *scratch, UpgConn *admin, UpgArena *arena, const char *n
 		return false;
 	}
 	return admin_run(scratch, arena_printf(arena, "COMMENT ON DATABASE %s IS '" MARK "'",
-										   quoted(arena, scratch->name))) &&
+										   quote_identifier(arena, scratch->name))) &&
 		   connect_to(scratch, scratch->name) &&
 		   conn_execute_text(scratch->conn, "CREATE SCHEMA upg_ext") == UPG_EXEC_DONE &&
 		   conn_execute_text(scratch->conn, "CREATE EXTENSION upg SCHEMA upg_ext") ==
@@ -181,7 +158,7 @@ drop(UpgScratch *scratch, const char *name)
 {
 	return admin_run(scratch, arena_printf(scratch->arena,
 										   "DROP DATABASE IF EXISTS %s WITH (FORCE)",
-										   quoted(scratch->arena, name)));
+										   quote_identifier(scratch->arena, name)));
 }
 
 /*
@@ -200,11 +177,11 @@ scratch_copy(UpgScratch *scratch)
 	scratch->copy = name;
 	return admin_run(scratch,
 					 arena_printf(scratch->arena, "CREATE DATABASE %s TEMPLATE %s",
-								  quoted(scratch->arena, name),
-								  quoted(scratch->arena, scratch->name))) &&
+								  quote_identifier(scratch->arena, name),
+								  quote_identifier(scratch->arena, scratch->name))) &&
 		   admin_run(scratch,
 					 arena_printf(scratch->arena, "COMMENT ON DATABASE %s IS '" MARK "'",
-								  quoted(scratch->arena, name))) &&
+								  quote_identifier(scratch->arena, name))) &&
 		   connect_to(scratch, name);
 }
 
@@ -231,7 +208,7 @@ bool
 scratch_make_role(UpgScratch *scratch, const char *role)
 {
 	if (!admin_run(scratch, arena_printf(scratch->arena, "CREATE ROLE %s NOLOGIN",
-										 quoted(scratch->arena, role))))
+										 quote_identifier(scratch->arena, role))))
 		return false;
 	list_add(&scratch->made_roles, arena_strdup(scratch->arena, role));
 	return true;
@@ -290,9 +267,10 @@ scratch_end(UpgScratch *scratch)
 		for (int i = 0; i < scratch->made_roles.count; i++)
 		{
 			err_clear();
-			if (!admin_run(scratch, arena_printf(scratch->arena, "DROP ROLE IF EXISTS %s",
-												 quoted(scratch->arena,
-														scratch->made_roles.items[i]))))
+			if (!admin_run(scratch,
+						   arena_printf(scratch->arena, "DROP ROLE IF EXISTS %s",
+										quote_identifier(scratch->arena,
+														 scratch->made_roles.items[i]))))
 				log_verbose("role \"%s\" stays: %s", scratch->made_roles.items[i],
 							upg_error.what);
 		}

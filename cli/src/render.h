@@ -43,6 +43,8 @@ extern void render_text(const UpgContext *ctx, const char *fmt, ...) UPG_PRINTF(
 extern void render_raw(const char *text, size_t len);
 extern void render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
 						const UpgColumn *columns);
+extern void render_found(UpgContext *ctx, const UpgRows *rows, const char *key,
+						 const UpgColumn *columns, const char *nothing);
 extern void render_outcome(const UpgContext *ctx, const UpgOutcome *outcome);
 extern void render_flush(void);
 extern bool render_reader_left(void);
@@ -51,7 +53,6 @@ extern bool render_finish(const UpgContext *ctx, int exit_code);
 extern void render_json_start(const UpgContext *ctx);
 extern void render_json_rows(const UpgRows *rows, const char *key);
 extern void render_json_outcome(const UpgOutcome *outcome);
-extern void render_json_finish(const UpgContext *ctx, int exit_code);
-extern void render_json_flush(void);
+extern void render_json_finish(int exit_code);
 
 #endif /* UPG_RENDER_H */

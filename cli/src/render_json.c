@@ -56,34 +56,17 @@ render_json_start(const UpgContext *ctx)
 static void
 put_array(const char *key, const char *value)
 {
-	const char *p = value;
 	UpgBuf item;
+	bool quoted;
 
 	buf_init(&item);
 	json_array(&doc, key);
-	if (*p == '{')
-		p++;
-	while (*p && *p != '}')
+	while (array_next(&value, &item, &quoted))
 	{
-		bool quoted = *p == '"';
-
-		buf_reset(&item);
-		if (quoted)
-			p++;
-		while (*p && (quoted ? *p != '"' : *p != ',' && *p != '}'))
-		{
-			if (*p == '\\' && p[1])
-				p++;
-			buf_addc(&item, *p++);
-		}
-		if (quoted && *p == '"')
-			p++;
 		if (!quoted && strcmp(item.data, "NULL") == 0)
 			json_null(&doc, NULL);
 		else
 			json_string(&doc, NULL, item.data);
-		if (*p == ',')
-			p++;
 	}
 	json_array_end(&doc);
 	buf_free(&item);
@@ -149,9 +132,8 @@ render_json_outcome(const UpgOutcome *outcome)
  *		The error object and the end of the document.
  */
 void
-render_json_finish(const UpgContext *ctx, int exit_code)
+render_json_finish(int exit_code)
 {
-	(void) ctx;
 	json_int(&doc, "exit_code", exit_code);
 	if (upg_error.exit_code == 0)
 		json_null(&doc, "error");
@@ -174,17 +156,6 @@ render_json_finish(const UpgContext *ctx, int exit_code)
 	}
 	json_object_end(&doc);
 	buf_addc(&text, '\n');
-	render_json_flush();
-	buf_free(&text);
-}
-
-/*
- * render_json_flush
- *		Write what is there.
- */
-void
-render_json_flush(void)
-{
 	render_raw(text.data, text.len);
-	buf_reset(&text);
+	buf_free(&text);
 }

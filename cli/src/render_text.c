@@ -231,6 +231,22 @@ render_rows(const UpgContext *ctx, const UpgRows *rows, const char *key,
 }
 
 /*
+ * render_found
+ *		Begin the output of a command with its rows, or with what people are told when
+ *		there are none.
+ */
+void
+render_found(UpgContext *ctx, const UpgRows *rows, const char *key,
+			 const UpgColumn *columns, const char *nothing)
+{
+	render_start(ctx);
+	if (rows_count(rows) == 0 && !ctx->json)
+		render_text(ctx, "%s\n", nothing);
+	else
+		render_rows(ctx, rows, key, columns);
+}
+
+/*
  * put_spaces
  *		So many spaces to stdout, at most 62.
  */
@@ -301,7 +317,7 @@ bool
 render_finish(const UpgContext *ctx, int exit_code)
 {
 	if (ctx->json && started)
-		render_json_finish(ctx, exit_code);
+		render_json_finish(exit_code);
 	finished |= started;
 	started = false;
 	render_flush();

@@ -27,36 +27,18 @@
 #define IDLE_TRIES 3
 
 /*
- * array_item
- *		The first item of a text[] literal, for warnings.
+ * array_items
+ *		The items of a text[] literal, for warnings.
  */
 static void
 array_items(UpgContext *ctx, const char *value, UpgList *items)
 {
 	UpgBuf item;
+	bool quoted;
 
-	if (value == NULL || *value != '{')
-		return;
 	buf_init(&item);
-	for (value++; *value && *value != '}';)
-	{
-		bool quoted = *value == '"';
-
-		buf_reset(&item);
-		if (quoted)
-			value++;
-		while (*value && (quoted ? *value != '"' : *value != ',' && *value != '}'))
-		{
-			if (*value == '\\' && value[1])
-				value++;
-			buf_addc(&item, *value++);
-		}
-		if (quoted && *value)
-			value++;
-		if (*value == ',')
-			value++;
+	while (value != NULL && array_next(&value, &item, &quoted))
 		list_add(items, arena_strndup(ctx->arena, item.data, item.len));
-	}
 	buf_free(&item);
 }
 

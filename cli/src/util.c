@@ -541,6 +541,30 @@ str_ends(const char *text, const char *suffix)
 }
 
 /*
+ * quote_identifier
+ *		A name as an SQL identifier, in the arena.
+ */
+const char *
+quote_identifier(UpgArena *arena, const char *name)
+{
+	UpgBuf out;
+	const char *quoted;
+
+	buf_init(&out);
+	buf_addc(&out, '"');
+	for (; *name; name++)
+	{
+		if (*name == '"')
+			buf_addc(&out, '"');
+		buf_addc(&out, *name);
+	}
+	buf_addc(&out, '"');
+	quoted = arena_strndup(arena, out.data, out.len);
+	buf_free(&out);
+	return quoted;
+}
+
+/*
  * array_literal
  *		Append a text[] literal for the server.
  */
@@ -579,6 +603,39 @@ array_text(UpgArena *arena, const UpgList *items)
 	literal = arena_strndup(arena, out.data, out.len);
 	buf_free(&out);
 	return literal;
+}
+
+/*
+ * array_next
+ *		The next item of a text[] literal; false at its end.
+ *
+ * *literal begins at the brace and moves on.  An item that is not "quoted" and reads
+ * NULL is one.
+ */
+bool
+array_next(const char **literal, UpgBuf *item, bool *quoted)
+{
+	const char *p = *literal;
+
+	if (*p == '{' || *p == ',')
+		p++;
+	*literal = p;
+	if (*p == '\0' || *p == '}')
+		return false;
+	buf_reset(item);
+	*quoted = *p == '"';
+	if (*quoted)
+		p++;
+	while (*p && (*quoted ? *p != '"' : *p != ',' && *p != '}'))
+	{
+		if (*p == '\\' && p[1])
+			p++;
+		buf_addc(item, *p++);
+	}
+	if (*quoted && *p == '"')
+		p++;
+	*literal = p;
+	return true;
 }
 
 /*
