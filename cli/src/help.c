@@ -454,6 +454,8 @@ bash_words(UpgBuf *out, const UpgCommand *command)
 static void
 completion_bash(UpgBuf *out)
 {
+	int sets = 0;
+
 	buf_add(out, "# bash completion for upg, made by \"upg completion bash\"\n"
 				 "_upg()\n{\n"
 				 "    local cur=${COMP_WORDS[COMP_CWORD]} "
@@ -463,8 +465,11 @@ completion_bash(UpgBuf *out)
 				 "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
 				 "        w=${COMP_WORDS[i]}\n"
 				 "        case $w in -*) ;; *) if [ -z \"$cmd\" ]; then cmd=$w; "
-				 "elif [ \"$cmd\" = audit ] || [ \"$cmd\" = lock ]; then cmd=\"$cmd "
-				 "$w\"; fi ;; esac\n"
+				 "else case $cmd in ");
+	for (const UpgCommand *c = upg_commands; c->name != NULL; c++)
+		if (c->sub != NULL)
+			buf_printf(out, "%s%s", sets++ ? "|" : "", c->name);
+	buf_add(out, ") cmd=\"$cmd $w\" ;; esac; fi ;; esac\n"
 				 "    done\n"
 				 "    [ \"$cur\" = \"=\" ] && cur=\n"
 				 "    [ \"$prev\" = \"=\" ] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"

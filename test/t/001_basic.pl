@@ -63,6 +63,19 @@ for my $shell (qw(bash zsh fish))
 }
 ($rc, $out) = upg('completion', 'bash');
 is(system('bash', '-n', '-c', $out), 0, 'bash accepts its completion');
+{
+	# what the shell would offer behind these words
+	local $ENV{COMPLETION} = $out;
+	my $offers = sub {
+		my @words = @_;
+		return join ' ', split ' ', qx(bash -c 'eval "\$COMPLETION"; COMP_WORDS=("\$@"); COMP_CWORD=\$((\$# - 1)); _upg; echo "\${COMPREPLY[@]}"' bash @{[map { "'$_'" } @words]});
+	};
+	is($offers->('upg', 'doc'), 'doctor', 'bash completes a command');
+	is($offers->('upg', 'audit', 'ver'), 'verify', 'and one of a set');
+	is($offers->('upg', 'data', 're'), 'recheck report', 'of every set');
+	is($offers->('upg', 'data', 'recheck', '--lim'), '--limit=', 'and its options');
+	is($offers->('upg', 'up', '--on-fail', '=', 'ro'), 'rollback', 'and their values');
+}
 ($rc) = upg('completion', 'tcsh');
 is($rc, 2, 'an unknown shell exits 2');
 
