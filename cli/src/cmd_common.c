@@ -36,13 +36,11 @@ ctx_arg(const UpgContext *ctx, int i)
  *		Connect with the options given.
  */
 static bool
-connect_as_told(UpgContext *ctx, const char *other_database, UpgConn **conn)
+connect_as_told(UpgContext *ctx)
 {
 	UpgConnParams params;
 
 	memset(&params, 0, sizeof(params));
-	params.other_database = other_database;
-	params.like = ctx->conn;
 	params.dbname = opt_get(ctx, OPT_DBNAME);
 	if (params.dbname == NULL && getenv("PGDATABASE") == NULL &&
 		getenv("PGSERVICE") == NULL)
@@ -54,8 +52,8 @@ connect_as_told(UpgContext *ctx, const char *other_database, UpgConn **conn)
 					  : opt_on(ctx, OPT_NO_PASSWORD) ? -1
 													 : 0;
 	params.deadline = ctx->deadline;
-	*conn = conn_open(&params);
-	return *conn != NULL;
+	ctx->conn = conn_open(&params);
+	return ctx->conn != NULL;
 }
 
 /*
@@ -65,8 +63,7 @@ connect_as_told(UpgContext *ctx, const char *other_database, UpgConn **conn)
 bool
 ctx_connect(UpgContext *ctx, bool handshake)
 {
-	return connect_as_told(ctx, NULL, &ctx->conn) &&
-		   (!handshake || conn_handshake(ctx->conn, NULL));
+	return connect_as_told(ctx) && (!handshake || conn_handshake(ctx->conn, NULL));
 }
 
 /*
@@ -78,19 +75,8 @@ ctx_connect(UpgContext *ctx, bool handshake)
 bool
 ctx_connect_asking(UpgContext *ctx, const char *question)
 {
-	ctx->asked =
-		connect_as_told(ctx, NULL, &ctx->conn) && conn_handshake(ctx->conn, question);
+	ctx->asked = connect_as_told(ctx) && conn_handshake(ctx->conn, question);
 	return ctx->asked;
-}
-
-/*
- * ctx_connect_other
- *		Connect as told, but to another database of the same server.
- */
-bool
-ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn)
-{
-	return connect_as_told(ctx, database, conn);
 }
 
 /*

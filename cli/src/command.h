@@ -195,7 +195,6 @@ extern bool help_completion(UpgBuf *out, const char *shell);
 struct UpgColumn;
 extern bool ctx_connect(UpgContext *ctx, bool handshake);
 extern bool ctx_connect_asking(UpgContext *ctx, const char *question);
-extern bool ctx_connect_other(UpgContext *ctx, const char *database, UpgConn **conn);
 extern bool ctx_has_directory(const UpgContext *ctx, int arg);
 extern bool ctx_open_source(UpgContext *ctx, int arg);
 extern const char *ctx_arg(const UpgContext *ctx, int i);

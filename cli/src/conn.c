@@ -129,7 +129,6 @@ connect_once(UpgConn *conn)
 	ADD_PARAM("password", conn->password);
 	ADD_PARAM("fallback_application_name", "upg");
 	ADD_PARAM("client_encoding", "UTF8");
-	ADD_PARAM("dbname", conn->params.other_database);
 	keys[n] = NULL;
 	values[n] = NULL;
 
@@ -200,9 +199,6 @@ conn_open(const UpgConnParams *params)
 
 	memset(conn, 0, sizeof(*conn));
 	conn->params = *params;
-	conn->params.like = NULL;
-	if (params->like != NULL && params->like->password != NULL)
-		conn->password = xstrdup(params->like->password);
 	buf_init(&conn->sql);
 	if (!connect_with_password(conn))
 	{

@@ -31,10 +31,8 @@ typedef struct UpgConnParams
 	const char *host;
 	const char *port;
 	const char *user;
-	int password;               /* -1 never ask, 0 when needed, 1 always ask */
-	int64_t deadline;           /* now_ms() after which to give up, or 0 */
-	const char *other_database; /* instead of the one in dbname, or NULL */
-	const struct UpgConn *like; /* use the password typed there, or NULL */
+	int password;     /* -1 never ask, 0 when needed, 1 always ask */
+	int64_t deadline; /* now_ms() after which to give up, or 0 */
 } UpgConnParams;
 
 typedef enum UpgExec

@@ -56,7 +56,8 @@ install(UpgContext *ctx, Scratch *scratch)
 	UpgContext *inner = &scratch->ctx;
 	const char *schema = conn_schema(ctx->conn);
 
-	if (!ctx_connect_other(ctx, scratch->name, &inner->conn))
+	inner->conn = conn_open_beside(ctx->conn, scratch->name);
+	if (inner->conn == NULL)
 		return false;
 	if (strcmp(schema, "public") != 0 &&
 		!conn_run(inner->conn,
