@@ -74,7 +74,9 @@ apt() {
         -o Dir::State::Lists="$dir/apt/lists" -o Dir::Cache="$dir/apt/cache" \
         -o APT::Sandbox::User=root "$@"
 }
-apt apt-get update >&2 || true
+# One of several entries may have no sources; whether the lists suffice shows below.
+why=
+apt apt-get update >&2 || why="; apt-get update failed, see above"
 
 # The newest version whose files are really there.
 tree=
@@ -84,7 +86,7 @@ for version in $(apt apt-cache showsrc "postgresql-$major" | sed -n 's/^Version:
         break
     fi
 done
-[ -n "$tree" ] || die "the archive has no sources of postgresql-$major"
+[ -n "$tree" ] || die "the archive has no sources of postgresql-$major$why"
 
 cd "$tree"
 # Debian's patch puts libraries into the packaged server's directory, whatever the prefix.
@@ -93,7 +95,10 @@ sed -i 's,^override pkglibdir := .*,override pkglibdir := $(libdir)/postgresql,'
 ./configure --quiet --prefix="$prefix" --enable-cassert --enable-debug --with-openssl --with-lz4 --with-libxml \
     --with-icu --without-readline CFLAGS='-O1 -g -fno-omit-frame-pointer' CPPFLAGS="$flags" >&2
 jobs=$(nproc)
-make -s -j"$jobs" >"$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; die "make failed"; }
+# build ARGUMENT...: make, with what it prints in build.log; its end is shown if it fails.
+build() { make -s "$@" >>"$dir/build.log" 2>&1 || { tail -n 40 "$dir/build.log" >&2; die "make $* failed"; }; }
+: >"$dir/build.log"
+build -j"$jobs"
 # Nothing may go outside the prefix: the packaged server would be overwritten.
 for variable in bindir datadir libdir pkglibdir includedir includedir_server; do
     target=$(make -s -f - show 2>/dev/null <<END
@@ -108,9 +113,8 @@ END
     *) die "$variable is \"$target\", which is not below $prefix: not installed" ;;
     esac
 done
-make -s install >>"$dir/build.log" 2>&1
-make -s -j"$jobs" -C contrib install >>"$dir/build.log" 2>&1 ||
-    { tail -n 40 "$dir/build.log" >&2; die "make in contrib failed"; }
+build install
+build -j"$jobs" -C contrib install
 [ ! -f src/tools/valgrind.supp ] || cp src/tools/valgrind.supp "$prefix/valgrind.supp"
 
 # pgTAP is SQL alone, so the packaged one does.
