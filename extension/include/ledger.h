@@ -149,6 +149,7 @@ extern void upg_ledger_set_undo(int64 migration_id, const char *undo,
 extern void upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def);
 
 /* attempts.c */
+extern void upg_attempt_failed(UpgAttempt *attempt, const ErrorData *edata);
 extern void upg_ledger_attempt(const UpgAttempt *attempt);
 extern char *upg_attempt_json(const UpgAttempt *attempt);
 extern void upg_ledger_attempt_json(const char *json, bool of_another);

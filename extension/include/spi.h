@@ -44,8 +44,11 @@ extern void upg_books_open(UpgBooks *books);
 extern void upg_books_close(UpgBooks *books);
 extern void upg_query(UpgQuery *query, const Datum *values, const char *nulls);
 extern void upg_query_latest(UpgQuery *query, const Datum *values, const char *nulls);
+extern char *upg_query_text(UpgQuery *query, const Datum *values);
+extern List *upg_query_names(UpgQuery *query, const Datum *values);
 extern char *upg_result_text(uint64 row, int column);
 extern Datum upg_result_datum(uint64 row, int column, bool *isnull);
 extern Datum upg_text_array(List *texts);
+extern Datum upg_bytea(const void *data, Size size);
 
 #endif /* UPG_SPI_H */

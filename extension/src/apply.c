@@ -371,12 +371,9 @@ upg_record_failure(UpgRun *run, const char *migration, const char *direction,
 
 	attempt.migration = migration;
 	attempt.direction = direction;
-	attempt.state = refused ? "refused" : "failed";
-	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
-	attempt.message = edata->message;
-	attempt.detail = edata->detail;
-	attempt.hint = edata->hint;
-	attempt.context = edata->context;
+	upg_attempt_failed(&attempt, edata);
+	if (refused)
+		attempt.state = "refused";
 	attempt.started = started;
 	attempt.upgrade = upgrade;
 	if (run != NULL && run->current != NULL)

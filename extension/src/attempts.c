@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
+#include "json.h"
 #include "ledger.h"
 #include "tables.h"
 #include "verify.h"
@@ -82,8 +83,22 @@ static const Oid attempt_types[ATTEMPT_COLUMNS] = {
 static const UpgTable attempts = {"attempts", ATTEMPT_COLUMNS, attempt_types};
 
 static void set(Datum *values, bool *nulls, AttemptColumn column, Datum value);
-static void json_text(StringInfo buf, const char *name, const char *value);
 static void json_number(StringInfo buf, const char *name, int64 value);
+
+/*
+ * upg_attempt_failed
+ *		Note in an attempt that it failed, and of what.
+ */
+void
+upg_attempt_failed(UpgAttempt *attempt, const ErrorData *edata)
+{
+	attempt->state = "failed";
+	attempt->sqlstate = unpack_sql_state(edata->sqlerrcode);
+	attempt->message = edata->message;
+	attempt->detail = edata->detail;
+	attempt->hint = edata->hint;
+	attempt->context = edata->context;
+}
 
 /*
  * upg_ledger_attempt
@@ -151,27 +166,27 @@ upg_attempt_json(const UpgAttempt *attempt)
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"actor\":");
 	escape_json(&buf, upg_actor());
-	json_text(&buf, "session", GetUserNameFromId(GetSessionUserId(), true));
-	json_text(&buf, "role", GetUserNameFromId(GetUserId(), true));
+	upg_json_member(&buf, "session", GetUserNameFromId(GetSessionUserId(), true));
+	upg_json_member(&buf, "role", GetUserNameFromId(GetUserId(), true));
 	json_number(&buf, "backend_pid", MyProcPid);
-	json_text(&buf, "migration", attempt->migration);
-	json_text(&buf, "direction", attempt->direction);
-	json_text(&buf, "state", attempt->state);
+	upg_json_member(&buf, "migration", attempt->migration);
+	upg_json_member(&buf, "direction", attempt->direction);
+	upg_json_member(&buf, "state", attempt->state);
 	json_number(&buf, "step", attempt->step);
 	json_number(&buf, "statement_no", attempt->statement_no);
 	json_number(&buf, "line", attempt->line);
 	json_number(&buf, "col", attempt->column);
-	json_text(&buf, "statement", attempt->statement);
-	json_text(&buf, "sqlstate", attempt->sqlstate);
-	json_text(&buf, "message", attempt->message);
-	json_text(&buf, "detail", attempt->detail);
-	json_text(&buf, "hint", attempt->hint);
-	json_text(&buf, "context", attempt->context);
+	upg_json_member(&buf, "statement", attempt->statement);
+	upg_json_member(&buf, "sqlstate", attempt->sqlstate);
+	upg_json_member(&buf, "message", attempt->message);
+	upg_json_member(&buf, "detail", attempt->detail);
+	upg_json_member(&buf, "hint", attempt->hint);
+	upg_json_member(&buf, "context", attempt->context);
 	json_number(&buf, "upgrade", attempt->upgrade);
 	if (attempt->lock_waits != NULL)
 		appendStringInfo(&buf, ",\"lock_waits\":%s", attempt->lock_waits);
-	json_text(&buf, "started_at", timestamptz_to_str(attempt->started));
-	json_text(&buf, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
+	upg_json_member(&buf, "started_at", timestamptz_to_str(attempt->started));
+	upg_json_member(&buf, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
 	if (attempt->verification != NULL)
 		appendStringInfo(&buf, ",\"verification\":%s", attempt->verification);
 	appendStringInfoChar(&buf, '}');
@@ -237,8 +252,8 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 	initStringInfo(&after);
 	appendStringInfoString(&after, "{\"by\":");
 	escape_json(&after, upg_result_text(0, 5));
-	json_text(&after, "sqlstate", upg_result_text(0, 3));
-	json_text(&after, "message", upg_result_text(0, 4));
+	upg_json_member(&after, "sqlstate", upg_result_text(0, 3));
+	upg_json_member(&after, "message", upg_result_text(0, 4));
 	appendStringInfoChar(&after, '}');
 	MemoryContextSwitchTo(old);
 	upg_books_close(&books);
@@ -252,15 +267,6 @@ upg_ledger_attempt_json(const char *json, bool of_another)
 	if (verification != NULL)
 		(void) upg_verification_store(verification, of_another ? session : NULL,
 									  of_another ? role : NULL, pid);
-}
-
-static void
-json_text(StringInfo buf, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	appendStringInfo(buf, ",\"%s\":", name);
-	escape_json(buf, value);
 }
 
 static void

@@ -63,6 +63,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
+#include "spi.h"
 
 /* The chain's lock: its class among advisory locks, and its key ("upg audt"). */
 #define CHAIN_LOCK_CLASS 86
@@ -419,20 +420,6 @@ text_or_null(Datum *values, bool *nulls, UpgAuditColumn column, const char *valu
 }
 
 /*
- * hash_datum
- *		A hash as bytea.
- */
-static Datum
-hash_datum(const uint8 *hash)
-{
-	bytea *data = palloc(VARHDRSZ + UPG_AUDIT_HASH_LEN);
-
-	SET_VARSIZE(data, VARHDRSZ + UPG_AUDIT_HASH_LEN);
-	memcpy(VARDATA(data), hash, UPG_AUDIT_HASH_LEN);
-	return PointerGetDatum(data);
-}
-
-/*
  * insert_entry
  *		Write a finished entry.
  */
@@ -453,8 +440,8 @@ insert_entry(Relation rel, const UpgAuditEntry *entry)
 	text_or_null(values, nulls, UPG_AUDIT_OBJECT, entry->object);
 	text_or_null(values, nulls, UPG_AUDIT_BEFORE, entry->before);
 	text_or_null(values, nulls, UPG_AUDIT_AFTER, entry->after);
-	values[UPG_AUDIT_PREV] = hash_datum(entry->prev);
-	values[UPG_AUDIT_HASH] = hash_datum(entry->hash);
+	values[UPG_AUDIT_PREV] = upg_bytea(entry->prev, UPG_AUDIT_HASH_LEN);
+	values[UPG_AUDIT_HASH] = upg_bytea(entry->hash, UPG_AUDIT_HASH_LEN);
 	upg_table_insert(rel, values, nulls);
 }
 

@@ -26,6 +26,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "spi.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -606,7 +607,6 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 	Datum values[CHECKPOINT_COLUMNS];
 	bool nulls[CHECKPOINT_COLUMNS] = {false};
 	TimestampTz now = GetCurrentTimestamp();
-	bytea *hash = palloc(VARHDRSZ + UPG_AUDIT_HASH_LEN);
 	char *json;
 
 	PreventCommandDuringRecovery("upg_audit_checkpoint()");
@@ -619,8 +619,6 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 	table_close(log, AccessShareLock);
 
 	json = checkpoint_json(head.seq, head.hash, now);
-	SET_VARSIZE(hash, VARHDRSZ + UPG_AUDIT_HASH_LEN);
-	memcpy(VARDATA(hash), head.hash, UPG_AUDIT_HASH_LEN);
 
 	rel = table_open(upg_relation_oid("audit_checkpoints", false), RowExclusiveLock);
 	if (RelationGetDescr(rel)->natts != CHECKPOINT_COLUMNS)
@@ -629,7 +627,7 @@ upg_audit_checkpoint(PG_FUNCTION_ARGS)
 						errdetail("Its columns are not those that the extension made."),
 						errhint("Undo the change, or restore the table from a backup.")));
 	values[CHECKPOINT_SEQ] = Int64GetDatum(head.seq);
-	values[CHECKPOINT_HASH] = PointerGetDatum(hash);
+	values[CHECKPOINT_HASH] = upg_bytea(head.hash, UPG_AUDIT_HASH_LEN);
 	values[CHECKPOINT_AT] = TimestampTzGetDatum(now);
 	values[CHECKPOINT_ACTOR] =
 		CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));

@@ -21,8 +21,6 @@
 
 #include "ledger.h"
 
-static List *names_of(UpgQuery *query, Datum value);
-
 /*
  * upg_ledger_missing_requirements
  *		Those of some names that are not applied.
@@ -40,26 +38,12 @@ upg_ledger_missing_requirements(List *requires)
 		SPI_OK_SELECT,
 		1,
 		{TEXTARRAYOID}};
-	MemoryContext caller = CurrentMemoryContext;
-	List *missing = NIL;
 	Datum value;
-	UpgBooks books;
 
 	if (requires == NIL)
 		return NIL;
 	value = upg_text_array(requires);
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		missing = lappend(missing, upg_result_text(i, 1));
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return missing;
+	return upg_query_names(&query, &value);
 }
 
 /*
@@ -162,8 +146,9 @@ upg_ledger_dependents(const char *name)
 							 SPI_OK_SELECT,
 							 1,
 							 {TEXTOID}};
+	Datum value = CStringGetTextDatum(name);
 
-	return names_of(&query, CStringGetTextDatum(name));
+	return upg_query_names(&query, &value);
 }
 
 /*
@@ -179,23 +164,9 @@ upg_ledger_later(const char *order_key, const char *name)
 		SPI_OK_SELECT,
 		2,
 		{TEXTOID, TEXTOID}};
-	MemoryContext caller = CurrentMemoryContext;
 	Datum values[2] = {CStringGetTextDatum(order_key), CStringGetTextDatum(name)};
-	UpgBooks books;
-	char *later = NULL;
 
-	upg_books_open(&books);
-	upg_query_latest(&query, values, NULL);
-	if (SPI_processed > 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		later = upg_result_text(0, 1);
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return later;
+	return upg_query_text(&query, values);
 }
 
 /*
@@ -211,28 +182,7 @@ upg_ledger_applied_after(int64 applied_order)
 		SPI_OK_SELECT,
 		1,
 		{INT8OID}};
+	Datum value = Int64GetDatum(applied_order);
 
-	return names_of(&query, Int64GetDatum(applied_order));
-}
-
-/* The names that a query of one argument gives, as of this moment. */
-static List *
-names_of(UpgQuery *query, Datum value)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	List *names = NIL;
-	UpgBooks books;
-
-	upg_books_open(&books);
-	upg_query_latest(query, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		names = lappend(names, upg_result_text(i, 1));
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return names;
+	return upg_query_names(&query, &value);
 }

@@ -51,6 +51,7 @@
 #include "errors.h"
 #include "executor.h"
 #include "footprint.h"
+#include "json.h"
 #include "upg.h"
 
 /* First pause after a lock timeout, in milliseconds; it doubles up to the second. */
@@ -66,7 +67,6 @@ static bool takes_strong_locks(Node *stmt);
 static char *note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since,
 							int *waiter);
 static bool waits_for_us(int pid);
-static void append_json_field(StringInfo buf, const char *name, const char *value);
 static void arm_statement_timeout(void);
 static void statement_error_context(void *arg);
 static void report_progress(UpgRun *run, UpgStatement *stmt);
@@ -132,6 +132,22 @@ upg_run_step(UpgRun *run, const UpgStep *step)
 }
 
 /*
+ * enter_statement
+ *		From here on the statement is what runs: for errors, progress and its timeout.
+ */
+static void
+enter_statement(UpgRun *run, UpgStatement *stmt, ErrorContextCallback *callback)
+{
+	run->current = stmt;
+	report_progress(run, stmt);
+	callback->callback = statement_error_context;
+	callback->arg = run;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+	arm_statement_timeout();
+}
+
+/*
  * upg_run_alone
  *		Run a statement that no transaction can hold.
  *
@@ -144,13 +160,7 @@ upg_run_alone(UpgRun *run, UpgStatement *stmt, MemoryContext lasting)
 {
 	ErrorContextCallback callback;
 
-	run->current = stmt;
-	report_progress(run, stmt);
-	callback.callback = statement_error_context;
-	callback.arg = run;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	arm_statement_timeout();
+	enter_statement(run, stmt, &callback);
 	run_raw(stmt->raw, run->script->text, true, lasting);
 	upg_run_disarm();
 	error_context_stack = callback.previous;
@@ -200,14 +210,7 @@ run_statement(UpgRun *run, UpgStatement *stmt)
 {
 	ErrorContextCallback callback;
 
-	run->current = stmt;
-	report_progress(run, stmt);
-	callback.callback = statement_error_context;
-	callback.arg = run;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-
-	arm_statement_timeout();
+	enter_statement(run, stmt, &callback);
 	if (IsA(stmt->raw->stmt, TransactionStmt))
 		run_savepoint(run, stmt);
 	else if (run->lock_timeout > 0 && takes_strong_locks(stmt->raw->stmt))
@@ -421,14 +424,14 @@ note_lock_wait(UpgRun *run, UpgStatement *stmt, int try, TimestampTz since, int 
 
 			appendStringInfo(run->lock_waits, "%s{\"pid\":%d", first ? "" : ",",
 							 holder->pid);
-			append_json_field(run->lock_waits, "relation",
-							  DatumGetCString(DirectFunctionCall1(
-								  regclassout, ObjectIdGetDatum(relid))));
-			append_json_field(run->lock_waits, "user", holder->user);
-			append_json_field(run->lock_waits, "application", holder->application);
-			append_json_field(run->lock_waits, "since", holder->since);
-			append_json_field(run->lock_waits, "state", holder->state);
-			append_json_field(run->lock_waits, "query", holder->query);
+			upg_json_member(run->lock_waits, "relation",
+							DatumGetCString(DirectFunctionCall1(
+								regclassout, ObjectIdGetDatum(relid))));
+			upg_json_member(run->lock_waits, "user", holder->user);
+			upg_json_member(run->lock_waits, "application", holder->application);
+			upg_json_member(run->lock_waits, "since", holder->since);
+			upg_json_member(run->lock_waits, "state", holder->state);
+			upg_json_member(run->lock_waits, "query", holder->query);
 			appendStringInfoChar(run->lock_waits, '}');
 			appendStringInfo(&words, "%s%s is locked by %s.", first ? "" : " ",
 							 DatumGetCString(DirectFunctionCall1(
@@ -466,15 +469,6 @@ waits_for_us(int pid)
 			return true;
 	}
 	return false;
-}
-
-static void
-append_json_field(StringInfo buf, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	appendStringInfo(buf, ",\"%s\":", name);
-	escape_json(buf, value);
 }
 
 /*

@@ -100,7 +100,6 @@ static void try_query(Declaration *decl);
 static List *qualified_names(List *names);
 static char *qualified_name(Oid relid);
 static void check_owner(const char *name);
-static Datum names_datum(List *names);
 static void invalid(const char *message, const char *hint);
 
 /* An argument that is text; NULL if it is null. */
@@ -188,11 +187,11 @@ upg_invariant_declare(PG_FUNCTION_ARGS)
 		values[4] = CStringGetTextDatum(qualified_name(decl.rel));
 	else
 		nulls[4] = 'n';
-	values[5] = names_datum(decl.columns);
+	values[5] = upg_text_array(decl.columns);
 	if (decl.columns == NIL)
 		nulls[5] = 'n';
-	values[6] = names_datum(decl.key);
-	values[7] = names_datum(decl.scope);
+	values[6] = upg_text_array(decl.key);
+	values[7] = upg_text_array(decl.scope);
 	values[8] = CStringGetTextDatum(decl.severity);
 	if (decl.description != NULL)
 		values[9] = CStringGetTextDatum(decl.description);
@@ -634,16 +633,4 @@ check_owner(const char *name)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for invariant \"%s\"", name),
 						errdetail("It was declared by role \"%s\".", owner)));
-}
-
-static Datum
-names_datum(List *names)
-{
-	Datum *items = palloc(sizeof(Datum) * Max(list_length(names), 1));
-	ListCell *lc;
-	int n = 0;
-
-	foreach (lc, names)
-		items[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -107,7 +107,6 @@ static char *text_or_null(const Datum *values, const bool *nulls,
 						  UpgMigrationColumn column);
 static void check_one_row(const char *migration);
 static List *text_list(Datum array, bool isnull);
-static Datum bytes_datum(const uint8 *bytes);
 static void read_bytes(Datum datum, uint8 *bytes);
 static Datum jsonb_of_text(Datum value);
 static Interval *interval_since(TimestampTz started);
@@ -245,23 +244,9 @@ upg_ledger_script(int64 migration_id, bool down)
 		SPI_OK_SELECT,
 		2,
 		{INT8OID, BOOLOID}};
-	MemoryContext caller = CurrentMemoryContext;
 	Datum values[2] = {Int64GetDatum(migration_id), BoolGetDatum(down)};
-	UpgBooks books;
-	char *script = NULL;
 
-	upg_books_open(&books);
-	upg_query_latest(&query, values, NULL);
-	if (SPI_processed == 1)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		script = upg_result_text(0, 1);
-		MemoryContextSwitchTo(old);
-	}
-	upg_books_close(&books);
-
-	return script;
+	return upg_query_text(&query, values);
 }
 
 /*
@@ -328,9 +313,9 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 	else
 		nulls[2] = 'n';
 	values[3] = Int64GetDatum(def->up_size);
-	values[4] = bytes_datum(def->checksums.sha256);
+	values[4] = upg_bytea(def->checksums.sha256, UPG_SHA256_LENGTH);
 	if (def->checksums.has_meaning)
-		values[5] = bytes_datum(def->checksums.meaning);
+		values[5] = upg_bytea(def->checksums.meaning, UPG_SHA256_LENGTH);
 	else
 		nulls[5] = 'n';
 	values[6] = Int16GetDatum(UPG_MEANING_VERSION);
@@ -338,7 +323,7 @@ upg_ledger_write(UpgMigration *before, const UpgDefinition *def, UpgState state,
 	{
 		upg_script_sha256(def->down, strlen(def->down), down_sha256);
 		values[7] = CStringGetTextDatum(def->down);
-		values[8] = bytes_datum(down_sha256);
+		values[8] = upg_bytea(down_sha256, UPG_SHA256_LENGTH);
 	}
 	else
 		nulls[7] = nulls[8] = 'n';
@@ -597,7 +582,7 @@ upg_ledger_set_down(UpgMigration *migration, const char *down)
 	uint64 changed;
 
 	upg_script_sha256(down, strlen(down), sha256);
-	values[2] = bytes_datum(sha256);
+	values[2] = upg_bytea(sha256, UPG_SHA256_LENGTH);
 	upg_books_open(&books);
 	upg_query(&query, values, NULL);
 	changed = SPI_processed;
@@ -668,7 +653,8 @@ upg_ledger_set_layout(UpgMigration *migration, const UpgDefinition *def)
 		4,
 		{INT8OID, TEXTOID, INT8OID, BYTEAOID}};
 	Datum values[4] = {Int64GetDatum(migration->id), CStringGetTextDatum(def->up),
-					   Int64GetDatum(def->up_size), bytes_datum(def->checksums.sha256)};
+					   Int64GetDatum(def->up_size),
+					   upg_bytea(def->checksums.sha256, UPG_SHA256_LENGTH)};
 	UpgBooks books;
 
 	upg_books_open(&books);
@@ -696,16 +682,6 @@ text_list(Datum array, bool isnull)
 			texts = lappend(texts, TextDatumGetCString(elements[i]));
 	}
 	return texts;
-}
-
-static Datum
-bytes_datum(const uint8 *bytes)
-{
-	bytea *result = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
-
-	SET_VARSIZE(result, VARHDRSZ + UPG_SHA256_LENGTH);
-	memcpy(VARDATA(result), bytes, UPG_SHA256_LENGTH);
-	return PointerGetDatum(result);
 }
 
 /* A checksum of the books into 32 bytes. */

@@ -330,6 +330,25 @@ upg_upgrade_finish(PG_FUNCTION_ARGS)
 }
 
 /*
+ * claim
+ *		A migration of the books, with nobody else at it until the transaction ends.
+ */
+static UpgMigration *
+claim(const char *name)
+{
+	UpgMigration *migration;
+
+	upg_footprint_acquire(
+		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
+		name);
+	migration = upg_ledger_find(name);
+	if (migration == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name)));
+	return migration;
+}
+
+/*
  * upg_repair
  *		A person says what became of a statement that upg cannot tell; the
  *		migration goes on from there.
@@ -377,13 +396,7 @@ upg_repair(PG_FUNCTION_ARGS)
 						errmsg("a repair needs a reason"),
 						errhint("It is kept in the audit trail.")));
 
-	upg_footprint_acquire(
-		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
-		name);
-	migration = upg_ledger_find(name);
-	if (migration == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-						errmsg("migration \"%s\" is not in the books", name)));
+	migration = claim(name);
 	if (migration->state != UPG_STATE_UNKNOWN)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
@@ -431,13 +444,7 @@ upg_forget_registration(PG_FUNCTION_ARGS)
 	Datum value;
 
 	upg_require_writable("upg_forget_registration()");
-	upg_footprint_acquire(
-		upg_footprint_add(NIL, psprintf("migration:%s", name), ExclusiveLock), false,
-		name);
-	migration = upg_ledger_find(name);
-	if (migration == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-						errmsg("migration \"%s\" is not in the books", name)));
+	migration = claim(name);
 	if (migration->state != UPG_STATE_REGISTERED)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_ILLEGAL_STATE),

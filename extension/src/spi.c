@@ -149,6 +149,44 @@ upg_query_latest(UpgQuery *query, const Datum *values, const char *nulls)
 }
 
 /*
+ * upg_query_text
+ *		The first column of the first row of a query, asked as of this moment, in the
+ *		caller's memory; NULL without a row.  Opens and closes the books.
+ */
+char *
+upg_query_text(UpgQuery *query, const Datum *values)
+{
+	List *names = upg_query_names(query, values);
+
+	return names != NIL ? linitial(names) : NULL;
+}
+
+/*
+ * upg_query_names
+ *		As upg_query_text(), of all rows.
+ */
+List *
+upg_query_names(UpgQuery *query, const Datum *values)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List *names = NIL;
+	UpgBooks books;
+
+	upg_books_open(&books);
+	upg_query_latest(query, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		names = lappend(names, upg_result_text(i, 1));
+		MemoryContextSwitchTo(old);
+	}
+	upg_books_close(&books);
+
+	return names;
+}
+
+/*
  * prepare
  *		Make the plan of a query, once per backend.
  */
@@ -204,4 +242,18 @@ upg_text_array(List *texts)
 		elements[n++] = CStringGetTextDatum(lfirst(lc));
 	return PointerGetDatum(
 		construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * upg_bytea
+ *		Some bytes as bytea.
+ */
+Datum
+upg_bytea(const void *data, Size size)
+{
+	bytea *result = palloc(VARHDRSZ + size);
+
+	SET_VARSIZE(result, VARHDRSZ + size);
+	memcpy(VARDATA(result), data, size);
+	return PointerGetDatum(result);
 }

@@ -96,16 +96,13 @@ upg_steps_write(int64 migration_id, const char *direction, const UpgScript *scri
 	for (int i = 0; i < script->nsteps; i++)
 	{
 		const UpgStep *step = &script->steps[i];
-		bytea *sum = palloc(VARHDRSZ + UPG_SHA256_LENGTH);
 
-		SET_VARSIZE(sum, VARHDRSZ + UPG_SHA256_LENGTH);
-		memcpy(VARDATA(sum), sums[i], UPG_SHA256_LENGTH);
 		values[2] = Int32GetDatum(step->no);
 		values[3] = CStringGetTextDatum(
 			step->kind == UPG_STEP_AUTOCOMMIT ? "autocommit" : "transaction");
 		values[4] = Int32GetDatum(step->first);
 		values[5] = Int32GetDatum(step->last);
-		values[6] = PointerGetDatum(sum);
+		values[6] = upg_bytea(sums[i], UPG_SHA256_LENGTH);
 		upg_query(&insert, values, NULL);
 	}
 	upg_books_close(&books);

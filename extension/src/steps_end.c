@@ -64,12 +64,7 @@ upg_job_abandon(int64 migration_id, TransactionId order, ErrorData *edata)
 	{
 		attempt.migration = name;
 		attempt.direction = migration->direction;
-		attempt.state = "failed";
-		attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
-		attempt.message = edata->message;
-		attempt.detail = edata->detail;
-		attempt.hint = edata->hint;
-		attempt.context = edata->context;
+		upg_attempt_failed(&attempt, edata);
 		attempt.started = GetCurrentTimestamp();
 		upg_ledger_attempt(&attempt);
 		if (upg_steps_done(migration->id, migration->direction) > 0)
@@ -153,7 +148,7 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 	upg_job_begin();
 	attempt.migration = job->migration->name;
 	attempt.direction = job->down ? "down" : "up";
-	attempt.state = "failed";
+	upg_attempt_failed(&attempt, edata);
 	attempt.step = step->no;
 	if (stmt != NULL)
 	{
@@ -163,15 +158,10 @@ upg_job_fail(UpgJob *job, UpgStep *step, ErrorData *edata)
 			job->run->error_column > 0 ? job->run->error_column : stmt->column;
 		attempt.statement = upg_script_excerpt(job->script, stmt);
 	}
-	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
-	attempt.message = edata->message;
-	attempt.detail = edata->detail;
 	if (finding != NULL)
 		attempt.detail =
 			psprintf("%s%sAfter the failure: %s.", edata->detail ? edata->detail : "",
 					 edata->detail ? "\n" : "", finding);
-	attempt.hint = edata->hint;
-	attempt.context = edata->context;
 	attempt.lock_waits = upg_run_lock_waits(job->run);
 	attempt.started = job->started;
 	attempt.upgrade = job->upgrade;
@@ -228,12 +218,7 @@ upg_job_finish(UpgJob *job)
 	upg_job_begin();
 	attempt.migration = job->migration->name;
 	attempt.direction = job->down ? "down" : "up";
-	attempt.state = "failed";
-	attempt.sqlstate = unpack_sql_state(edata->sqlerrcode);
-	attempt.message = edata->message;
-	attempt.detail = edata->detail;
-	attempt.hint = edata->hint;
-	attempt.context = edata->context;
+	upg_attempt_failed(&attempt, edata);
 	attempt.started = job->started;
 	attempt.upgrade = job->upgrade;
 	if (edata->sqlerrcode == ERRCODE_UPG_VERIFICATION)

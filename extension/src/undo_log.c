@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "spi.h"
 #include "undo_log.h"
 
 /*
@@ -112,16 +113,6 @@ upg_undo_digest(UpgUndoLog *log)
 }
 
 static Datum
-bytea_of(const void *data, Size size)
-{
-	bytea *result = palloc(VARHDRSZ + size);
-
-	SET_VARSIZE(result, VARHDRSZ + size);
-	memcpy(VARDATA(result), data, size);
-	return PointerGetDatum(result);
-}
-
-static Datum
 int2_array(int16 *numbers, int n)
 {
 	Datum *elems = palloc(sizeof(Datum) * (n + 1));
@@ -146,7 +137,7 @@ snapshot_bytea(Snapshot snapshot)
 		v[2 + i] = snapshot->xip[i];
 	for (int i = 0; i < snapshot->subxcnt; i++)
 		v[2 + snapshot->xcnt + i] = snapshot->subxip[i];
-	return bytea_of(v, sizeof(TransactionId) * (n + 2));
+	return upg_bytea(v, sizeof(TransactionId) * (n + 2));
 }
 
 /*
@@ -235,7 +226,7 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 	values[LOG_VERDICT - 1] = CStringGetTextDatum("unproven");
 	values[LOG_DIFFERENCES - 1] = PointerGetDatum(construct_empty_array(TEXTOID));
 	nulls[LOG_COVERAGE - 1] = true;
-	values[LOG_XIDS - 1] = bytea_of(log->xids, sizeof(TransactionId) * log->nxids);
+	values[LOG_XIDS - 1] = upg_bytea(log->xids, sizeof(TransactionId) * log->nxids);
 	values[LOG_SNAPSHOT - 1] = snapshot_bytea(log->finish);
 	oids = palloc(sizeof(Datum) * (list_length(log->exempt) + 1));
 	foreach (lc, log->exempt)

@@ -24,6 +24,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
+#include "json.h"
 #include "ledger.h"
 #include "spi.h"
 #include "verify.h"
@@ -111,16 +112,6 @@ upg_verification_coverage(const UpgVerification *v)
 	return all == 0 ? 1 : seen / all;
 }
 
-/* Append a member, unless there is nothing to say. */
-static void
-member(StringInfo json, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	appendStringInfo(json, ",\"%s\":", name);
-	escape_json(json, value);
-}
-
 /*
  * upg_verification_json
  *		A verification and its checks.
@@ -137,18 +128,18 @@ upg_verification_json(const UpgVerification *v)
 					 level_names[v->level],
 					 v->pending ? "pending" : upg_verification_verdict(v),
 					 upg_verification_coverage(v));
-	member(&json, "migration", v->migration);
-	member(&json, "direction", v->direction);
+	upg_json_member(&json, "migration", v->migration);
+	upg_json_member(&json, "direction", v->direction);
 	if (v->budget > 0)
 		appendStringInfo(&json, ",\"budget\":\"%.0f seconds\"", v->budget);
 	if (v->baseline != 0)
 		appendStringInfo(&json, ",\"baseline\":" INT64_FORMAT, v->baseline);
 	if (v->upgrade != 0)
 		appendStringInfo(&json, ",\"upgrade_id\":" INT64_FORMAT, v->upgrade);
-	member(&json, "started_at", timestamptz_to_str(v->started));
-	member(&json, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
-	member(&json, "actor", upg_actor());
-	member(&json, "server", PG_VERSION);
+	upg_json_member(&json, "started_at", timestamptz_to_str(v->started));
+	upg_json_member(&json, "finished_at", timestamptz_to_str(GetCurrentTimestamp()));
+	upg_json_member(&json, "actor", upg_actor());
+	upg_json_member(&json, "server", PG_VERSION);
 	appendStringInfoString(&json, ",\"checks\":[");
 	foreach (lc, v->checks)
 	{
@@ -156,19 +147,19 @@ upg_verification_json(const UpgVerification *v)
 
 		appendStringInfo(&json, "%s{\"check_no\":%d", no == 0 ? "" : ",", no + 1);
 		no++;
-		member(&json, "phase", check->phase);
-		member(&json, "kind", check->kind);
-		member(&json, "name", check->name);
-		member(&json, "relation", check->relation);
-		member(&json, "severity", check->warning ? "warning" : "error");
-		member(&json, "state", upg_check_state_name(check->state));
+		upg_json_member(&json, "phase", check->phase);
+		upg_json_member(&json, "kind", check->kind);
+		upg_json_member(&json, "name", check->name);
+		upg_json_member(&json, "relation", check->relation);
+		upg_json_member(&json, "severity", check->warning ? "warning" : "error");
+		upg_json_member(&json, "state", upg_check_state_name(check->state));
 		if (check->violations >= 0)
 			appendStringInfo(&json, ",\"violations\":" INT64_FORMAT, check->violations);
 		appendStringInfo(&json, ",\"coverage\":%.6g", check->coverage);
-		member(&json, "message", check->message);
+		upg_json_member(&json, "message", check->message);
 		if (check->details != NULL)
 			appendStringInfo(&json, ",\"details\":%s", check->details);
-		member(&json, "started_at", timestamptz_to_str(check->started));
+		upg_json_member(&json, "started_at", timestamptz_to_str(check->started));
 		appendStringInfo(&json, ",\"duration\":\"%.6f seconds\"}", check->duration / 1e6);
 	}
 	appendStringInfoString(&json, "]}");
