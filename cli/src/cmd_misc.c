@@ -102,6 +102,8 @@ cmd_new(UpgContext *ctx)
 	const char *layout;
 	const char *base;
 	const char *number;
+	const char *dir;
+	UpgNewFiles files;
 
 	if (strlen(name) > 200)
 	{
@@ -117,64 +119,36 @@ cmd_new(UpgContext *ctx)
 				 ? "updown"
 				 : ctx->source->layout;
 	number = next_number(ctx);
-	base = arena_printf(ctx->arena, "%s/%s_%s", ctx->source->dir, number, name);
-	render_start(ctx);
-	if (ctx->json)
-		json_array(render_doc(), "files");
-	if (strcmp(layout, "updown") == 0)
-		(void) (write_new(ctx, arena_printf(ctx->arena, "%s.up.sql", base), "") &&
-				write_new(ctx, arena_printf(ctx->arena, "%s.down.sql", base), ""));
-	else if (strcmp(layout, "dodo") == 0)
-		(void) (write_new(ctx,
-						  arena_printf(ctx->arena, "%s/%s.do.%s.sql", ctx->source->dir,
-									   number, name),
-						  "") &&
-				write_new(ctx,
-						  arena_printf(ctx->arena, "%s/%s.undo.%s.sql", ctx->source->dir,
-									   number, name),
-						  ""));
-	else if (strcmp(layout, "dbmate") == 0)
-		write_new(ctx, arena_printf(ctx->arena, "%s.sql", base),
-				  "-- migrate:up\n\n-- migrate:down\n");
-	else if (strcmp(layout, "goose") == 0)
-		write_new(ctx, arena_printf(ctx->arena, "%s.sql", base),
-				  "-- +goose Up\n\n-- +goose Down\n");
-	else if (strcmp(layout, "sql-migrate") == 0)
-		write_new(ctx, arena_printf(ctx->arena, "%s.sql", base),
-				  "-- +migrate Up\n\n-- +migrate Down\n");
-	else if (strcmp(layout, "node-pg-migrate") == 0)
-		write_new(ctx, arena_printf(ctx->arena, "%s.sql", base),
-				  "-- Up Migration\n\n-- Down Migration\n");
-	else if (strcmp(layout, "flyway") == 0)
-		write_new(
-			ctx,
-			arena_printf(ctx->arena, "%s/V%s__%s.sql", ctx->source->dir, number, name),
-			"");
-	else if (strcmp(layout, "prisma") == 0 || strcmp(layout, "folder") == 0)
-	{
-		bool prisma = strcmp(layout, "prisma") == 0;
-
-		if (!opt_on(ctx, OPT_DRY_RUN) && mkdir(base, 0777) != 0)
-			err_set(UPG_EXIT_FAILED, "UPG-2026", "could not create directory \"%s\": %s",
-					base, strerror(errno));
-		else
-			(void) (write_new(ctx,
-							  arena_printf(ctx->arena, "%s/%s", base,
-										   prisma ? "migration.sql" : "up.sql"),
-							  "") &&
-					write_new(ctx, arena_printf(ctx->arena, "%s/down.sql", base), ""));
-	}
-	else if (strcmp(layout, "plain") == 0 || strcmp(layout, "graphile") == 0)
-		write_new(ctx, arena_printf(ctx->arena, "%s.sql", base), "");
-	else
+	base = arena_printf(ctx->arena,
+						strcmp(layout, "dodo") == 0     ? "%s.%s"
+						: strcmp(layout, "flyway") == 0 ? "V%s__%s"
+														: "%s_%s",
+						number, name);
+	memset(&files, 0, sizeof(files));
+	if (!layout_files(ctx->arena, layout, base, "",
+					  strcmp(layout, "flyway") == 0 ? NULL : "", &files))
 	{
 		err_set(UPG_EXIT_USAGE, "UPG-2006", "\"upg new\" does not write layout \"%s\"",
 				layout);
 		err_why("Its migrations are listed in a file that belongs to its own tool.");
 		err_fix("Use that tool, or edit the file by hand.");
 	}
+	dir = files.folder == NULL
+			  ? ctx->source->dir
+			  : arena_printf(ctx->arena, "%s/%s", ctx->source->dir, files.folder);
+	render_start(ctx);
+	if (ctx->json)
+		json_array(render_doc(), "files");
+	if (files.folder != NULL && !opt_on(ctx, OPT_DRY_RUN) && mkdir(dir, 0777) != 0)
+		err_set(UPG_EXIT_FAILED, "UPG-2026", "could not create directory \"%s\": %s", dir,
+				strerror(errno));
+	for (int i = 0; upg_error.exit_code == 0 && i < files.names.count; i++)
+		(void) write_new(ctx,
+						 arena_printf(ctx->arena, "%s/%s", dir, files.names.items[i]),
+						 files.texts.items[i]);
 	if (ctx->json)
 		json_array_end(render_doc());
+	layout_files_free(&files);
 	return upg_error.exit_code;
 }
 

@@ -114,6 +114,18 @@ extern void script_position(const UpgScript *script, int line, const char **file
 							int *file_line);
 extern UpgScan *script_rescan(const UpgScript *script);
 extern void script_free(UpgScript *script);
+/* The files of a new migration, names and texts side by side. */
+typedef struct UpgNewFiles
+{
+	const char *folder; /* that they lie in, or NULL */
+	UpgList names;
+	UpgList texts;
+} UpgNewFiles;
+
+extern bool layout_files(UpgArena *arena, const char *layout, const char *base,
+						 const char *up, const char *down, UpgNewFiles *files);
+extern void layout_files_free(UpgNewFiles *files);
+
 extern bool entry_has_down(const UpgEntry *entry);
 extern bool entry_is_called(const UpgEntry *entry, const char *name);
 

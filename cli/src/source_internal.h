@@ -49,5 +49,7 @@ extern void markers_begin(Markers *markers, const char *family);
 extern void markers_line(Markers *markers, const char *line, size_t len);
 extern void markers_end(Markers *markers);
 extern bool markers_is_family(const char *layout);
+extern const char *markers_text(UpgArena *arena, const char *layout, const char *up,
+								const char *down);
 
 #endif /* UPG_SOURCE_INTERNAL_H */

@@ -226,3 +226,16 @@ markers_end(Markers *markers)
 	markers->error = "the file holds no marker of an up migration";
 	markers->error_line = 1;
 }
+
+/*
+ * markers_text
+ *		Both directions in one file, under the markers of a layout; "down" may be NULL.
+ */
+const char *
+markers_text(UpgArena *arena, const char *layout, const char *up, const char *down)
+{
+	const Family *family = find_family(layout);
+
+	return arena_printf(arena, "-- %s\n%s%s%s%s%s", family->up, up, down ? "\n-- " : "",
+						down ? family->down : "", down ? "\n" : "", down ? down : "");
+}

@@ -488,8 +488,8 @@ report(UpgContext *ctx, const Squash *squash, bool ok, const UpgOutcome *outcome
 			json_string(render_doc(), NULL, squash->files.old.items[i]);
 		json_array_end(render_doc());
 		json_array(render_doc(), "files");
-		for (int i = 0; i < squash->files.names.count; i++)
-			json_string(render_doc(), NULL, squash->files.names.items[i]);
+		for (int i = 0; i < squash->files.made.names.count; i++)
+			json_string(render_doc(), NULL, squash->files.made.names.items[i]);
 		json_array_end(render_doc());
 		json_string(render_doc(), "method", squash->dumped ? "dump" : "scripts");
 		json_bool(render_doc(), "equal", ok);
@@ -501,11 +501,11 @@ report(UpgContext *ctx, const Squash *squash, bool ok, const UpgOutcome *outcome
 		return;
 	render_text(ctx, "%s \"%s\" stands for %d migrations: same schema, same rows\n",
 				dry_run ? "would be squashed:" : "squashed:", squash->name, count);
-	for (int i = 0; i < squash->files.names.count; i++)
+	for (int i = 0; i < squash->files.made.names.count; i++)
 		render_text(ctx, "  %s%s%s/%s\n", ctx->source->dir,
-					squash->files.folder ? "/" : "",
-					squash->files.folder ? squash->files.folder : "",
-					squash->files.names.items[i]);
+					squash->files.made.folder ? "/" : "",
+					squash->files.made.folder ? squash->files.made.folder : "",
+					squash->files.made.names.items[i]);
 	if (!dry_run)
 		render_text(ctx, "the old files are in %s/.squashed/%s\n", ctx->source->dir,
 					squash->name);
@@ -541,8 +541,7 @@ cmd_squash(UpgContext *ctx)
 	report(ctx, &squash, ok, &outcome);
 	list_free(&outcome.warnings);
 	list_free(&squash.files.old);
-	list_free(&squash.files.names);
-	list_free(&squash.files.texts);
+	layout_files_free(&squash.files.made);
 	run_compare_free(&compare);
 	buf_free(&squash.want);
 	buf_free(&squash.before);

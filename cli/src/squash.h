@@ -19,9 +19,7 @@
 typedef struct SquashFiles
 {
 	UpgList old; /* names in the directory that go away */
-	UpgList names;
-	UpgList texts;      /* of the new files, beside "names" */
-	const char *folder; /* that the new files lie in, or NULL */
+	UpgNewFiles made;
 } SquashFiles;
 
 /* A database to try things in. */

@@ -25,17 +25,6 @@
 #include "squash.h"
 
 /*
- * add_file
- *		A new file and its text.
- */
-static void
-add_file(SquashFiles *files, const char *name, const char *text)
-{
-	list_add(&files->names, name);
-	list_add(&files->texts, text);
-}
-
-/*
  * add_old
  *		The item of the directory that a path lies in goes away.
  */
@@ -55,18 +44,6 @@ add_old(UpgContext *ctx, SquashFiles *files, const char *path)
 }
 
 /*
- * marked
- *		Both directions in one file, under the markers of a tool.
- */
-static const char *
-marked(UpgContext *ctx, const char *up_mark, const char *down_mark, const char *up,
-	   const char *down)
-{
-	return arena_printf(ctx->arena, "%s\n%s%s%s%s%s", up_mark, up, down ? "\n" : "",
-						down ? down_mark : "", down ? "\n" : "", down ? down : "");
-}
-
-/*
  * squash_files
  *		What is to be written and what goes away; "base" is number and name.
  *
@@ -78,12 +55,9 @@ squash_files(UpgContext *ctx, int first, int last, const char *base, const char 
 {
 	const char *layout = ctx->source->layout;
 	UpgArena *arena = ctx->arena;
-	const char *sql = arena_printf(arena, "%s.sql", base);
 
 	list_free(&files->old);
-	list_free(&files->names);
-	list_free(&files->texts);
-	memset(files, 0, sizeof(*files));
+	layout_files_free(&files->made);
 	for (int i = first; i <= last; i++)
 	{
 		const UpgEntry *entry = &ctx->source->entries[i];
@@ -98,51 +72,13 @@ squash_files(UpgContext *ctx, int first, int last, const char *base, const char 
 				add_old(ctx, files, conf);
 		}
 	}
-	if (strcmp(layout, "updown") == 0)
+	if (!layout_files(arena, layout, base, up, down, &files->made))
+		return err_set(UPG_EXIT_BUG, "UPG-9999", "layout \"%s\" cannot be written",
+					   layout);
+	for (int i = 0; i < files->made.names.count; i++)
 	{
-		add_file(files, arena_printf(arena, "%s.up.sql", base), up);
-		if (down != NULL)
-			add_file(files, arena_printf(arena, "%s.down.sql", base), down);
-	}
-	else if (strcmp(layout, "dodo") == 0)
-	{
-		const char *dot = strchr(base, '.');
-
-		add_file(files,
-				 arena_printf(arena, "%.*s.do%s.sql", (int) (dot - base), base, dot), up);
-		if (down != NULL)
-			add_file(
-				files,
-				arena_printf(arena, "%.*s.undo%s.sql", (int) (dot - base), base, dot),
-				down);
-	}
-	else if (strcmp(layout, "dbmate") == 0)
-		add_file(files, sql, marked(ctx, "-- migrate:up", "-- migrate:down", up, down));
-	else if (strcmp(layout, "goose") == 0)
-		add_file(files, sql, marked(ctx, "-- +goose Up", "-- +goose Down", up, down));
-	else if (strcmp(layout, "sql-migrate") == 0)
-		add_file(files, sql, marked(ctx, "-- +migrate Up", "-- +migrate Down", up, down));
-	else if (strcmp(layout, "node-pg-migrate") == 0)
-		add_file(files, sql,
-				 marked(ctx, "-- Up Migration", "-- Down Migration", up, down));
-	else if (strcmp(layout, "flyway") == 0)
-	{
-		add_file(files, sql, up);
-		if (down != NULL)
-			add_file(files, arena_printf(arena, "U%s.sql", base + 1), down);
-	}
-	else if (strcmp(layout, "prisma") == 0 || strcmp(layout, "folder") == 0)
-	{
-		files->folder = base;
-		add_file(files, strcmp(layout, "prisma") == 0 ? "migration.sql" : "up.sql", up);
-		if (down != NULL)
-			add_file(files, "down.sql", down);
-	}
-	else
-		add_file(files, sql, up);
-	for (int i = 0; i < files->names.count; i++)
-	{
-		const char *item = files->folder ? files->folder : files->names.items[i];
+		const char *item =
+			files->made.folder ? files->made.folder : files->made.names.items[i];
 		const char *path = arena_printf(arena, "%s/%s", ctx->source->dir, item);
 		struct stat st;
 
@@ -162,16 +98,16 @@ squash_files(UpgContext *ctx, int first, int last, const char *base, const char 
 static bool
 write_files(UpgContext *ctx, const SquashFiles *files, const char *dir)
 {
-	if (files->folder != NULL)
+	if (files->made.folder != NULL)
 	{
-		dir = arena_printf(ctx->arena, "%s/%s", dir, files->folder);
+		dir = arena_printf(ctx->arena, "%s/%s", dir, files->made.folder);
 		if (mkdir(dir, 0777) != 0)
 			return err_set(UPG_EXIT_FAILED, "UPG-2021",
 						   "could not create directory \"%s\": %s", dir, strerror(errno));
 	}
-	for (int i = 0; i < files->names.count; i++)
-		if (!fs_write(arena_printf(ctx->arena, "%s/%s", dir, files->names.items[i]),
-					  files->texts.items[i], strlen(files->texts.items[i])))
+	for (int i = 0; i < files->made.names.count; i++)
+		if (!fs_write(arena_printf(ctx->arena, "%s/%s", dir, files->made.names.items[i]),
+					  files->made.texts.items[i], strlen(files->made.texts.items[i])))
 			return false;
 	return true;
 }
@@ -276,13 +212,13 @@ squash_place(UpgContext *ctx, const SquashFiles *files, const char *name)
 	ok = ok && write_files(ctx, files, dir);
 	if (ok)
 		return true;
-	for (int i = 0; i < files->names.count; i++)
-		unlink(files->folder
-				   ? arena_printf(ctx->arena, "%s/%s/%s", dir, files->folder,
-								  files->names.items[i])
-				   : arena_printf(ctx->arena, "%s/%s", dir, files->names.items[i]));
-	if (files->folder != NULL)
-		rmdir(arena_printf(ctx->arena, "%s/%s", dir, files->folder));
+	for (int i = 0; i < files->made.names.count; i++)
+		unlink(files->made.folder
+				   ? arena_printf(ctx->arena, "%s/%s/%s", dir, files->made.folder,
+								  files->made.names.items[i])
+				   : arena_printf(ctx->arena, "%s/%s", dir, files->made.names.items[i]));
+	if (files->made.folder != NULL)
+		rmdir(arena_printf(ctx->arena, "%s/%s", dir, files->made.folder));
 	for (int i = 0; i < moved; i++)
 		if (rename(arena_printf(ctx->arena, "%s/%s", own, files->old.items[i]),
 				   arena_printf(ctx->arena, "%s/%s", dir, files->old.items[i])) != 0)
