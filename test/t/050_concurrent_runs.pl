@@ -22,15 +22,7 @@ for my $runs (2, 20)
 	my $db  = database("runs$runs");
 	my $dir = many(30);
 	my @all = map { [ upg_start('up', '-d', $db, $dir) ] } 1 .. $runs;
-	my $bad = 0;
-	for my $run (@all)
-	{
-		$run->[0]->finish;
-		next if ($run->[0]->full_result || 0) == 0;
-		$bad++;
-		diag ${ $run->[2] };
-	}
-	is($bad, 0, "$runs runs: all end well");
+	is(upg_finish(@all), 0, "$runs runs: all end well");
 	is(sql($db, 'SELECT count(*) || \' \' || count(DISTINCT n) FROM log'), '30 30', "$runs runs: each migration once");
 	is(sql($db, q{SELECT count(*) FROM upg_status() WHERE state = 'applied'}), 31, "$runs runs: all in the books");
 	is(sql($db, 'SELECT ok FROM upg_audit_verify()'), 't', "$runs runs: the audit chain is valid");
@@ -41,15 +33,7 @@ my $db  = database('cic');
 my $dir = files(workdir(), '1_t.sql' => 'CREATE TABLE t (i int); INSERT INTO t SELECT generate_series(1, 1000);',
 	map { ("${_}_i.sql" => "CREATE INDEX CONCURRENTLY i$_ ON t (i);\n") } 2 .. 6);
 my @all = map { [ upg_start('up', '-d', $db, $dir) ] } 1 .. 5;
-my $bad = 0;
-for my $run (@all)
-{
-	$run->[0]->finish;
-	next if ($run->[0]->full_result || 0) == 0;
-	$bad++;
-	diag ${ $run->[2] };
-}
-is($bad, 0, 'five runs with CREATE INDEX CONCURRENTLY: all end well');
+is(upg_finish(@all), 0, 'five runs with CREATE INDEX CONCURRENTLY: all end well');
 is(sql($db, q{SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND indisvalid}), 5, '... five valid indexes');
 
 # a holder is named; --no-wait leaves

@@ -30,20 +30,6 @@ sub state_of
 		SELECT last_value >= 5000, is_called FROM big_id_seq});
 }
 
-sub damage
-{
-	return sql($db, q{
-		SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = relam
-		WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p';
-		SELECT c.oid::regclass, h.msg FROM pg_class c, verify_heapam(c.oid) h
-		WHERE relkind IN ('r', 't', 'm') AND relpersistence = 'p' AND relname !~ '^upg_kept_'}) =~ s/^\s+|\s+$//gr;
-}
-
-sub kept
-{
-	return sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'});
-}
-
 my $migration = q{
 	UPDATE big SET v = 'u' WHERE id < 50;
 	DROP TABLE big CASCADE;
@@ -69,15 +55,15 @@ sql($db, q{
 my $before = state_of();
 
 is(sql($db, "SELECT verdict FROM upg.capture_run('m', \$m\$$migration\$m\$)"), 'exact', 'applied and proven');
-my $kept = kept();
+my $kept = kept_files($db);
 ok($kept > 0, 'files are kept');
 restart_after_crash();
-is(kept(), $kept, 'crash after the apply: kept files are there');
+is(kept_files($db), $kept, 'crash after the apply: kept files are there');
 sql($db, q{SELECT notes FROM upg.capture_undo('m')});
 restart_after_crash();
 is(state_of(), $before, 'crash after the rollback: everything is back');
-is(kept(), 0, '... no file is kept any more');
-is(damage(), '', '... tables and indexes are sound');
+is(kept_files($db), 0, '... no file is kept any more');
+is(damage($db), '', '... tables and indexes are sound');
 
 # rolled back, but never committed
 sql($db, "SELECT verdict FROM upg.capture_run('m', \$m\$$migration\$m\$)");
@@ -90,7 +76,7 @@ server_stop('immediate');
 eval { $h->finish };
 run([ $script, 'start', $server, 'fsync=off', 'autovacuum=off' ], \undef, \$out, \$err) or die $err;
 is(sql($db, q{SELECT upg_schema_fingerprint('{public}')}), $after, 'crash before the rollback commits: the migration stands');
-is(kept(), $kept, '... and its kept files');
+is(kept_files($db), $kept, '... and its kept files');
 
 # whatever an administrator does meanwhile
 sql($db, 'VACUUM FREEZE');
@@ -98,7 +84,7 @@ sql($db, 'VACUUM FULL');
 sql($db, 'REINDEX DATABASE crash');
 sql($db, 'ANALYZE');
 sql($db, 'CHECKPOINT');
-is(damage(), '', 'after VACUUM FREEZE, VACUUM FULL, REINDEX: sound');
+is(damage($db), '', 'after VACUUM FREEZE, VACUUM FULL, REINDEX: sound');
 
 # a base backup taken meanwhile can roll back by itself
 my $b      = $ENV{PATH} =~ /^([^:]+)/ ? $1 : '';
@@ -133,7 +119,7 @@ node_sql(6011, q{SELECT notes FROM upg.capture_undo('m')});
 	local $ENV{PGHOST} = $copy;
 	local $ENV{PGPORT} = 6011;
 	is(state_of(), $before, '... and rolls it back');
-	is(damage(), '', '... soundly');
+	is(damage($db), '', '... soundly');
 }
 run([ @as, "$b/pg_ctl", '-D', "$copy/copy", '-m', 'immediate', 'stop' ], '>', '/dev/null');
 
@@ -141,7 +127,7 @@ run([ @as, "$b/pg_ctl", '-D', "$copy/copy", '-m', 'immediate', 'stop' ], '>', '/
 node('standby', 6012, '-R');
 sql($db, q{SELECT notes FROM upg.capture_undo('m')});
 is(state_of(), $before, 'rolled back after all that');
-is(damage(), '', '... soundly');
+is(damage($db), '', '... soundly');
 sql($db, "SELECT verdict FROM upg.capture_run('m2', \$m\$$migration\$m\$)");
 sql($db, q{SELECT notes FROM upg.capture_undo('m2')});
 sql($db, q{SELECT pg_switch_wal()});
@@ -158,7 +144,7 @@ for (1 .. 200)
 	eval { sql($db, q{SELECT upg.capture_undo('m3')}) };
 	like($@, qr/standby/, '... and refuses to roll back by itself');
 	run([ @as, "$b/pg_ctl", '-D', "$copy/standby", '-w', 'promote' ], '>', '/dev/null');
-	is(damage(), '', '... promoted, it is sound');
+	is(damage($db), '', '... promoted, it is sound');
 }
 run([ @as, "$b/pg_ctl", '-D', "$copy/standby", '-m', 'immediate', 'stop' ], '>', '/dev/null');
 run([ @as, 'rm', '-rf', "$copy/copy", "$copy/standby" ]);
@@ -174,12 +160,12 @@ my $left = sql($db, q{
 	  AND (pg_stat_file('base/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || f)).size > 0
 	  AND f::int >= 16384});
 is($left, 0, 'finalized: no file is left without owner');
-is(kept(), 0, '... no caretaker either');
+is(kept_files($db), 0, '... no caretaker either');
 is(sql($db, 'SELECT count(*) FROM upg.undo_chunks'), 0, '... no image either');
 
 # DROP EXTENSION takes the kept files with it
 sql($db, "SELECT verdict FROM upg.capture_run('m5', 'DROP TABLE changed')");
-ok(kept() > 0, 'a dropped table is kept');
+ok(kept_files($db) > 0, 'a dropped table is kept');
 sql($db, 'DROP EXTENSION upg CASCADE; CHECKPOINT');
-is(kept(), 0, 'DROP EXTENSION: no caretaker is left');
+is(kept_files($db), 0, 'DROP EXTENSION: no caretaker is left');
 done_testing();

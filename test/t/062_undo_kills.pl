@@ -40,16 +40,6 @@ sub after_of
 		SELECT md5(string_agg(x::text, ',' ORDER BY id)) FROM added x});
 }
 
-sub damage
-{
-	return sql($db, q{
-		SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = relam
-		WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p';
-		SELECT c.oid::regclass, h.msg FROM pg_class c, verify_heapam(c.oid) h
-		WHERE relkind IN ('r', 't', 'm') AND relpersistence = 'p' AND relname !~ '^upg_kept_'}) =~ s/^\s+|\s+$//gr;
-}
-
-sub kept { return sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'}) }
 sub applied { return sql($db, q{SELECT to_regclass('added') IS NOT NULL}) eq 't' }
 
 my $migration = q{
@@ -115,7 +105,7 @@ for my $step (qw(apply rollback apply))
 	$after = after_of() if $step eq 'apply';
 	$name = 'calm2' if $step eq 'rollback';
 }
-is(kept() > 0, 1, 'files are kept');
+is(kept_files($db) > 0, 1, 'files are kept');
 $takes{finalize} = $takes{rollback} / 2;
 
 # Run a command and strike after part of its time; true if it was still running.
@@ -159,13 +149,13 @@ for my $i (1 .. $count)
 	my $where = "$i: $what, $how, seed $seed";
 	if ($now) { push @wrong, "$where: neither before nor after" if after_of() ne $after }
 	else { push @wrong, "$where: not as before" if state_of() ne $before }
-	push @wrong, "$where: " . damage() if damage() ne '';
-	push @wrong, "$where: files are kept for nothing" if !$now && kept() ne '0';
+	push @wrong, "$where: " . damage($db) if damage($db) ne '';
+	push @wrong, "$where: files are kept for nothing" if !$now && kept_files($db) ne '0';
 	if ($what eq 'finalize')
 	{
 		# given up or not, there is no half; then everything is made anew
 		my $logs = sql($db, q{SELECT count(*) FROM upg.undo_log WHERE state NOT IN ('rolled_back', 'finalized')});
-		push @wrong, "$where: log and kept files disagree" if ($logs eq '0') != (kept() eq '0');
+		push @wrong, "$where: log and kept files disagree" if ($logs eq '0') != (kept_files($db) eq '0');
 		if ($logs eq '0')
 		{
 			$done{finalize}++;
@@ -193,7 +183,7 @@ for (1 .. 600)
 }
 is($up ? after_of() : state_of(), $state, 'the standby is where the primary is');
 run([ @as, "$bin/pg_ctl", '-D', "$copy/standby", '-w', 'promote' ], '>', '/dev/null');
-is(damage(), '', '... promoted, it is sound');
+is(damage($db), '', '... promoted, it is sound');
 if ($up)
 {
 	sql($db, command('rollback'));

@@ -10,9 +10,10 @@ use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use IPC::Run qw(run start finish timeout);
+use Test::More ();
 
-our @EXPORT = qw(server_start server_stop database sql sql_ok upg upg_start files slurp
-  tempdir workdir $UPG);
+our @EXPORT = qw(server_start server_stop database sql upg upg_start upg_finish files
+  slurp tempdir workdir damage kept_files $UPG);
 
 our $TOP = abs_path(dirname(__FILE__) . '/../..');
 our $UPG = $ENV{UPG_PROGRAM} // "$TOP/cli/upg";
@@ -96,6 +97,38 @@ sub upg_start
 	my ($out, $err) = ('', '');
 	my $h = start([ $UPG, @args ], \undef, \$out, \$err, timeout(120));
 	return ($h, \$out, \$err);
+}
+
+# Wait for several runs of upg_start(); how many of them failed.
+sub upg_finish
+{
+	my $bad = 0;
+	for my $run (@_)
+	{
+		$run->[0]->finish;
+		next if ($run->[0]->full_result || 0) == 0;
+		$bad++;
+		Test::More::diag(${ $run->[2] });
+	}
+	return $bad;
+}
+
+# What amcheck says against the indexes and tables of a database; '' is nothing.
+sub damage
+{
+	my ($db) = @_;
+	return sql($db, q{
+		SELECT bt_index_check(c.oid, true) FROM pg_class c JOIN pg_am a ON a.oid = relam
+		WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p';
+		SELECT c.oid::regclass, h.msg FROM pg_class c, verify_heapam(c.oid) h
+		WHERE relkind IN ('r', 't', 'm') AND relpersistence = 'p' AND relname !~ '^upg_kept_'}) =~ s/^\s+|\s+$//gr;
+}
+
+# How many relations are kept for rollbacks.
+sub kept_files
+{
+	my ($db) = @_;
+	return sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'});
 }
 
 # Write files below a directory: name => content.
