@@ -155,6 +155,60 @@ cmd_data_recheck(UpgContext *ctx)
 	return code;
 }
 
+/* upg data damage */
+int
+cmd_data_damage(UpgContext *ctx)
+{
+	static const UpgColumn columns[] = {
+		{"relation", "relation"}, {"place", "place"},     {"key", "key"},
+		{"sqlstate", "sqlstate"}, {"message", "message"}, {NULL, NULL}};
+	const char *params[2] = {ctx_arg(ctx, 0),
+							 opt_get(ctx, OPT_MODE) ? opt_get(ctx, OPT_MODE) : "strict"};
+	UpgRows *rows;
+	int64_t damaged;
+
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	rows = conn_query(
+		ctx->conn,
+		"SELECT r.checksum, r.damaged, r.damage, d.relation, CASE WHEN d.ctid IS NULL"
+		" THEN pg_catalog.concat('block ', d.block) ELSE pg_catalog.concat('row ', "
+		"d.ctid)"
+		" END AS place, d.key, d.sqlstate, d.message"
+		" FROM @extschema@.upg_table_checksum_readable($1::pg_catalog.regclass,"
+		" mode => $2) r LEFT JOIN LATERAL pg_catalog.jsonb_to_recordset(r.damage) AS d("
+		"relation pg_catalog.text, block pg_catalog.text, ctid pg_catalog.text,"
+		" key pg_catalog.text, sqlstate pg_catalog.text, message pg_catalog.text) ON "
+		"true",
+		2, params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	damaged = rows_int(rows, 0, "damaged");
+	render_start(ctx);
+	if (ctx->json)
+	{
+		json_string(render_doc(), "table", params[0]);
+		json_string(render_doc(), "checksum", rows_named(rows, 0, "checksum"));
+		json_int(render_doc(), "damaged", damaged);
+		json_raw(render_doc(), "damage", rows_named(rows, 0, "damage"));
+	}
+	else if (damaged > 0)
+		render_rows(ctx, rows, "damage", columns);
+	render_text(ctx, "checksum of %s: %s\n", damaged > 0 ? "the rest" : "all rows",
+				rows_named(rows, 0, "checksum"));
+	if (damaged > 0)
+	{
+		err_set(UPG_EXIT_VERIFICATION, "UPG-2062",
+				"%" PRId64 " place%s of table \"%s\" cannot be read", damaged,
+				damaged == 1 ? "" : "s", printable(ctx->arena, params[0]));
+		if (damaged > rows_count(rows))
+			err_why("The first %d are listed.", rows_count(rows));
+		err_fix("Take these rows from a backup or a standby before the damage spreads.");
+	}
+	rows_free(rows);
+	return upg_error.exit_code;
+}
+
 /* upg data report */
 int
 cmd_data_report(UpgContext *ctx)

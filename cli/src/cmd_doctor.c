@@ -345,13 +345,16 @@ check_directory(UpgContext *ctx)
 							  "\"%s\" is pending and comes before applied ones",
 							  todo->entry->up.path),
 				 "rename it to come last, if it does not belong there");
-		if (todo->entry->problem != NULL && todo->action == UPG_ACT_APPLY)
+		if (todo->action == UPG_ACT_APPLY && !run_read_scripts(ctx, todo->entry))
+		{
 			find(ctx, FINDING_WARNING, "files",
 				 arena_printf(ctx->arena, "%s: %s",
-							  todo->entry->problem_where ? todo->entry->problem_where
-														 : todo->entry->up.path,
-							  todo->entry->problem),
-				 todo->entry->problem_fix);
+							  upg_error.where ? upg_error.where : todo->entry->up.path,
+							  upg_error.what),
+				 upg_error.fix ? upg_error.fix
+							   : "\"upg up\" cannot run before it is read");
+			err_clear();
+		}
 	}
 	for (int i = 0; i < compare.vanished.count; i++)
 		find(ctx, FINDING_WARNING, "files",

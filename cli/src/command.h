@@ -225,6 +225,7 @@ extern int cmd_verify(UpgContext *ctx);
 extern int cmd_lint(UpgContext *ctx);
 extern int cmd_data_verify(UpgContext *ctx);
 extern int cmd_data_recheck(UpgContext *ctx);
+extern int cmd_data_damage(UpgContext *ctx);
 extern int cmd_data_report(UpgContext *ctx);
 extern int cmd_data_invariants(UpgContext *ctx);
 extern int cmd_data_declare(UpgContext *ctx);

@@ -250,6 +250,7 @@ static const unsigned char for_apply[] = {
 static const unsigned char for_data_verify[] = {OPT_BASELINE, OPT_BUDGET, OPT_DRY_RUN,
 												OPT_TIMEOUT, OPT_END};
 static const unsigned char for_data_recheck[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_data_damage[] = {OPT_MODE, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_data_report[] = {OPT_AS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_data_declare[] = {
 	OPT_KIND, OPT_QUERY, OPT_TABLE,    OPT_COLUMNS, OPT_REFS,    OPT_REF_COLUMNS,
@@ -318,6 +319,11 @@ static const UpgCommand data_commands[] = {
 	 "those "
 	 "in violation. Exit code 8 if there are any.",
 	 for_data_recheck, 0, 1000, true, cmd_data_recheck, NULL, false},
+	{"damage", NULL, "TABLE", "which rows of a table cannot be read",
+	 "Reads the table past what is damaged, and prints the checksum of the rows that can "
+	 "be read and which cannot: by place, and by key where that can be read. Exit code 8 "
+	 "if there are any.",
+	 for_data_damage, 1, 1, true, cmd_data_damage, NULL, false},
 	{"report", NULL, "[NUMBER]", "the evidence of a verification",
 	 "Prints a verification, the latest by default, as text, JSON or a page of HTML, and "
 	 "says whether the results are as they were written.",

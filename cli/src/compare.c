@@ -499,6 +499,30 @@ run_check_driven(UpgContext *ctx, const UpgEntry *entry, bool down,
 }
 
 /*
+ * run_read_scripts
+ *		Read what an entry would run, in both directions; false with the error set.
+ */
+bool
+run_read_scripts(UpgContext *ctx, UpgEntry *entry)
+{
+	if (source_problem(entry))
+		return false;
+	for (int down = 0; down <= (entry_has_down(entry) ? 1 : 0); down++)
+	{
+		UpgScript script;
+		bool ok;
+
+		if (!script_load(ctx->source, entry, down, &script))
+			return false;
+		ok = run_check_driven(ctx, entry, down, &script);
+		script_free(&script);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/*
  * run_preflight
  *		Read every script that is to run, so that faults show before anything runs.
  */
@@ -506,25 +530,8 @@ bool
 run_preflight(UpgContext *ctx, UpgCompare *compare, int last)
 {
 	for (int i = 0; i <= last; i++)
-	{
-		UpgEntry *entry = compare->todo[i].entry;
-
-		if (compare->todo[i].action != UPG_ACT_APPLY)
-			continue;
-		if (source_problem(entry))
+		if (compare->todo[i].action == UPG_ACT_APPLY &&
+			!run_read_scripts(ctx, compare->todo[i].entry))
 			return false;
-		for (int down = 0; down <= (entry_has_down(entry) ? 1 : 0); down++)
-		{
-			UpgScript script;
-			bool ok;
-
-			if (!script_load(ctx->source, entry, down, &script))
-				return false;
-			ok = run_check_driven(ctx, entry, down, &script);
-			script_free(&script);
-			if (!ok)
-				return false;
-		}
-	}
 	return true;
 }

@@ -277,6 +277,8 @@ topic_json(UpgBuf *out)
 		"upg_scan_progress()\n"
 		"data verify: checks[]: the columns of upg_verify()\n"
 		"data recheck: constraints[]: the columns of upg_constraints_recheck()\n"
+		"data damage: table, checksum, damaged, damage[]: relation, ctid or block, key,\n"
+		"           sqlstate, message\n"
 		"data report: report: the report in JSON; data invariants: invariants[]\n"
 		"audit log: log[]: seq, at, actor, role, action, object, before, after, ...\n"
 		"history, locks: an array of that name, the columns of the SQL "

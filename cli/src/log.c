@@ -94,6 +94,7 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-2051", "down scripts do not give back what was there"},
 	{"UPG-2060", "data do not hold what was verified"},
 	{"UPG-2061", "the journal of a comparison cannot be used"},
+	{"UPG-2062", "a table cannot be read as a whole"},
 	{"UPG-9999", "internal error"},
 	{NULL, NULL}};
 

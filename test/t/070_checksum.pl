@@ -142,6 +142,29 @@ is(sql('utf8', q{SELECT checksum = upg_table_checksum('t'), damaged, damage FROM
 like($server->error(q{CREATE VIEW v AS SELECT 1; SELECT upg_table_checksum_readable('v')}, '-d', 'utf8'), qr/cannot be read block by block/, 'a view has no blocks');
 is(sum('utf8', 't'), $expected, 'and the rest is as it was');
 
+# the same from the command line
+sub damage
+{
+	my @args = @_;
+	my $ok = run([ $ENV{UPG_PROGRAM} // "$FindBin::Bin/../../cli/upg", 'data', 'damage', '-h', $dir, '-p', $ENV{PGPORT} // 5999, '-U', 'postgres', '-d', 'utf8', @args ], \undef, \my $said, \my $told);
+	return ($? >> 8, $said, $told);
+}
+my ($rc, $said, $told) = damage('damaged');
+is($rc, 8, 'data damage: what cannot be read exits 8') or diag $told;
+like($said, qr/^public\.damaged +row \(0,2\) +\{"id": 2\} +XX001 +.*chunk/m, '... row, key and why are told');
+like($said, qr/^checksum of the rest: /m, '... and the checksum of the others');
+like($told, qr/1 place of table "damaged" cannot be read.*hint: Take these rows from a backup/s, '... and what to do');
+($rc, $said, $told) = damage('pages');
+like($said, qr/^public\.pages +block 3 +XX001 /m, 'data damage: a bad page');
+($rc, $said, $told) = damage('--json', 'damaged');
+like($said, qr/"damaged":1,"damage":\[\{"key": \{"id": 2\}, "ctid": "\(0,2\)"/, 'data damage --json');
+($rc, $said, $told) = damage('t');
+is($rc, 0, 'data damage: a sound table exits 0') or diag $told;
+is($said, "checksum of all rows: $expected\n", '... with its checksum');
+($rc, $said, $told) = damage('nonesuch');
+is($rc, 1, 'data damage: no such table');
+like($told, qr/relation "nonesuch" does not exist/, '... is named');
+
 # T60: what an oid may stand for is not read, and that is said.
 sql('utf8', 'CREATE TABLE lobs (id integer PRIMARY KEY, o oid)');
 unlike($server->error(q{SELECT upg_table_checksum('lobs')}, '-d', 'utf8'), qr/WARNING/, 'T60 without large objects there is nothing to warn of');

@@ -18,6 +18,7 @@ my %matrix = (
 	'audit log'        => [ 'u',     'audit log' ],
 	'audit verify'     => [ 'au',    'audit verify' ],
 	'check'            => [ 'vopau', 'check ROLE/up' ],
+	'data damage'      => [ 'vopau', 'data damage plain' ],
 	'data declare'     => [ 'oa',    'data declare ROLE_holds --kind=true --query=SELECT(true)' ],
 	'data drop'        => [ 'oa',    'data drop ROLE_holds' ],
 	'data invariants'  => [ 'opau',  'data invariants' ],
@@ -64,7 +65,7 @@ for my $command (@commands)
 }
 
 database('roles');
-sql('roles', q{SELECT upg_apply('there', 'SELECT 1', 'SELECT 2')});
+sql('roles', q{SELECT upg_apply('there', 'SELECT 1', 'SELECT 2'); CREATE TABLE plain (i int); GRANT SELECT ON plain TO PUBLIC});
 for my $letter (sort keys %roles)
 {
 	my $role = "at37_$roles{$letter}";

@@ -67,6 +67,21 @@ like($err, qr/1 fault found/, 'and counted');
 ($rc) = upg('doctor', '-h', '/nonexistent');
 is($rc, 11, 'no server exits 11');
 
+# pending files that cannot be read: named, each
+database('unread');
+files("$work/u", '1_latin1.sql' => "SELECT 'gr\xf6\xdfe';\n", '2_zero.sql' => "SELECT 1;\0\n", '3_open.sql' => "SELECT 'open;\n",
+    '4_down.up.sql' => 'SELECT 4;', '4_down.down.sql' => "SELECT 1;\n/* open", '5_good.sql' => 'SELECT 5;');
+($rc, $out, $err) = upg('doctor', '-d', 'unread', "$work/u");
+is($rc, 0, 'nothing in the database is broken') or diag $err;
+like($out, qr/^warning +files +\S+1_latin1\.sql:1: file "\S+" is not valid UTF-8\n +do: Convert the file/m, 'a pending file that is not UTF-8');
+like($out, qr/^warning +files +\S+2_zero\.sql:1: file "\S+" holds a zero byte/m, 'one with a zero byte');
+like($out, qr/^warning +files +\S+3_open\.sql:1: unterminated quoted string/m, 'one with an open quote');
+like($out, qr/^warning +files +\S+4_down\.down\.sql:2: unterminated comment/m, 'a way back that cannot be read');
+unlike($out, qr/^ok +files /m, 'such a directory is not called ok');
+unlike($out, qr/5_good/, 'and the good one is not blamed');
+($rc, $out, $err) = upg('doctor', '--json', '-d', 'unread', "$work/u");
+is(decode_json($out)->{warnings}, 4, '--json counts them');
+
 # the story
 database('story');
 files("$work/s", '1_good.sql' => 'CREATE TABLE good (i int);', '2_bad.sql' => "SELECT 1;\nSELECT * FROM nothing;\n");

@@ -136,7 +136,7 @@ isnt($rc, 0, 'a migration in steps is verified by its worker');
 like($err, qr/verification after applying migration "1_steps" failed/, 'and the failure is told') or diag "$rc $out$err";
 is(sql('bank', q{SELECT state FROM upg_migration_state('1_steps')}), 'partial', 'it is not applied in the books');
 
-for my $command (qw(verify recheck report invariants declare drop))
+for my $command (qw(verify recheck damage report invariants declare drop))
 {
 	($rc, $out, $err) = upg('data', $command, '--help');
 	is($rc, 0, "data $command --help");
