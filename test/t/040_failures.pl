@@ -105,6 +105,16 @@ $h->finish;
 is($h->full_result >> 8, 0, 'a server that restarts: the run goes on') or diag $$e;
 is(sql($db, q{SELECT count(*) FROM upg_status() WHERE state = 'applied'}), 3, '... each is applied once');
 
+# the database goes away for good in the middle
+$db  = database('dropped');
+$dir = files(workdir(), '1_a.sql' => 'CREATE TABLE a (i int);', '2_s.sql' => 'CREATE TABLE s (i int); SELECT pg_sleep(20);');
+($h, $o, $e) = upg_start('up', '-d', $db, '--timeout=8s', $dir);
+ok(wait_for('postgres', "SELECT count(*) FROM pg_stat_activity WHERE datname = '$db' AND wait_event = 'PgSleep'", 1), 'a migration runs');
+sql('postgres', "DROP DATABASE $db WITH (FORCE)");
+$h->finish;
+is($h->full_result >> 8, 11, 'a database that is dropped meanwhile: exit 11') or diag $$e;
+like($$e, qr/detail: .*database "dropped" does not exist/, '... says so');
+
 # rights, read-only, settings of the role
 $db = database('rights');
 sql($db, 'CREATE ROLE nobody_special LOGIN');
@@ -122,6 +132,19 @@ is($rc, 9, 'a role without rights: exit 9') or diag $err;
 	is($rc, 1, 'a statement_timeout of the role: exit 1');
 	like($err, qr/statement timeout/, '... says so');
 	is(sql($db, q{SELECT string_agg(migration, ' ') FROM upg_status() WHERE state = 'applied'}), '1_a', '... what was done before stays');
+}
+{
+	local $ENV{PGOPTIONS} = '-c lock_timeout=50ms';
+	my $holder = IPC::Run::start([ 'psql', '-XAtq', '-d', $db, map { ('-c', $_) } 'BEGIN', 'LOCK TABLE a IN SHARE MODE', 'SELECT pg_sleep(60)' ], \undef, \my $ignored, \my $ended);
+	ok(wait_for($db, q{SELECT count(*) FROM pg_locks WHERE relation = 'a'::regclass AND mode = 'ShareLock' AND granted}, 1), 'a table is locked');
+	my ($pid) = sql($db, q{SELECT pid FROM pg_locks WHERE relation = 'a'::regclass AND mode = 'ShareLock'});
+	($rc, $out, $err) = upg('up', '-d', $db, files(workdir(), '1_a.sql' => 'CREATE TABLE a (i int);', '2_alter.sql' => 'ALTER TABLE a ADD c int;'));
+	is($rc, 1, 'a lock_timeout of the role: exit 1') or diag $out;
+	like($err, qr/UP015/, '... with its SQLSTATE');
+	like($err, qr/\b$pid\b/, '... the holder is named') or diag $err;
+	is(sql($db, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'a'::regclass AND attname = 'c'}), 0, '... nothing of it is there');
+	sql('postgres', "SELECT pg_terminate_backend($pid)");
+	$holder->finish;
 }
 
 # down

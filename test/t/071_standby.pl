@@ -95,6 +95,34 @@ for my $call (
     like($error, qr/ERROR:  25006: cannot execute $name\(\) during recovery/, "$call is refused");
 }
 
+# The command line: what reads is served, what writes is told where to go.
+my $upg = $ENV{UPG_PROGRAM} // Upg::Server->top . '/cli/upg';
+mkdir "$dir/m" or die;
+for (['one.sql', 'CREATE TABLE t (i int PRIMARY KEY)'], ['zeta.sql', 'CREATE TABLE zeta (i int)'])
+{
+    open my $fh, '>', "$dir/m/$_->[0]" or die;
+    print $fh $_->[1];
+    close $fh;
+}
+sub upg_there
+{
+    run([$upg, @_, '-d', 'postgres'], '<', \undef, '>', \$out, '2>', \$err);
+    return $? >> 8;
+}
+is(upg_there('status', "$dir/m"), 0, 'upg status on a standby') or diag $err;
+like($out, qr/^pending     zeta$/m, '... compares the directory');
+is(upg_there('plan', "$dir/m"), 0, 'upg plan') or diag $err;
+is(upg_there('up', '--dry-run', "$dir/m"), 0, 'upg up --dry-run') or diag $err;
+for my $call ([ 'up', "$dir/m" ], [ 'up', '--single-transaction', "$dir/m" ], [ 'apply', "$dir/m/zeta.sql" ], ['down'],
+    [ 'register', "$dir/m" ], [ 'adopt', "$dir/m" ], [ 'data', 'drop', 'rows' ], [ 'audit', 'checkpoint' ])
+{
+    is(upg_there(@$call), 1, "upg @$call[0 .. ($call->[0] =~ /data|audit/)]: exit 1") or diag $out;
+    like($err, qr/during recovery|read-only/, '... is refused') or diag $out;
+    like($err, qr/hint: Connect to the primary/, '... with what to do');
+}
+is(upg_there('doctor'), 8, 'upg doctor: exit 8');
+like($out, qr/^fault +server +it is a standby: nothing can be upgraded/m, '... names it');
+
 # The primary goes, the standby takes over.
 {
     local $ENV{PGPORT} = 5999;
