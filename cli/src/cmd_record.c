@@ -320,6 +320,7 @@ look_into_history(UpgContext *ctx, Recording *rec)
 	const char *table = opt_get(ctx, OPT_HISTORY_TABLE);
 	bool known = from == NULL || strcmp(from, "files") == 0;
 	const UpgTool *tool;
+	UpgBuf names;
 
 	for (tool = upg_tools; !known && tool->name != NULL; tool++)
 		known = strcmp(tool->name, from) == 0;
@@ -327,9 +328,12 @@ look_into_history(UpgContext *ctx, Recording *rec)
 	{
 		err_set(UPG_EXIT_USAGE, "UPG-2000", "upg does not know the history of \"%s\"",
 				printable(ctx->arena, from));
-		err_fix(
-			"It must be one of: files, golang-migrate, dbmate, flyway, sqitch, prisma, "
-			"diesel, hasura, goose, sql-migrate, sqlx, node-pg-migrate.");
+		buf_init(&names);
+		for (tool = upg_tools; tool->name != NULL; tool++)
+			if (tool == upg_tools || strcmp(tool->name, tool[-1].name) != 0)
+				buf_printf(&names, ", %s", tool->name);
+		err_fix("It must be one of: files%s.", names.data);
+		buf_free(&names);
 		err_next("Try \"upg adopt --help\" for more information.");
 		return false;
 	}

@@ -137,7 +137,7 @@ typedef struct UpgCommand
 	bool connect; /* takes connection options */
 	int (*run)(UpgContext *ctx);
 	const struct UpgCommand *sub; /* nested set, ended by a NULL name */
-	bool hidden;
+	bool changes; /* something: that nobody reads its output must be said */
 } UpgCommand;
 
 /* A command that runs: its options and what it opened. */

@@ -304,7 +304,7 @@ static const UpgCommand audit_commands[] = {
 	 "Prints a checkpoint of the trail as JSON. Keep it where nobody who can change the "
 	 "database "
 	 "can change it.",
-	 for_checkpoint, 0, 0, true, cmd_audit_checkpoint, NULL, false},
+	 for_checkpoint, 0, 0, true, cmd_audit_checkpoint, NULL, true},
 	END_OF_SET};
 
 static const UpgCommand data_commands[] = {
@@ -313,7 +313,7 @@ static const UpgCommand data_commands[] = {
 	 "the "
 	 "tables named or of the whole database. Exit code 8 if something does not hold or "
 	 "could not be looked at. --dry-run says what would be read and how long that takes.",
-	 for_data_verify, 0, 1000, true, cmd_data_verify, NULL, false},
+	 for_data_verify, 0, 1000, true, cmd_data_verify, NULL, true},
 	{"recheck", NULL, "[TABLE]...", "whether rows meet the constraints of their tables",
 	 "Reads the rows again, also those that were loaded with triggers off, and names "
 	 "those "
@@ -335,10 +335,10 @@ static const UpgCommand data_commands[] = {
 	 "Declares what must hold, or stay equal, through an upgrade: by --query, or by "
 	 "--table "
 	 "and --columns. One of that name is replaced.",
-	 for_data_declare, 1, 1, true, cmd_data_declare, NULL, false},
+	 for_data_declare, 1, 1, true, cmd_data_declare, NULL, true},
 	{"drop", NULL, "NAME", "take back an invariant",
 	 "Takes back the declaration; past results stay.", for_timeout, 1, 1, true,
-	 cmd_data_drop, NULL, false},
+	 cmd_data_drop, NULL, true},
 	END_OF_SET};
 
 static const UpgCommand lock_commands[] = {
@@ -352,7 +352,7 @@ const UpgCommand upg_commands[] = {
 	 "Creates extension upg in the database, or says that it is there. With --update it "
 	 "brings an "
 	 "older install script to this program's version.",
-	 for_init, 0, 0, true, cmd_init, NULL, false},
+	 for_init, 0, 0, true, cmd_init, NULL, true},
 	{"up", "execute", "[DIR]", "apply the migrations of a directory",
 	 "Applies what is not applied yet, in order, each migration in a transaction of its "
 	 "own. What "
@@ -360,12 +360,12 @@ const UpgCommand upg_commands[] = {
 	 "--single-transaction is given. DIR "
 	 "defaults "
 	 "to UPG_DIR, else to \"migrations\", else to the current directory.",
-	 for_up, 0, 1, true, cmd_up, NULL, false},
+	 for_up, 0, 1, true, cmd_up, NULL, true},
 	{"down", "rollback", "[NAME]", "take migrations back",
 	 "Takes back the latest migration, or NAME, or with --to everything applied after "
 	 "that one, "
 	 "or with --all everything; the latest first, each in a transaction of its own.",
-	 for_down, 0, 1, true, cmd_down, NULL, false},
+	 for_down, 0, 1, true, cmd_down, NULL, true},
 	{"status", NULL, "[DIR]", "what is applied and what is pending",
 	 "Compares the directory, if there is one, with the ledger.", for_status, 0, 1, true,
 	 cmd_status, NULL, false},
@@ -405,12 +405,12 @@ const UpgCommand upg_commands[] = {
 	{"apply", NULL, "FILE", "apply a single file",
 	 "Applies one file. A file NAME.up.sql takes its way back from NAME.down.sql beside "
 	 "it.",
-	 for_apply, 1, 1, true, cmd_apply, NULL, false},
+	 for_apply, 1, 1, true, cmd_apply, NULL, true},
 	{"register", NULL, "DIR",
 	 "record the migrations of a directory without applying them",
 	 "Stores the scripts in the ledger, so that they can be planned and applied by SQL "
 	 "alone.",
-	 for_register, 1, 1, true, cmd_register, NULL, false},
+	 for_register, 1, 1, true, cmd_register, NULL, true},
 	{"adopt", "baseline", "DIR", "record migrations as applied without running them",
 	 "For a database that already has them. If it holds the history of golang-migrate, "
 	 "dbmate, Flyway, Sqitch, Prisma, diesel, Hasura, goose, sql-migrate, sqlx or "
@@ -418,7 +418,7 @@ const UpgCommand upg_commands[] = {
 	 "\"upg up\"; the history itself is not touched. Without one, or with --from=files "
 	 "or "
 	 "--to alone, every migration of the directory up to and with --to NAME is recorded.",
-	 for_adopt, 1, 1, true, cmd_adopt, NULL, false},
+	 for_adopt, 1, 1, true, cmd_adopt, NULL, true},
 	{"squash", NULL, "[DIR]", "make one migration of several that are applied",
 	 "Replaces the migrations from --from (default: the first) to --to (default: the "
 	 "last "
@@ -433,7 +433,7 @@ const UpgCommand upg_commands[] = {
 	 "as "
 	 "applied; others run it. The role must be allowed to create databases and the "
 	 "extension.",
-	 for_squash, 0, 1, true, cmd_squash, NULL, false},
+	 for_squash, 0, 1, true, cmd_squash, NULL, true},
 	{"dump-schema", NULL, "[FILE]", "the schema as a file that can be compared",
 	 "Prints what pg_dump shows of the schema, or writes it to FILE, without what "
 	 "differs "
@@ -444,7 +444,7 @@ const UpgCommand upg_commands[] = {
 	 "Writes empty files in the layout of the directory, named by the time of day or the "
 	 "next "
 	 "number.",
-	 for_new, 1, 2, false, cmd_new, NULL, false},
+	 for_new, 1, 2, false, cmd_new, NULL, true},
 	{"wait", NULL, "NAME", "wait until a migration is settled",
 	 "Waits for a migration that a background worker runs. Exit code 0 if it is applied.",
 	 for_timeout, 1, 1, true, cmd_wait, NULL, false},
@@ -478,12 +478,12 @@ const UpgCommand upg_commands[] = {
 	 NULL, data_commands, false},
 	{"repair", NULL, "NAME", "settle a migration whose outcome is unknown",
 	 "Records what a person found out: --mark=applied or --mark=absent, with --reason.",
-	 for_repair, 1, 1, true, cmd_repair, NULL, false},
+	 for_repair, 1, 1, true, cmd_repair, NULL, true},
 	{"finalize", NULL, "NAME", "give up the way back that was recorded",
 	 "Frees what is kept to take a migration back without a down script. From then on "
 	 "going "
 	 "back is a new upgrade.",
-	 for_finalize, 1, 1, true, cmd_finalize, NULL, false},
+	 for_finalize, 1, 1, true, cmd_finalize, NULL, true},
 	{"retention", NULL, "", "what is kept for rollbacks, and what keeps it",
 	 "Lists bytes, age and age in transactions of everything that is kept to take "
 	 "migrations back. Exit code 8 if something is over a limit that was given.",
@@ -491,11 +491,11 @@ const UpgCommand upg_commands[] = {
 	{"expire", NULL, "AGE", "give up every way back older than AGE",
 	 "Finalizes, one by one and audited, what has been kept for longer than AGE, such as "
 	 "\"30 days\". Nothing expires by itself.",
-	 for_finalize, 1, 1, true, cmd_expire, NULL, false},
+	 for_finalize, 1, 1, true, cmd_expire, NULL, true},
 	{"put-back", NULL, "NAME", "put back rows that a rollback set aside",
 	 "When a migration has been taken back and applied again, puts the rows that the "
 	 "application had written into its tables and columns back into them.",
-	 for_timeout, 1, 1, true, cmd_put_back, NULL, false},
+	 for_timeout, 1, 1, true, cmd_put_back, NULL, true},
 	{"audit", NULL, "COMMAND", "the audit trail",
 	 "The hash-chained record of every action.", none, 0, 0, false, NULL, audit_commands,
 	 false},

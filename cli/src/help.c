@@ -158,8 +158,7 @@ help_overview(UpgBuf *out)
 				 "[OPTION]... "
 				 "[ARGUMENT]...\n\nCommands:\n");
 	for (const UpgCommand *c = upg_commands; c->name != NULL; c++)
-		if (!c->hidden)
-			buf_printf(out, "  %-12s  %s\n", c->name, c->summary);
+		buf_printf(out, "  %-12s  %s\n", c->name, c->summary);
 	buf_add(out, "\nTopics (upg help TOPIC):\n");
 	for (const UpgTopic *topic = upg_topics; topic->name != NULL; topic++)
 		buf_printf(out, "  %-12s  %s\n", topic->name, topic->summary);
@@ -319,8 +318,6 @@ help_markdown(UpgBuf *out)
 	buf_add(out, "```\n\n## Commands\n");
 	for (const UpgCommand *c = upg_commands; c->name != NULL; c++)
 	{
-		if (c->hidden)
-			continue;
 		markdown_command(out, NULL, c);
 		for (const UpgCommand *sub = c->sub; sub != NULL && sub->name != NULL; sub++)
 			markdown_command(out, c, sub);
@@ -413,8 +410,6 @@ help_man(UpgBuf *out)
 		UPG_VERSION);
 	for (const UpgCommand *c = upg_commands; c->name != NULL; c++)
 	{
-		if (c->hidden)
-			continue;
 		if (c->sub == NULL)
 			man_command(out, NULL, c);
 		for (const UpgCommand *sub = c->sub; sub != NULL && sub->name != NULL; sub++)

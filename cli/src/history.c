@@ -27,6 +27,9 @@
 /* Files larger than this are not read to compare a checksum. */
 #define LARGEST_FILE ((size_t) 1024 * 1024 * 1024)
 
+/* What Flyway called its table before version 5. */
+#define OLD_FLYWAY_TABLE "schema_version"
+
 /*
  * The queries give: key, kind (one; until: this and all before it; repeatable;
  * program: not an SQL file), state (applied, failed, undone), checksum, at, by, id.
@@ -241,7 +244,8 @@ bool
 history_find(UpgConn *conn, UpgArena *arena, const UpgSource *source, const char *wanted,
 			 const char *table, UpgHistory *history)
 {
-	const char *params[1];
+	const char *params[2];
+	UpgList usual_names = {NULL, 0, 0};
 	UpgRows *rows;
 	int best = -1;
 	int best_score = 0;
@@ -250,7 +254,11 @@ history_find(UpgConn *conn, UpgArena *arena, const UpgSource *source, const char
 	bool ok = true;
 
 	memset(history, 0, sizeof(*history));
+	for (const UpgTool *tool = upg_tools; tool->name != NULL; tool++)
+		list_add(&usual_names, tool->table);
+	list_add(&usual_names, OLD_FLYWAY_TABLE);
 	params[0] = table;
+	params[1] = array_text(arena, &usual_names);
 	rows = conn_query(
 		conn,
 		"SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname),"
@@ -263,13 +271,11 @@ history_find(UpgConn *conn, UpgArena *arena, const UpgSource *source, const char
 		" WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v}')"
 		" AND n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast|temp)'"
 		" AND CASE WHEN $1::pg_catalog.text IS NULL THEN c.relname"
-		" OPERATOR(pg_catalog.=) ANY ('{schema_migrations,hdb_version,"
-		"flyway_schema_history,schema_version,changes,_prisma_migrations,"
-		"__diesel_schema_migrations,goose_db_version,gorp_migrations,_sqlx_migrations,"
-		"pgmigrations}'::pg_catalog.name[])"
+		" OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])"
 		" ELSE c.oid OPERATOR(pg_catalog.=)"
 		" pg_catalog.to_regclass($1::pg_catalog.text) END ORDER BY 1, 2",
-		1, params);
+		2, params);
+	list_free(&usual_names);
 	if (rows == NULL)
 		return false;
 	buf_init(&seen);
@@ -283,7 +289,7 @@ history_find(UpgConn *conn, UpgArena *arena, const UpgSource *source, const char
 			int score = 1;
 			bool usual =
 				strcmp(name, tool->table) == 0 || (strcmp(tool->name, "flyway") == 0 &&
-												   strcmp(name, "schema_version") == 0);
+												   strcmp(name, OLD_FLYWAY_TABLE) == 0);
 
 			if ((wanted != NULL && strcmp(wanted, tool->name) != 0) ||
 				(table == NULL && !usual) ||

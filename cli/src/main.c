@@ -77,33 +77,6 @@ release(UpgContext *ctx, char **argv, int argc)
 	free(argv);
 }
 
-/*
- * only_looks
- *		Does the command change nothing?  Then nobody minds if its reader has left.
- */
-static bool
-only_looks(const UpgContext *ctx)
-{
-	int (*const changing[])(UpgContext *) = {cmd_up,
-											 cmd_down,
-											 cmd_apply,
-											 cmd_register,
-											 cmd_adopt,
-											 cmd_squash,
-											 cmd_repair,
-											 cmd_init,
-											 cmd_new,
-											 cmd_finalize,
-											 cmd_audit_checkpoint,
-											 cmd_expire,
-											 cmd_put_back};
-
-	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
-		if (ctx->command != NULL && ctx->command->run == changing[i])
-			return false;
-	return true;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -149,8 +122,8 @@ main(int argc, char **argv)
 	err_print();
 	if (!render_finish(&ctx, exit_code))
 	{
-		/* as in "upg history | head" */
-		if (!render_reader_left() || !only_looks(&ctx))
+		/* of a command that only looks, as in "upg history | head", nobody minds */
+		if (!render_reader_left() || (ctx.command != NULL && ctx.command->changes))
 			err_print();
 		if (exit_code == UPG_EXIT_OK)
 			exit_code = UPG_EXIT_FAILED;
