@@ -172,7 +172,6 @@ extern UpgEncoder *upg_encoder_for_type(UpgCanonical *canon, Oid typid,
 extern void upg_type_signature(StringInfo out, UpgCanonicalMode mode, Oid typid);
 
 /* in canonical_value.c */
-extern char *upg_encode_short_number(UpgCanonical *canon, const char *value, char *out);
 extern void upg_encode_value(UpgCanonical *canon, UpgEncoder *enc, const char *value);
 
 /* Make room for "more" bytes. */

@@ -32,7 +32,7 @@
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
-#include "canonical.h"
+#include "canonical_internal.h"
 #include "compat.h"
 #include "errors.h"
 
@@ -399,72 +399,6 @@ upg_row_datums(UpgRowPlan *plan, const Datum *values, const bool *nulls, uint64 
 }
 
 /*
- * copy_short
- *		Copy a few bytes without the cost of a call: in words that overlap.
- */
-static inline void
-copy_short(char *out, const char *in, Size length)
-{
-	if (length > 256)
-		memcpy(out, in, length);
-	else if (length >= 16)
-	{
-		for (Size i = 0; i + 16 < length; i += 16)
-			memcpy(out + i, in + i, 16);
-		memcpy(out + length - 16, in + length - 16, 16);
-	}
-	else if (length >= 8)
-	{
-		memcpy(out, in, 8);
-		memcpy(out + length - 8, in + length - 8, 8);
-	}
-	else if (length >= 4)
-	{
-		memcpy(out, in, 4);
-		memcpy(out + length - 4, in + length - 4, 4);
-	}
-	else
-	{
-		for (Size i = 0; i < length; i++)
-			out[i] = in[i];
-	}
-}
-
-/* Write bytes in a frame; returns the end of what was written. */
-static pg_attribute_always_inline char *
-write_frame(UpgCanonical *canon, char *out, const char *bytes, Size length)
-{
-	if (unlikely(length > UPG_CANONICAL_LIMIT))
-	{
-		upg_store32(out, (uint32) length | 0x80000000U);
-		upg_sum_to_bytes(upg_hash128(bytes, length, canon->seed),
-						 (unsigned char *) out + 4);
-		return out + 20;
-	}
-	upg_store32(out, (uint32) length);
-	copy_short(out + 4, bytes, length);
-	return out + 4 + length;
-}
-
-/* Length of a string without the blanks at its end. */
-static inline Size
-strip_blanks(const char *s, Size length)
-{
-	while (length >= 8)
-	{
-		uint64 tail;
-
-		memcpy(&tail, s + length - 8, 8);
-		if (tail != UINT64CONST(0x2020202020202020))
-			break;
-		length -= 8;
-	}
-	while (length > 0 && s[length - 1] == ' ')
-		length--;
-	return length;
-}
-
-/*
  * encode_short
  *		Write the kinds that ordinary rows are made of; returns the end of what
  *		was written, or NULL if this value needs the general code.
@@ -524,8 +458,8 @@ encode_short(UpgCanonical *canon, const UpgColumn *col, const char *value, char 
 			length = VARSIZE_ANY_EXHDR(value);
 			value = VARDATA_ANY(value);
 			if (col->kind == UPG_ENC_BPCHAR)
-				length = strip_blanks(value, length);
-			return write_frame(canon, out, value, length);
+				length = upg_strip_blanks(value, length);
+			return upg_write_frame(canon, out, value, length);
 		case UPG_ENC_NUMERIC:
 			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
 				return NULL;
