@@ -35,8 +35,8 @@ typedef struct UpgSum
 
 /* in hash128.c, hash128_avx2.c */
 extern UpgSum upg_hash128_long(const void *data, size_t length, uint64 seed);
-extern UpgSum upg_hash128_avx2(const void *data, size_t length, const void *secret,
-							   uint64 seed);
+extern UpgSum upg_hash128_avx2(const void *input, size_t length,
+							   const void *secret_bytes);
 extern bool upg_hash128_have_avx2(void);
 
 static inline UpgSum

@@ -43,7 +43,7 @@ upg_hash128_long(const void *data, size_t length, uint64 seed)
 		kept = true;
 	}
 	if (avx2)
-		return upg_hash128_avx2(data, length, kept_secret, seed);
+		return upg_hash128_avx2(data, length, kept_secret);
 
 	h = XXH3_128bits_withSecretandSeed(data, length, kept_secret, sizeof(kept_secret),
 									   seed);

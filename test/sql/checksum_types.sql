@@ -298,6 +298,10 @@ FROM (VALUES ('integer', ROW(1)), ('text', ROW('abc'::text)), ('null', ROW(NULL:
              ('timestamp', ROW('2020-01-01 12:00'::timestamp)), ('uuid', ROW('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid)),
              ('composite', ROW((1, 'x')::pair)), ('two columns', ROW(1, 'x'::text))) AS v (w, r);
 SELECT upg_checksum(ROW('1 month'::interval, 1::smallint, 1.50), 'semantic'), upg_checksum(ROW(1), 'strict', 42);
+-- the hash itself, of every length, whatever code the processor lets it take
+SELECT seed, upg_checksum_agg_as('strict', seed, ARRAY['v'], left(t.v, l)) AS t91_lengths
+FROM (SELECT string_agg(md5(g::text), '' ORDER BY g) AS v FROM generate_series(1, 160) g) t, generate_series(0, 5120) l, unnest('{0,7}'::bigint[]) seed
+GROUP BY seed ORDER BY seed;
 
 DROP SCHEMA checksum_types CASCADE;
 DROP EXTENSION ltree;
