@@ -34,12 +34,18 @@ typedef struct UpgElement
 	UpgSum hash;
 } UpgElement;
 
-/* Each field is a sum over the elements that fall into the cell. */
+/*
+ * Each field is a sum over the elements that fall into the cell.  A cell takes
+ * one line of the processor's cache, and is never spread over two.
+ */
+#define UPG_SKETCH_LINE 64
+
 typedef struct UpgSketchCell
 {
 	uint64 lanes[4]; /* key low, key high, hash low, hash high */
 	uint32 count;
 	uint32 check;
+	uint64 unused[3];
 } UpgSketchCell;
 
 /* How the key of an element is made from the key columns. */
@@ -89,13 +95,12 @@ typedef struct UpgSketchPlace
 /*
  * The hash of a row is as good as random, and two elements with one hash are
  * one, because the key is among the columns that are hashed.  So its bits choose
- * the cells.  The check must not be a sum when hashes are summed, hence the
+ * the cells, one in each of three parts of "part" cells.  The check must not be a sum when hashes are summed, hence the
  * multiplications and shifts in turn.
  */
 static inline UpgSketchPlace
-upg_sketch_place(UpgSum hash, int ncells)
+upg_sketch_place(UpgSum hash, uint32 part)
 {
-	uint32 part = (uint32) ncells / 3;
 	uint64 mix = hash.lo ^ (hash.hi << 32 | hash.hi >> 32);
 	UpgSketchPlace place;
 
@@ -121,39 +126,45 @@ upg_sketch_bucket(UpgSum key, uint64 seed, uint32 buckets)
 	return (uint32) (((mix >> 32) * buckets) >> 32);
 }
 
-/* The four lanes of a cell at once; compilers make of it what the processor has. */
-#if defined(__GNUC__)
-typedef uint64 UpgLanes __attribute__((vector_size(32), aligned(8), may_alias));
-#endif
+/*
+ * Elements on their way into a sketch.  Their cells were asked for when they came
+ * and are written some elements later, so that their way through the caches is
+ * not waited for but passes while other rows are being hashed.
+ */
+#define UPG_SKETCH_QUEUE 16
 
-static inline void
-upg_sketch_add_cell(UpgSketchCell *cell, const UpgElement *element, uint32 check)
+typedef struct UpgQueuedElement
 {
-#if defined(__GNUC__)
-	*(UpgLanes *) cell->lanes += *(const UpgLanes *) element;
-#else
-	cell->lanes[0] += element->key.lo;
-	cell->lanes[1] += element->key.hi;
-	cell->lanes[2] += element->hash.lo;
-	cell->lanes[3] += element->hash.hi;
-#endif
-	cell->count++;
-	cell->check += check;
-}
+	UpgElement element;
+	uint32 count; /* 1 */
+	uint32 check;
+	UpgSketchCell *first;
+	UpgSketchCell *second;
+	UpgSketchCell *third;
+} UpgQueuedElement;
 
-static inline void
-upg_sketch_add(UpgSketch *sketch, const UpgElement *element)
+typedef struct UpgSketchQueue
 {
-	UpgSketchPlace place = upg_sketch_place(element->hash, sketch->ncells);
+	UpgSketchCell *cells;
+	uint32 part; /* a third of the cells */
+	uint32 next; /* place in "elements" of the next one */
+	UpgQueuedElement elements[UPG_SKETCH_QUEUE];
+	UpgSketchCell nothing; /* written in place of elements that never came */
+} UpgSketchQueue;
 
-	for (int i = 0; i < 3; i++)
-		upg_sketch_add_cell(&sketch->cells[place.cell[i]], element, place.check);
+static inline bool
+upg_sketch_cell_is_empty(const UpgSketchCell *cell)
+{
+	return cell->count == 0 && cell->check == 0 && cell->lanes[0] == 0 &&
+		   cell->lanes[1] == 0 && cell->lanes[2] == 0 && cell->lanes[3] == 0;
 }
 
 /* in sketch.c */
 extern int upg_sketch_round_cells(int64 cells);
 extern UpgSketch *upg_sketch_create(int ncells, uint64 seed);
-extern void upg_sketch_add_many(UpgSketch *sketch, const UpgElement *elements, int n);
+extern void upg_sketch_begin(UpgSketchQueue *queue, UpgSketch *sketch);
+extern void upg_sketch_add(UpgSketchQueue *queue, UpgSum key, UpgSum hash);
+extern void upg_sketch_end(UpgSketchQueue *queue);
 extern void upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells);
 extern const char *upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b);
 extern UpgSketchDiff *upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b);

@@ -188,15 +188,10 @@ consider_row(void *arg, UpgScanPlan *plan, UpgSum hash, HeapTuple tuple)
 		if (left->buckets > 1 &&
 			upg_sketch_bucket(key, left->seed, left->buckets) != left->bucket)
 			return;
-		place = upg_sketch_place(hash, left->ncells);
+		place = upg_sketch_place(hash, (uint32) left->ncells / 3);
 		for (int i = 0; i < 3; i++)
-		{
-			const UpgSketchCell *cell = &left->cells[place.cell[i]];
-
-			if (cell->count == 0 && cell->check == 0 && cell->lanes[0] == 0 &&
-				cell->lanes[1] == 0 && cell->lanes[2] == 0 && cell->lanes[3] == 0)
+			if (upg_sketch_cell_is_empty(&left->cells[place.cell[i]]))
 				return;
-		}
 		entry = upg_row_finder_want(finder, key);
 	}
 	if (entry)

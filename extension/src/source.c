@@ -357,6 +357,7 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 	const char *separator = "";
 	Portal portal;
 	UpgScanPlan *plan;
+	UpgSketchQueue queue;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
@@ -390,6 +391,7 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 	{
 		sketch->key_form = plan->key_form;
 		sketch->key_signature = plan->key ? plan->key->signature : 0;
+		upg_sketch_begin(&queue, sketch);
 	}
 	for (;;)
 	{
@@ -406,15 +408,13 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 			hash = upg_row_hash_walked(plan->row);
 			if (sketch)
 			{
-				UpgElement element;
+				UpgSum key = upg_scan_key(plan, hash);
 
-				element.key = upg_scan_key(plan, hash);
-				element.hash = hash;
 				if (sketch->buckets > 1 &&
-					upg_sketch_bucket(element.key, sketch->seed, sketch->buckets) !=
+					upg_sketch_bucket(key, sketch->seed, sketch->buckets) !=
 						sketch->bucket)
 					continue;
-				upg_sketch_add(sketch, &element);
+				upg_sketch_add(&queue, key, hash);
 			}
 			upg_sum_add(&total->sum, hash);
 			total->rows++;
@@ -423,6 +423,8 @@ upg_source_query_scan(UpgSource *source, const UpgScanJob *job, const char *wher
 		}
 		SPI_freetuptable(SPI_tuptable);
 	}
+	if (sketch)
+		upg_sketch_end(&queue);
 	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextSwitchTo(old);

@@ -36,6 +36,7 @@
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
+#include "pgstat.h"
 #include "port/atomics.h"
 #include "storage/bufmgr.h"
 #include "storage/predicate.h"
@@ -49,9 +50,7 @@
 #include "progress.h"
 #include "tablescan.h"
 
-/* Memory fetched ahead of the tuple being hashed. */
-#define PREFETCH_BYTES 768
-#define CACHE_LINE     64
+#define CACHE_LINE 64
 
 /* Of a page to come, as much is asked for of its header and line pointers. */
 #define HEADER_BYTES 256
@@ -93,6 +92,20 @@ typedef struct SharedResult
 	UpgChecksum total;
 } SharedResult;
 
+/* Room for a result with its cells, wherever the line begins that they begin on. */
+static Size
+result_size(int ncells)
+{
+	return MAXALIGN(sizeof(SharedResult) + UPG_SKETCH_LINE +
+					sizeof(UpgSketchCell) * ncells);
+}
+
+static UpgSketchCell *
+result_cells(SharedResult *result)
+{
+	return (UpgSketchCell *) TYPEALIGN(UPG_SKETCH_LINE, result + 1);
+}
+
 /* A participant's state while scanning. */
 typedef struct ScanState
 {
@@ -100,6 +113,7 @@ typedef struct ScanState
 	Snapshot snapshot;
 	UpgChecksum *total;
 	UpgSketch *sketch;
+	UpgSketchQueue queue; /* on the way into the sketch */
 	UpgScanRowFunc func;
 	void *arg;
 	uint64 blocks; /* of the members that are done; for the progress shown */
@@ -179,13 +193,6 @@ list_visible(ScanState *state, Relation rel, Buffer buffer, OffsetNumber *offset
 	return n;
 }
 
-static inline void
-prefetch_bytes(const char *start, Size length)
-{
-	for (const char *p = start; p < start + length; p += CACHE_LINE)
-		__builtin_prefetch(p);
-}
-
 /*
  * row_key
  *		The key of a row that has just been hashed.
@@ -239,9 +246,13 @@ visit_row(ScanState *state, UpgScanPlan *plan, UpgSum hash, HeapTupleHeader data
 /*
  * scan_page
  *		Hash the visible rows of one page.
+ *
+ * With each row as much of the memory of "next", the page to come, is asked for
+ * as the row takes, from the end of the page on, where the first rows lie.  So
+ * memory is fetched in a steady stream, a page ahead of where it is needed.
  */
 static void
-scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
+scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer, Buffer next)
 {
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
 	int n = list_visible(state, rel, buffer, offsets);
@@ -249,10 +260,9 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 	UpgSketch *sketch = state->sketch;
 	UpgSum sum = {0, 0};
 	int64 rows = 0;
-	UpgElement elements[MaxHeapTuplesPerPage];
-	int nelements = 0;
-	int ahead = 0;
-	Size fetched = 0, done = 0;
+	const char *next_page = BufferIsValid(next) ? BufferGetPage(next) : NULL;
+	int asked = BLCKSZ; /* for what lies from here on */
+	int wanted = BLCKSZ;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -261,28 +271,22 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 		Size length = ItemIdGetLength(item);
 		UpgSum hash;
 
-		while (ahead < n && fetched < done + length + PREFETCH_BYTES)
+		if (next_page)
 		{
-			ItemId next = PageGetItemId(page, offsets[ahead++]);
-
-			prefetch_bytes((const char *) PageGetItem(page, next), ItemIdGetLength(next));
-			fetched += ItemIdGetLength(next);
+			for (wanted -= (int) length; asked > wanted && asked > 0; asked -= CACHE_LINE)
+				__builtin_prefetch(next_page + asked - CACHE_LINE);
 		}
-		done += length;
 
 		state->offset = offsets[i];
 		hash = upg_row_hash(plan->row, tuple);
 		if (sketch)
 		{
-			UpgElement *element = &elements[nelements];
+			UpgSum key = row_key(plan, tuple, hash);
 
-			element->key = row_key(plan, tuple, hash);
-			element->hash = hash;
 			if (sketch->buckets > 1 &&
-				upg_sketch_bucket(element->key, sketch->seed, sketch->buckets) !=
-					sketch->bucket)
+				upg_sketch_bucket(key, sketch->seed, sketch->buckets) != sketch->bucket)
 				continue;
-			nelements++;
+			upg_sketch_add(&state->queue, key, hash);
 		}
 		upg_sum_add(&sum, hash);
 		rows++;
@@ -290,27 +294,51 @@ scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer)
 			visit_row(state, plan, hash, tuple, length);
 	}
 	state->offset = InvalidOffsetNumber;
-	if (sketch)
-		upg_sketch_add_many(sketch, elements, nelements);
 	upg_sum_add(&state->total->sum, sum);
 	state->total->rows += rows;
 }
 
+/* Reads the blocks of a relation, one page ahead. */
+typedef struct PageReader
+{
+	Relation rel;
+	BufferAccessStrategy strategy;
+	Buffer last;
+	bool in_row; /* the last block lay in the buffer after that of its predecessor */
+} PageReader;
+
 /*
  * read_page
- *		Pin a block and ask for the beginning of its page.
+ *		Pin a block and ask for the beginning of its page, which holds the line
+ *		pointers.
  *
- * It is called one page ahead, so that neither the header and line pointers nor
- * the first rows, which lie at the end, are waited for.
+ * Blocks that were read in one go lie in buffers that follow one another.  As
+ * long as that is so the next buffer is tried first, which saves finding it.
  */
 static Buffer
-read_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy)
+read_page(PageReader *reader, BlockNumber block)
 {
-	Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
-	const char *page = (const char *) BufferGetPage(buffer);
+	Relation rel = reader->rel;
+	Buffer buffer = reader->last + 1;
+	const char *page;
 
-	prefetch_bytes(page, HEADER_BYTES);
-	prefetch_bytes(page + BLCKSZ - PREFETCH_BYTES, PREFETCH_BYTES);
+	if (reader->in_row && buffer <= NBuffers &&
+		ReadRecentBuffer(UPG_REL_LOCATOR(rel), MAIN_FORKNUM, block, buffer))
+	{
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+	}
+	else
+	{
+		buffer =
+			ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, reader->strategy);
+		reader->in_row = buffer > 0 && buffer == reader->last + 1;
+	}
+	reader->last = buffer;
+
+	page = (const char *) BufferGetPage(buffer);
+	for (int i = 0; i < HEADER_BYTES; i += CACHE_LINE)
+		__builtin_prefetch(page + i);
 	return buffer;
 }
 
@@ -325,7 +353,7 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Relation rel = table_open(member->relid, AccessShareLock);
-	BufferAccessStrategy strategy = NULL;
+	PageReader reader = {0};
 	ErrorContextCallback callback;
 	UpgScanPlan *plan;
 	UpgChecksumHeader header;
@@ -341,11 +369,13 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 	{
 		state->sketch->key_form = plan->key_form;
 		state->sketch->key_signature = plan->key ? plan->key->signature : 0;
+		upg_sketch_begin(&state->queue, state->sketch);
 	}
 
 	/* a scan much larger than the cache must not sweep it empty */
 	if (!RelationUsesLocalBuffers(rel) && member->nblocks > NBuffers / 4)
-		strategy = GetAccessStrategy(BAS_BULKREAD);
+		reader.strategy = GetAccessStrategy(BAS_BULKREAD);
+	reader.rel = rel;
 
 	state->rel = rel;
 	state->offset = InvalidOffsetNumber;
@@ -365,24 +395,27 @@ scan_member(ScanState *state, SharedMember *member, int chunk)
 			break;
 		last = Min(first + chunk, member->nblocks) - 1;
 		upg_progress_update(state->blocks + first);
-		next = read_page(rel, (BlockNumber) first, strategy);
+		next = read_page(&reader, (BlockNumber) first);
 		for (uint64 block = first; block <= last; block++)
 		{
 			Buffer buffer = next;
 
 			CHECK_FOR_INTERRUPTS();
 			state->block = (BlockNumber) block;
+			next = InvalidBuffer;
 			if (block < last)
-				next = read_page(rel, (BlockNumber) block + 1, strategy);
-			scan_page(state, plan, rel, buffer);
+				next = read_page(&reader, (BlockNumber) block + 1);
+			scan_page(state, plan, rel, buffer, next);
 			ReleaseBuffer(buffer);
 		}
 	}
 
+	if (state->sketch)
+		upg_sketch_end(&state->queue);
 	error_context_stack = callback.previous;
 	state->rel = NULL;
-	if (strategy)
-		FreeAccessStrategy(strategy);
+	if (reader.strategy)
+		FreeAccessStrategy(reader.strategy);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -455,7 +488,7 @@ upg_scan_worker_main(dsm_segment *seg, shm_toc *toc)
 		sketch.ncells = shared->ncells;
 		sketch.bucket = shared->bucket;
 		sketch.buckets = shared->buckets;
-		sketch.cells = (UpgSketchCell *) (result + 1);
+		sketch.cells = result_cells(result);
 		state.sketch = &sketch;
 	}
 	scan_members(&state, shared, shared->participants);
@@ -514,8 +547,7 @@ fill_job(SharedJob *shared, const UpgScanJob *job, List *members, const UpgSketc
 	shared->ncells = sketch ? sketch->ncells : 0;
 	shared->bucket = sketch ? sketch->bucket : 0;
 	shared->buckets = sketch ? sketch->buckets : 1;
-	shared->result_size =
-		MAXALIGN(sizeof(SharedResult) + sizeof(UpgSketchCell) * shared->ncells);
+	shared->result_size = result_size(shared->ncells);
 	shared->nmembers = list_length(members);
 	foreach (lc, members)
 	{
@@ -583,9 +615,7 @@ scan_parallel(ScanState *state, List *members, int workers)
 	ParallelContext *pcxt;
 	Size job_size =
 		offsetof(SharedJob, members) + sizeof(SharedMember) * list_length(members);
-	Size result_size =
-		MAXALIGN(sizeof(SharedResult) +
-				 sizeof(UpgSketchCell) * (state->sketch ? state->sketch->ncells : 0));
+	Size size = result_size(state->sketch ? state->sketch->ncells : 0);
 	SharedJob *shared;
 	char *names;
 	char *results;
@@ -594,7 +624,7 @@ scan_parallel(ScanState *state, List *members, int workers)
 	pcxt = CreateParallelContext("$libdir/upg", "upg_scan_worker_main", workers);
 	shm_toc_estimate_chunk(&pcxt->estimator, job_size);
 	shm_toc_estimate_chunk(&pcxt->estimator, names_size(job));
-	shm_toc_estimate_chunk(&pcxt->estimator, mul_size(result_size, workers));
+	shm_toc_estimate_chunk(&pcxt->estimator, mul_size(size, workers));
 	shm_toc_estimate_keys(&pcxt->estimator, 3);
 	InitializeParallelDSM(pcxt);
 
@@ -605,8 +635,8 @@ scan_parallel(ScanState *state, List *members, int workers)
 	names = shm_toc_allocate(pcxt->toc, names_size(job));
 	write_names(job, names);
 	shm_toc_insert(pcxt->toc, SHM_KEY_NAMES, names);
-	results = shm_toc_allocate(pcxt->toc, mul_size(result_size, workers));
-	memset(results, 0, result_size * workers);
+	results = shm_toc_allocate(pcxt->toc, mul_size(size, workers));
+	memset(results, 0, size * workers);
 	shm_toc_insert(pcxt->toc, SHM_KEY_RESULTS, results);
 
 	LaunchParallelWorkers(pcxt);
@@ -617,11 +647,11 @@ scan_parallel(ScanState *state, List *members, int workers)
 	/* a worker that was asked for but never ran left a slot of zeros */
 	for (int i = 0; i < pcxt->nworkers_launched; i++)
 	{
-		SharedResult *result = (SharedResult *) (results + result_size * i);
+		SharedResult *result = (SharedResult *) (results + size * i);
 
 		upg_checksum_merge_into(state->total, &result->total);
 		if (state->sketch)
-			upg_sketch_merge_cells(state->sketch, (UpgSketchCell *) (result + 1));
+			upg_sketch_merge_cells(state->sketch, result_cells(result));
 	}
 	DestroyParallelContext(pcxt);
 	ExitParallelMode();
