@@ -91,7 +91,9 @@ upg_table_open(const UpgTable *table, LOCKMODE mode)
  *		Insert a row and its index entries, without triggers and without
  *		asking for rights on the table.
  *
- * The row is visible to this transaction from the next command on.
+ * The row is visible to this transaction from the next command on.  Between the
+ * statements of a worker there may be no snapshot, and values that are moved out
+ * of line need one.
  */
 void
 upg_table_insert(Relation rel, Datum *values, bool *nulls)
@@ -99,7 +101,10 @@ upg_table_insert(Relation rel, Datum *values, bool *nulls)
 	EState *estate = CreateExecutorState();
 	ResultRelInfo *target = makeNode(ResultRelInfo);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool snapshot = !ActiveSnapshotSet();
 
+	if (snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	InitResultRelInfo(target, rel, 1, NULL, 0);
 	ExecOpenIndices(target, false);
 
@@ -115,6 +120,8 @@ upg_table_insert(Relation rel, Datum *values, bool *nulls)
 	ExecCloseIndices(target);
 	ExecDropSingleTupleTableSlot(slot);
 	FreeExecutorState(estate);
+	if (snapshot)
+		PopActiveSnapshot();
 }
 
 /*
