@@ -213,7 +213,9 @@ upg_sequences_changed(List *before, List *catalogs)
  *		Does a row hold a value that the sequence, set back, would give out again?
  *
  * Others may have used it while the migration ran: a sequence knows no
- * transactions.  Known for sequences that belong to a column only.
+ * transactions.  Values beyond those that it gave out meanwhile are keys that
+ * somebody chose; it would have met them anyway.  Known for sequences that belong
+ * to a column only.
  */
 static bool
 would_repeat(UpgSequenceState *state)
@@ -245,11 +247,13 @@ would_repeat(UpgSequenceState *state)
 	if (name == NULL || get_rel_relkind(table) != RELKIND_RELATION)
 		return false;
 	return upg_data_finds_row(
-		psprintf("SELECT 1 FROM ONLY %s WHERE %s %s%s " INT64_FORMAT " LIMIT 1",
+		psprintf("SELECT 1 FROM ONLY %s WHERE %s %s%s " INT64_FORMAT
+				 " AND %s %s " INT64_FORMAT " LIMIT 1",
 				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
 											get_rel_name(table)),
 				 quote_identifier(name), ascending ? ">" : "<",
-				 state->before_called ? "" : "=", state->before_value),
+				 state->before_called ? "" : "=", state->before_value,
+				 quote_identifier(name), ascending ? "<=" : ">=", state->after_value),
 		table);
 }
 

@@ -150,6 +150,9 @@ class Script:
             for t in again:
                 self.plain(t)
             return
+        if self.a.group:
+            # those before it ran plainly
+            self.state = self.look()
         nth = self.a.every and self.since_dump + 1 >= self.a.every
         before = dump(self.db) if nth else None
         out = self.A.run('SELECT verdict, catalog_rows + data_rows FROM upg.capture_run(%s, %s, %s);'
