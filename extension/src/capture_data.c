@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -463,6 +464,23 @@ conversions_of(List *conversions, Oid relation)
 	return result;
 }
 
+/* Is this the heap, or another name for it? */
+static bool
+stored_as_heap(Oid method)
+{
+	HeapTuple tuple;
+	bool heap;
+
+	if (method == HEAP_TABLE_AM_OID)
+		return true;
+	tuple = SearchSysCache1(AMOID, ObjectIdGetDatum(method));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	heap = ((Form_pg_am) GETSTRUCT(tuple))->amhandler == F_HEAP_TABLEAM_HANDLER;
+	ReleaseSysCache(tuple);
+	return heap;
+}
+
 /*
  * upg_capture_data
  *		Write the pre-images of all tables in "touched" and of all whose file
@@ -516,7 +534,7 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, List *tr
 		if ((form->relkind != RELKIND_RELATION && form->relkind != RELKIND_MATVIEW) ||
 			form->relpersistence == RELPERSISTENCE_TEMP || form->relnamespace == upgnsp)
 			continue;
-		if (form->relam != HEAP_TABLE_AM_OID)
+		if (!stored_as_heap(form->relam))
 		{
 			*differences = lappend(
 				*differences,

@@ -247,6 +247,9 @@ class Script:
 
     def item(self, it):
         if it.kind == 'meta':
+            if re.match(r'\\set\s+(VERBOSITY|SHOW_CONTEXT|HIDE_TABLEAM|ON_ERROR_STOP|QUIET)\b', it.text):
+                # errors are read from what psql prints
+                return
             if re.match(r'\\(set|unset|gexec|gset|getenv|c|connect|if|elif|else|endif|pset|a|t|x|copy|i|ir)\b', it.text):
                 self.plain(it.text)
                 if it.text.startswith('\\pset') or re.match(r'\\(a|t|x)\b', it.text):

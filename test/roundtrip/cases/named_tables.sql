@@ -43,6 +43,10 @@ CREATE TABLE shop.t18 (a int, b text); ALTER TABLE shop.t18 OF shop.pair; CREATE
 ALTER TABLE shop.many SET UNLOGGED; ALTER TABLE shop.many SET LOGGED; UPDATE shop.many SET big = 'short' WHERE id = 1;
 -- case: 20 access method written anew
 ALTER TABLE shop.nokey SET ACCESS METHOD heap; CREATE TABLE shop.t20 USING heap AS SELECT * FROM shop.nokey;
+-- case: 20 a method that is the heap under another name
+-- setup: CREATE ACCESS METHOD heap_again TYPE TABLE HANDLER heap_tableam_handler;; CREATE TABLE shop.again (id int PRIMARY KEY, v text) USING heap_again;; INSERT INTO shop.again SELECT g, 'v' || g FROM generate_series(1, 50) g
+-- after: DROP TABLE shop.again;; DROP ACCESS METHOD heap_again
+UPDATE shop.again SET v = 'changed' WHERE id % 3 = 0; DELETE FROM shop.again WHERE id < 5; ALTER TABLE shop.again SET ACCESS METHOD heap; UPDATE shop.again SET v = 'twice' WHERE id > 45; CREATE TABLE shop.new USING heap_again AS SELECT * FROM shop.again; TRUNCATE shop.again; DROP TABLE shop.again;
 -- case: 20 another tablespace
 -- setup: SET allow_in_place_tablespaces = on;; DROP TABLESPACE IF EXISTS rt_space;; CREATE TABLESPACE rt_space LOCATION ''
 -- after: DROP TABLESPACE rt_space
