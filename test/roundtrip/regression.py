@@ -171,8 +171,12 @@ class Script:
                 self.other['same_error'] += 1
                 if other[0] != error[0] and error[0].startswith(('UP', 'XX')):
                     self.say('inexact', script, 'another error: %s, plainly %s' % (error, other))
-                # what failed may have used up values of a sequence
-                self.state.update(self.sequences())
+                if other[0] != error[0] or re.search(r'\bconcurrently\b', script, re.I):
+                    # what runs plainly in several transactions leaves some of itself when it fails
+                    self.state = self.look()
+                else:
+                    # what failed may have used up values of a sequence
+                    self.state.update(self.sequences())
                 return
             elif error[0] in ('25001', '0A000', '2D000', '25P01', '55P04', '42601', '42501'):
                 self.other['not_one_step'] += 1

@@ -95,13 +95,13 @@ CREATE TABLE many (id int PRIMARY KEY, v text, w int);
 INSERT INTO many SELECT g, 'v' || g, g % 10 FROM generate_series(1, 20000) g;
 CREATE INDEX many_v ON many (v);
 ANALYZE many;
+SELECT md5(string_agg(many::text, '|' ORDER BY id)) AS rows, upg_schema_fingerprint('{undo_named}') AS schema FROM many \gset
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET min_parallel_index_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
 SET max_parallel_maintenance_workers = 2;
-SELECT md5(string_agg(many::text, '|' ORDER BY id)) AS rows, upg_schema_fingerprint('{undo_named}') AS schema FROM many \gset
 SELECT up('n109', $$
   CREATE TABLE sums AS SELECT w, count(*) AS n FROM many GROUP BY w;
   UPDATE many SET w = w + 1 WHERE id % 100 = 0;
@@ -110,13 +110,13 @@ SELECT up('n109', $$
   CREATE MATERIALIZED VIEW big AS SELECT max(id) AS top FROM many WHERE v LIKE '%7%';
   DELETE FROM many WHERE id IN (SELECT max(id) FROM many GROUP BY w)$$);
 SELECT try('n109');
-SELECT md5(string_agg(many::text, '|' ORDER BY id)) = :'rows' AS rows, upg_schema_fingerprint('{undo_named}') = :'schema' AS schema FROM many;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
 RESET min_parallel_table_scan_size;
 RESET min_parallel_index_scan_size;
 RESET max_parallel_workers_per_gather;
 RESET max_parallel_maintenance_workers;
+SELECT md5(string_agg(many::text, '|' ORDER BY id)) = :'rows' AS rows, upg_schema_fingerprint('{undo_named}') = :'schema' AS schema FROM many;
 
 \echo # 111 what was kept is gone when it is given up
 SELECT up('n111', 'TRUNCATE many; DROP TABLE keys; ALTER TABLE t DROP a');
