@@ -125,7 +125,7 @@ BEGIN
             ELSE
                 EXECUTE format('SELECT count(*) || ''/'' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM ONLY %s t', r.q) INTO hash;
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN OTHERS OR ASSERT_FAILURE THEN
             hash := sqlerrm;
         END;
         RETURN NEXT;
