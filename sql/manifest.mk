@@ -15,4 +15,6 @@ UPG_SQL_PARTS = \
 	65_fingerprint.sql \
 	66_schema_image.sql \
 	67_down_check.sql \
+	68_drift.sql \
+	69_drift_statements.sql \
 	90_privileges.sql

@@ -36,6 +36,8 @@
 #define ERRCODE_UPG_LOCK_TIMEOUT        MAKE_SQLSTATE('U', 'P', '0', '1', '5')
 #define ERRCODE_UPG_OUT_OF_ORDER        MAKE_SQLSTATE('U', 'P', '0', '1', '6')
 #define ERRCODE_UPG_LEDGER_DAMAGED      MAKE_SQLSTATE('U', 'P', '0', '1', '7')
+#define ERRCODE_UPG_DRIFT               MAKE_SQLSTATE('U', 'P', '0', '1', '8')
+#define ERRCODE_UPG_NOT_RECORDED        MAKE_SQLSTATE('U', 'P', '0', '1', '9')
 
 /* Capture and undo */
 #define ERRCODE_UPG_NOT_EXACT     MAKE_SQLSTATE('U', 'P', '0', '2', '0')

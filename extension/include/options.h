@@ -40,6 +40,7 @@ typedef struct UpgOptions
 	int64 size;           /* of that script, in bytes */
 	int undo;             /* UpgUndoMode */
 	int down_check;       /* UpgDownCheckMode */
+	int drift;            /* UpgDriftMode */
 	int verify;           /* UpgVerifyLevel */
 	double verify_budget; /* seconds; 0: no limit */
 	bool by_down;         /* roll back by the down script, not by the undo log */

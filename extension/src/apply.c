@@ -45,6 +45,7 @@
 #include "capture.h"
 #include "compat.h"
 #include "down_check.h"
+#include "drift.h"
 #include "errors.h"
 #include "footprint.h"
 #include "replace.h"
@@ -419,6 +420,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	UpgCapture *capture = NULL;
 	UpgVerification *verification = NULL;
 	UpgDownCheck *check = NULL;
+	UpgDrift *drift = NULL;
 	List *replaced = NIL;
 	bool locked;
 	int64 id;
@@ -503,6 +505,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	if (script->nstatements == 0)
 		upg_result_warn(result, "the script holds no statement");
 
+	if (purpose == PURPOSE_APPLY)
+		drift = upg_drift_begin(options->drift, result);
+
 	if (purpose == PURPOSE_APPLY &&
 		(!upg_script_transactional(script) ||
 		 (before != NULL &&
@@ -541,6 +546,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	if (capture != NULL)
 		upg_prove_undo(capture, id, result);
 	upg_down_check_finish(check, options, result);
+	upg_drift_finish(drift);
 	attempt.migration = def->name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";

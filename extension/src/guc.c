@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 
 #include "down_check.h"
+#include "drift.h"
 #include "undo.h"
 #include "upg.h"
 
@@ -29,6 +30,9 @@ int upg_guc_conflict_timeout = 500;
 
 /* Whether a down script that comes with a migration is tried when it is applied. */
 int upg_guc_down_check = UPG_DOWN_CHECK_OFF;
+
+/* What to do about a schema that others have changed since the last migration. */
+int upg_guc_drift = UPG_DRIFT_OFF;
 
 /* How often a statement that met its lock_timeout is tried again. */
 int upg_guc_lock_retries = 20;
@@ -76,6 +80,13 @@ static const struct config_enum_entry down_check_options[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry drift_options[] = {
+	{"off", UPG_DRIFT_OFF, false},
+	{"warn", UPG_DRIFT_WARN, false},
+	{"refuse", UPG_DRIFT_REFUSE, false},
+	{NULL, 0, false},
+};
+
 static const struct config_enum_entry undo_options[] = {
 	{"none", UPG_UNDO_NONE, false},
 	{"best_effort", UPG_UNDO_BEST_EFFORT, false},
@@ -109,6 +120,13 @@ upg_guc_init(void)
 		"\"warn\" names what it does not give back, \"require\" refuses the migration.",
 		&upg_guc_down_check, UPG_DOWN_CHECK_OFF, down_check_options, PGC_USERSET, 0, NULL,
 		NULL, NULL);
+
+	DefineCustomEnumVariable(
+		"upg.drift",
+		"Sets what a migration does about a schema that others have changed.",
+		"\"warn\" names what differs from what the last migration left, \"refuse\" "
+		"refuses the migration.",
+		&upg_guc_drift, UPG_DRIFT_OFF, drift_options, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"upg.lock_retries",

@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "down_check.h"
+#include "drift.h"
 #include "errors.h"
 #include "options.h"
 #include "script.h"
@@ -47,6 +48,7 @@ static const OptionDef option_defs[] = {
 	{"after", APPLYING},
 	{"cascade", UPG_OPTION_ROLLBACK},
 	{"down_check", APPLYING},
+	{"drift", APPLYING},
 	{"dry_run", UPG_OPTION_ROLLBACK},
 	{"fill", UPG_OPTION_ROLLBACK},
 	{"footprint", APPLYING},
@@ -76,6 +78,7 @@ static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
 static bool parse_method(const char *value);
 static int parse_down_check(const char *value);
+static int parse_drift(const char *value);
 static void parse_on_conflict(UpgOptions *options, JsonbValue *value);
 static void parse_fill(UpgOptions *options, JsonbValue *value);
 static int parse_out_of_order(const char *value);
@@ -99,6 +102,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 	options->verify = upg_guc_verify;
 	options->verify_budget = upg_guc_verify_budget;
 	options->down_check = upg_guc_down_check;
+	options->drift = upg_guc_drift;
 	options->lock_timeout = -1;
 	options->lock_retries = -1;
 	options->on_conflict = UPG_ON_CONFLICT_KEEP;
@@ -124,6 +128,8 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->cascade = option_bool(name, &value);
 		else if (strcmp(def->name, "down_check") == 0)
 			options->down_check = parse_down_check(option_text(name, &value));
+		else if (strcmp(def->name, "drift") == 0)
+			options->drift = parse_drift(option_text(name, &value));
 		else if (strcmp(def->name, "dry_run") == 0)
 			options->dry_run = option_bool(name, &value);
 		else if (strcmp(def->name, "fill") == 0)
@@ -451,4 +457,14 @@ parse_down_check(const char *value)
 	if (strcmp(value, "require") == 0)
 		return UPG_DOWN_CHECK_REQUIRE;
 	invalid_option("down_check", "\"off\", \"warn\" or \"require\"");
+}
+
+static int
+parse_drift(const char *value)
+{
+	int mode = upg_drift_mode_parse(value);
+
+	if (mode < 0)
+		invalid_option("drift", "\"off\", \"warn\" or \"refuse\"");
+	return mode;
 }

@@ -33,6 +33,7 @@
 #include "apply.h"
 #include "audit.h"
 #include "compat.h"
+#include "drift.h"
 #include "errors.h"
 #include "footprint.h"
 #include "spi.h"
@@ -194,6 +195,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	UpgScript *script;
 	UpgAttempt attempt = {0};
 	UpgVerification *verification = NULL;
+	UpgDrift *drift;
 	char *down;
 	List *key;
 	UpgKey *refused;
@@ -265,6 +267,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	if (options->verify != UPG_VERIFY_NONE)
 		verification =
 			upg_verify_before(name, "down", options, upg_keys_for(script, options, name));
+	drift = upg_drift_begin(UPG_DRIFT_OFF, result);
 	if (script->nsteps > 0)
 	{
 		*run = upg_run_create(name, "down", script);
@@ -276,6 +279,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 	}
 	if (upg_migration_has_undo(migration))
 		upg_undo_finalize(migration->id); /* it describes a state that is gone */
+	upg_drift_finish(drift);
 	upg_ledger_rolled_back(migration, "given", result->started, script->nstatements,
 						   options->reason, options->upgrade);
 	attempt.migration = name;
@@ -320,6 +324,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	UpgUndoResult done;
 	UpgAttempt attempt = {0};
 	UpgVerification *verification = NULL;
+	UpgDrift *drift = NULL;
 	char *up = upg_ledger_script(migration->id, false);
 	List *keys = upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL), options,
 							  migration->name);
@@ -332,7 +337,10 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	if (!options->dry_run)
 		verification = upg_verify_before(migration->name, "down", options, keys);
 	upg_options_of_undo(options, &undo);
+	if (!options->dry_run)
+		drift = upg_drift_begin(UPG_DRIFT_OFF, result);
 	upg_undo_rollback(migration->id, &undo, &done);
+	upg_drift_finish(drift);
 	result->undo = migration->undo;
 	result->statements = 0;
 	result->steps = migration->steps;

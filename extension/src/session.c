@@ -35,6 +35,7 @@
 #include "capture.h"
 #include "compat.h"
 #include "down_check.h"
+#include "drift.h"
 #include "errors.h"
 #include "footprint.h"
 #include "session.h"
@@ -55,6 +56,7 @@ typedef struct Open
 	SubTransactionId subid;
 	char *actor;
 	UpgCapture *capture;           /* or NULL: no undo is kept */
+	UpgDrift *drift;               /* or NULL: the schema is not recorded */
 	UpgVerification *verification; /* its first half, or NULL */
 } Open;
 
@@ -180,6 +182,7 @@ upg_begin(PG_FUNCTION_ARGS)
 	current->verification = upg_verify_before(def.name, "up", options, keys);
 	last_error.set = false;
 	MemoryContextSwitchTo(old);
+	current->drift = upg_drift_begin(options->drift, &result);
 	if (options->undo != UPG_UNDO_NONE)
 		current->capture = begin_capture(def.name, options, fresh);
 
@@ -251,6 +254,7 @@ upg_finish(PG_FUNCTION_ARGS)
 						  0, 1, current->started, NULL);
 	if (current->capture != NULL)
 		upg_prove_undo(current->capture, id, &result);
+	upg_drift_finish(current->drift);
 	attempt.migration = current->def.name;
 	attempt.direction = "up";
 	attempt.state = "succeeded";

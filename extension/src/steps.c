@@ -23,6 +23,7 @@
 #include "pgstat.h"
 #include "utils/timestamp.h"
 
+#include "drift.h"
 #include "footprint.h"
 #include "probe.h"
 #include "steps.h"
@@ -164,6 +165,7 @@ settle_interrupted(UpgJob *job, UpgStep *step)
 			upg_job_note_attempt(job, step, "killed", "the statement was interrupted",
 								 finding);
 			upg_job_capture_outside(job, step);
+			upg_drift_after_commits(NULL);
 			upg_job_mark_step(job, step, "done", NULL);
 			upg_job_note_undo(job);
 			break;
@@ -190,6 +192,11 @@ static void
 run_transaction_step(UpgJob *job, UpgStep *step)
 {
 	UpgCapture *capture = NULL;
+	UpgDrift *drift;
+
+	upg_job_begin();
+	drift = upg_drift_look(job->context);
+	upg_job_commit();
 
 	/* No snapshot yet: the step may begin with SET TRANSACTION. */
 	SetCurrentStatementStartTimestamp();
@@ -197,9 +204,11 @@ run_transaction_step(UpgJob *job, UpgStep *step)
 	pgstat_report_activity(STATE_RUNNING, job->run->migration);
 	if (job->undo != UPG_UNDO_NONE)
 		capture = upg_capture_begin(job->undo);
+	upg_drift_start(drift);
 	upg_run_step(job->run, step);
 	if (capture != NULL)
 		upg_job_finish_capture(job, step, capture);
+	upg_drift_finish(drift);
 	upg_job_mark_step(job, step, "done", NULL);
 	upg_job_note_attempt(job, step, "succeeded", NULL, NULL);
 	CommitTransactionCommand();
@@ -211,8 +220,10 @@ run_autocommit_step(UpgJob *job, UpgStep *step)
 	UpgStatement *stmt = &job->script->statements[step->first - 1];
 	UpgCapture *capture;
 	UpgCaptureResult captured;
+	char *drift;
 
 	upg_job_begin();
+	drift = upg_drift_before_commits(job->context);
 	upg_job_mark_step(job, step, "running", upg_probe_intent(stmt));
 	upg_job_commit();
 
@@ -228,6 +239,7 @@ run_autocommit_step(UpgJob *job, UpgStep *step)
 
 	upg_job_begin();
 	upg_job_capture_outside(job, step);
+	upg_drift_after_commits(drift);
 	upg_job_mark_step(job, step, "done", NULL);
 	upg_job_note_undo(job);
 	job->run->current = stmt;

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "drift.h"
 #include "errors.h"
 #include "steps_internal.h"
 
@@ -122,10 +123,13 @@ upg_job_take_back(UpgJob *job, ErrorData *edata, char **finding)
 	{
 		UpgUndoOptions options = {0};
 		UpgUndoResult result;
+		UpgDrift *drift;
 
 		upg_job_begin();
+		drift = upg_drift_begin(UPG_DRIFT_OFF, NULL);
 		if (upg_undo_log_list(job->migration->id) != NIL)
 			upg_undo_rollback(job->migration->id, &options, &result);
+		upg_drift_finish(drift);
 		upg_steps_forget(job->migration->id, "up");
 		upg_ledger_set_undo(job->migration->id,
 							job->migration->has_down ? "given" : "none", 0);

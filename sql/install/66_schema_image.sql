@@ -24,8 +24,24 @@ $function$;
 COMMENT ON FUNCTION upg.image_options(text[]) IS 'storage options as sorted text';
 REVOKE ALL ON FUNCTION upg.image_options(text[]) FROM PUBLIC;
 
+-- inlined where it is called
+CREATE FUNCTION upg.image_relation(relation oid)
+    RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT (SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
+                                  WHEN 'f' THEN 'foreign table ' WHEN 'c' THEN 'type ' WHEN 'i' THEN 'index '
+                                  WHEN 'I' THEN 'index ' ELSE 'table ' END || quote_ident(n.nspname::text) || '.' || quote_ident(c.relname::text)
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
+END;
+COMMENT ON FUNCTION upg.image_relation(oid) IS 'what an image calls a relation';
+REVOKE ALL ON FUNCTION upg.image_relation(oid) FROM PUBLIC;
+
+-- "anchor" is the object that a line belongs to: the relation of a column or an
+-- index; 0 for what has none.  "id" and "sub" stay when a name changes.  Conditions
+-- between the marks @...@ are for upg.image_objects_of() below.
 CREATE FUNCTION upg.image_objects(schemas text[])
-    RETURNS TABLE (object text, attributes jsonb)
+    RETURNS TABLE (object text, attributes jsonb, anchor oid, id oid, sub integer)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
@@ -33,7 +49,6 @@ CREATE FUNCTION upg.image_objects(schemas text[])
 DECLARE
     spaces oid[];
     own oid[];
-    names jsonb;
     r record;
     found_some boolean;
 BEGIN
@@ -42,23 +57,18 @@ BEGIN
       AND (schemas IS NULL OR n.nspname = ANY (schemas));
     SELECT array_agg(d.objid) INTO own FROM pg_depend d
     WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e';
-    SELECT jsonb_object_agg(c.oid, CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
-                                                  WHEN 'f' THEN 'foreign table ' WHEN 'c' THEN 'type ' WHEN 'i' THEN 'index '
-                                                  WHEN 'I' THEN 'index ' ELSE 'table ' END || format('%I.%I', n.nspname, c.relname)) INTO names
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relnamespace = ANY (spaces);
-
     RETURN QUERY
     SELECT 'schema ' || quote_ident(n.nspname),
            jsonb_build_object('owner', pg_get_userbyid(n.nspowner), 'privileges', upg.image_acl(n.nspacl, 'n', n.nspowner),
-                              'comment', obj_description(n.oid, 'pg_namespace'))
+                              'comment', obj_description(n.oid, 'pg_namespace')),
+           n.oid, n.oid, 0
     FROM pg_namespace n
-    WHERE n.oid = ANY (spaces)
+    WHERE n.oid = ANY (spaces) /*@ AND n.oid = ANY (anchors) @*/
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e');
 
     -- tables, views, sequences
     RETURN QUERY
-    SELECT (names ->> c.oid::text),
+    SELECT upg.image_relation(c.oid),
            jsonb_build_object(
                'of', (SELECT 'column ' || format('%I.%I.%I', pn.nspname, p.relname, a.attname)
                       FROM pg_depend d JOIN pg_class p ON p.oid = d.refobjid JOIN pg_namespace pn ON pn.oid = p.relnamespace
@@ -93,14 +103,15 @@ BEGIN
                                  JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
                'sequence', (SELECT concat_ws(' ', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
                                              'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END)
-                            FROM pg_sequence s WHERE s.seqrelid = c.oid))
+                            FROM pg_sequence s WHERE s.seqrelid = c.oid)),
+           c.oid, c.oid, 0
     FROM pg_class c
-    WHERE c.relnamespace = ANY (spaces) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid <> ALL (coalesce(own, '{}'));
+    WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
     SELECT 'column ' || format('%I.%I.%I', n.nspname, c.relname, a.attname),
            jsonb_build_object(
-               'of', (names ->> c.oid::text),
+               'of', upg.image_relation(c.oid),
                'type', format_type(a.atttypid, a.atttypmod),
                'collation', CASE WHEN a.attcollation <> t.typcollation THEN
                    (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
@@ -119,18 +130,19 @@ BEGIN
                'privileges', CASE WHEN a.attacl IS NOT NULL THEN upg.image_acl(a.attacl, 'c', c.relowner) END,
                'inherited', CASE WHEN NOT a.attislocal THEN 'only' WHEN a.attinhcount > 0 THEN 'too' END,
                'comment', (SELECT d.description FROM pg_description d
-                           WHERE d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum))
+                           WHERE d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum)),
+           c.oid, c.oid, a.attnum::integer
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
-    WHERE c.relnamespace = ANY (spaces) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.oid <> ALL (coalesce(own, '{}'));
+    WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT (names ->> c.oid::text),
+    SELECT upg.image_relation(c.oid),
            jsonb_build_object(
-               'of', coalesce((SELECT format('constraint %I on %s', k.conname, (names ->> k.conrelid::text)) FROM pg_constraint k
+               'of', coalesce((SELECT format('constraint %I on %s', k.conname, upg.image_relation(k.conrelid)) FROM pg_constraint k
                                WHERE k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x') LIMIT 1),
-                              (names ->> i.indrelid::text)),
+                              upg.image_relation(i.indrelid)),
                'definition', pg_get_indexdef(c.oid),
                'validity', CASE WHEN NOT i.indisvalid THEN 'invalid' END,
                'clustered', CASE WHEN i.indisclustered THEN 'yes' END,
@@ -139,52 +151,58 @@ BEGIN
                'partition of', (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = c.oid),
                'statistics targets', (SELECT string_agg(a.attnum || '=' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a
                                       WHERE a.attrelid = c.oid AND a.attstattarget >= 0),
-               'comment', obj_description(c.oid, 'pg_class'))
+               'comment', obj_description(c.oid, 'pg_class')),
+           i.indrelid, c.oid, 0
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE c.relnamespace = ANY (spaces) AND i.indrelid <> ALL (coalesce(own, '{}'));
+    WHERE c.relnamespace = ANY (spaces) /*@ AND i.indrelid = ANY (anchors) @*/ AND i.indrelid <> ALL (coalesce(own, '{}'));
 
     -- a not-null constraint with the server's own name says no more than its column
     RETURN QUERY
-    SELECT format('constraint %I on %s', k.conname, coalesce((names ->> k.conrelid::text),
+    SELECT format('constraint %I on %s', k.conname, coalesce(upg.image_relation(k.conrelid),
                                                             'type ' || format_type(nullif(k.contypid, 0), NULL))),
            jsonb_build_object(
-               'of', coalesce((names ->> k.conrelid::text),
+               'of', coalesce(upg.image_relation(k.conrelid),
                               (SELECT 'type ' || format('%I.%I', n.nspname, t.typname) FROM pg_type t
                                JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = k.contypid)),
                'definition', pg_get_constraintdef(k.oid),
                'inherited', CASE WHEN NOT k.conislocal THEN 'only' WHEN k.coninhcount > 0 THEN 'too' END,
-               'comment', obj_description(k.oid, 'pg_constraint'))
+               'comment', obj_description(k.oid, 'pg_constraint')),
+           CASE WHEN k.conrelid <> 0 THEN k.conrelid ELSE k.contypid END, k.oid, 0
     FROM pg_constraint k
-    WHERE k.connamespace = ANY (spaces) AND k.contype <> 't' AND k.conrelid <> ALL (coalesce(own, '{}'))
+    WHERE k.connamespace = ANY (spaces) /*@ AND k.oid IN (SELECT x.oid FROM pg_constraint x WHERE x.conrelid = ANY (anchors)
+          UNION ALL SELECT x.oid FROM pg_constraint x WHERE x.contypid = ANY (anchors) AND x.contypid <> 0) @*/ AND k.contype <> 't' AND k.conrelid <> ALL (coalesce(own, '{}'))
       AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I')))
       AND NOT (k.contype = 'n' AND k.conrelid <> 0 AND k.conname =
                (SELECT c.relname || '_' || a.attname || '_not_null' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                 WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1]));
 
     RETURN QUERY
-    SELECT format('trigger %I on %s', t.tgname, (names ->> c.oid::text)),
-           jsonb_build_object('of', (names ->> c.oid::text), 'definition', pg_get_triggerdef(t.oid),
-                              'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger'))
+    SELECT format('trigger %I on %s', t.tgname, upg.image_relation(c.oid)),
+           jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_triggerdef(t.oid),
+                              'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger')),
+           c.oid, t.oid, 0
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-    WHERE c.relnamespace = ANY (spaces) AND NOT t.tgisinternal AND c.oid <> ALL (coalesce(own, '{}'));
+    WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND NOT t.tgisinternal AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT format('rule %I on %s', w.rulename, (names ->> c.oid::text)),
-           jsonb_build_object('of', (names ->> c.oid::text), 'definition', pg_get_ruledef(w.oid),
-                              'enabled', nullif(w.ev_enabled, 'O'), 'comment', obj_description(w.oid, 'pg_rewrite'))
+    SELECT format('rule %I on %s', w.rulename, upg.image_relation(c.oid)),
+           jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_ruledef(w.oid),
+                              'enabled', nullif(w.ev_enabled, 'O'), 'comment', obj_description(w.oid, 'pg_rewrite')),
+           c.oid, w.oid, 0
     FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
-    WHERE c.relnamespace = ANY (spaces) AND w.rulename <> '_RETURN' AND c.oid <> ALL (coalesce(own, '{}'));
+    WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND w.rulename <> '_RETURN' AND c.oid <> ALL (coalesce(own, '{}'));
 
     RETURN QUERY
-    SELECT format('policy %I on %s', p.polname, (names ->> c.oid::text)),
-           jsonb_build_object('of', (names ->> c.oid::text), 'command', p.polcmd,
+    SELECT format('policy %I on %s', p.polname, upg.image_relation(c.oid)),
+           jsonb_build_object('of', upg.image_relation(c.oid), 'command', p.polcmd,
                               'permissive', CASE WHEN NOT p.polpermissive THEN 'no' END,
                               'roles', (SELECT string_agg(CASE WHEN o = 0 THEN 'public' ELSE pg_get_userbyid(o)::text END, ', '
                                                           ORDER BY pg_get_userbyid(o)) FROM unnest(p.polroles) o),
                               'using', pg_get_expr(p.polqual, p.polrelid), 'with check', pg_get_expr(p.polwithcheck, p.polrelid),
-                              'comment', obj_description(p.oid, 'pg_policy'))
+                              'comment', obj_description(p.oid, 'pg_policy')),
+           c.oid, p.oid, 0
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-    WHERE c.relnamespace = ANY (spaces);
+    WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/;
 
     RETURN QUERY
     SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
@@ -205,9 +223,10 @@ BEGIN
                                  aggfinalextra, aggmfinalextra, aggfinalmodify, aggmfinalmodify, aggsortop::regoperator::text,
                                  format_type(aggtranstype, NULL) AS state, aggtransspace, format_type(nullif(aggmtranstype, 0), NULL) AS mstate,
                                  aggmtransspace, agginitval, aggminitval FROM pg_aggregate WHERE aggfnoid = p.oid) g),
-               'comment', obj_description(p.oid, 'pg_proc'))
+               'comment', obj_description(p.oid, 'pg_proc')),
+           p.oid, p.oid, 0
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.pronamespace = ANY (spaces)
+    WHERE p.pronamespace = ANY (spaces) /*@ AND p.oid = ANY (anchors) @*/
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'));
 
     RETURN QUERY
@@ -226,39 +245,48 @@ BEGIN
                                           nullif(g.rngsubdiff::oid, 0)::regproc, format_type(g.rngmultitypid, NULL)) FROM pg_range g WHERE g.rngtypid = t.oid),
                'functions', CASE WHEN t.typtype = 'b' THEN concat_ws(' ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
                                  t.typanalyze, t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory, t.typispreferred, t.typdelim) END,
-               'comment', obj_description(t.oid, 'pg_type'))
+               'comment', obj_description(t.oid, 'pg_type')),
+           CASE WHEN t.typrelid <> 0 THEN t.typrelid ELSE t.oid END, t.oid, 0
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-    WHERE t.typnamespace = ANY (spaces) AND t.typtype <> 'm' AND NOT (t.typcategory = 'A' AND t.typelem <> 0)
+    WHERE t.typnamespace = ANY (spaces) /*@ AND t.oid IN (SELECT unnest(anchors) UNION ALL
+          SELECT k.reltype FROM pg_class k WHERE k.oid = ANY (anchors) AND k.relkind = 'c') @*/ AND t.typtype <> 'm' AND NOT (t.typcategory = 'A' AND t.typelem <> 0)
       AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e');
 
     RETURN QUERY
     SELECT 'statistics ' || format('%I.%I', n.nspname, s.stxname),
-           jsonb_build_object('of', (names ->> s.stxrelid::text), 'owner', pg_get_userbyid(s.stxowner),
+           jsonb_build_object('of', upg.image_relation(s.stxrelid), 'owner', pg_get_userbyid(s.stxowner),
                               'definition', pg_get_statisticsobjdef(s.oid), 'target', nullif(s.stxstattarget, -1),
-                              'comment', obj_description(s.oid, 'pg_statistic_ext'))
+                              'comment', obj_description(s.oid, 'pg_statistic_ext')),
+           s.stxrelid, s.oid, 0
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-    WHERE s.stxnamespace = ANY (spaces);
+    WHERE s.stxnamespace = ANY (spaces) /*@ AND s.stxrelid = ANY (anchors) @*/;
 
+    /*@ IF 0 <> ALL (anchors) THEN
+        RETURN;
+    END IF; @*/
     IF schemas IS NULL THEN
         RETURN QUERY
         SELECT 'extension ' || quote_ident(e.extname),
-               jsonb_build_object('schema', e.extnamespace::regnamespace, 'version', e.extversion, 'comment', obj_description(e.oid, 'pg_extension'))
+               jsonb_build_object('schema', e.extnamespace::regnamespace, 'version', e.extversion, 'comment', obj_description(e.oid, 'pg_extension')),
+               0::oid, 0::oid, 0
         FROM pg_extension e;
         RETURN QUERY
         SELECT concat_ws(' ', 'default privileges of', pg_get_userbyid(a.defaclrole),
                          'in ' || nullif(a.defaclnamespace, 0)::regnamespace, 'for',
                          CASE a.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
                                               WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE a.defaclobjtype::text END),
-               jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.defaclacl) x))
+               jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.defaclacl) x)),
+               0::oid, 0::oid, 0
         FROM pg_default_acl a;
         RETURN QUERY
         SELECT concat_ws(' ', 'settings of', CASE WHEN s.setrole = 0 THEN 'the database' ELSE pg_get_userbyid(s.setrole)::text END),
-               jsonb_build_object('settings', upg.image_options(s.setconfig))
+               jsonb_build_object('settings', upg.image_options(s.setconfig)), 0::oid, 0::oid, 0
         FROM pg_db_role_setting s WHERE s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
         RETURN QUERY
         SELECT 'privileges on ' || i.type || ' ' || i.identity,
-               jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.acl) x))
+               jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.acl) x)),
+               0::oid, 0::oid, 0
         FROM (SELECT 'pg_class'::regclass AS class, c.oid, c.relacl AS acl FROM pg_class c WHERE c.oid < 16384
               UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.proacl FROM pg_proc p WHERE p.oid < 16384) a
         LEFT JOIN pg_init_privs b ON b.classoid = a.class AND b.objoid = a.oid AND b.objsubid = 0,
@@ -268,17 +296,18 @@ BEGIN
         RETURN QUERY
         SELECT format('user mapping of %s for server %I', CASE WHEN m.umuser = 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(m.umuser)) END, s.srvname),
                jsonb_build_object('options', CASE WHEN (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = session_user)
-                                                  THEN encode(sha256(convert_to(m.umoptions::text, 'UTF8')), 'hex') END)
+                                                  THEN encode(sha256(convert_to(m.umoptions::text, 'UTF8')), 'hex') END),
+               0::oid, 0::oid, 0
         FROM pg_user_mapping m JOIN pg_foreign_server s ON s.oid = m.umserver;
         RETURN QUERY
-        SELECT 'publication ' || quote_ident(p.pubname) || ' of ' || (names ->> q.prrelid::text),
-               jsonb_build_object('member', 'yes')
+        SELECT 'publication ' || quote_ident(p.pubname) || ' of ' || upg.image_relation(q.prrelid),
+               jsonb_build_object('member', 'yes'), 0::oid, 0::oid, 0
         FROM pg_publication_rel q JOIN pg_publication p ON p.oid = q.prpubid;
     END IF;
 
     -- comments on what has none above
     RETURN QUERY
-    SELECT 'comment on ' || i.type || ' ' || i.identity, jsonb_build_object('comment', d.description)
+    SELECT 'comment on ' || i.type || ' ' || i.identity, jsonb_build_object('comment', d.description), 0::oid, 0::oid, 0
     FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) i
     WHERE schemas IS NULL AND d.objoid >= 16384
       AND d.classoid::regclass::text NOT IN ('pg_class', 'pg_namespace', 'pg_constraint', 'pg_trigger', 'pg_rewrite', 'pg_policy', 'pg_proc',
@@ -299,7 +328,7 @@ BEGIN
         EXECUTE format('SELECT EXISTS (SELECT FROM %s x WHERE x.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d'
                        ' WHERE d.classid = %s AND d.objid = x.oid AND d.deptype = ''e''))', r.catalog, r.catalog::oid) INTO found_some;
         IF found_some THEN
-            RETURN QUERY EXECUTE format('SELECT o, jsonb_build_object(''definition'', string_agg(d, E''\n'' ORDER BY d)) FROM (%s) x (o, d) GROUP BY o',
+            RETURN QUERY EXECUTE format('SELECT o, jsonb_build_object(''definition'', string_agg(d, E''\n'' ORDER BY d)), 0::oid, 0::oid, 0 FROM (%s) x (o, d) GROUP BY o',
                                         upg.fp_query(r.catalog, true)) USING schemas;
         END IF;
     END LOOP;
@@ -307,6 +336,20 @@ END
 $function$;
 COMMENT ON FUNCTION upg.image_objects(text[]) IS 'every object of the schema with its attributes';
 REVOKE ALL ON FUNCTION upg.image_objects(text[]) FROM PUBLIC;
+
+-- The same for a few objects, found through indexes: made from the text of the
+-- function above, so that there is one description of what an object is.
+DO $make$
+BEGIN
+    EXECUTE replace(replace(replace(
+        pg_get_functiondef('upg.image_objects(text[])'::regprocedure),
+        'upg.image_objects(schemas text[])', 'upg.image_objects_of(schemas text[], anchors oid[])'),
+        '/*@', ''), '@*/', '');
+END
+$make$;
+ALTER FUNCTION upg.image_objects_of(text[], oid[]) SET plan_cache_mode = force_generic_plan;
+COMMENT ON FUNCTION upg.image_objects_of(text[], oid[]) IS 'some objects of the schema with their attributes, by the OIDs of their anchors; 0 is what has no anchor';
+REVOKE ALL ON FUNCTION upg.image_objects_of(text[], oid[]) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_schema_image(schemas text[] DEFAULT NULL)
     RETURNS jsonb

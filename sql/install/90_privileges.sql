@@ -146,3 +146,15 @@ GRANT EXECUTE ON FUNCTION
     upg.down_check_differences(jsonb, jsonb),
     upg.down_check_unseen(jsonb)
     TO upg_operator, upg_admin;
+
+-- Drift: everybody who has to do with upgrades may look; to accept it is for those who
+-- apply.
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_drift(),
+    @extschema@.upg_drift_statements(text),
+    @extschema@.upg_drift_script(text)
+    TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_drift_record(),
+    @extschema@.upg_drift_forget()
+    TO upg_operator, upg_admin;

@@ -1,0 +1,291 @@
+-- Drift: what differs between the schema as it is and as the last migration left it.
+-- What was left is recorded object by object, and kept up to date with what each
+-- migration touched.  Which objects may have changed is told by stamps
+-- (extension/src/drift_scan.c); only their definitions are compared.
+CREATE TABLE upg.schema_record (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    recorded_at timestamptz NOT NULL,
+    recorded_by text NOT NULL,
+    system_identifier bigint NOT NULL,
+    database oid NOT NULL,
+    catalog_version integer NOT NULL
+);
+COMMENT ON TABLE upg.schema_record IS 'when and where the whole schema was recorded';
+
+CREATE TABLE upg.schema_objects (
+    object text PRIMARY KEY,
+    anchor oid NOT NULL,
+    id oid NOT NULL,
+    sub integer NOT NULL,
+    attributes jsonb NOT NULL
+);
+COMMENT ON TABLE upg.schema_objects IS 'objects of the schema as the last migration left them';
+CREATE INDEX schema_objects_anchor ON upg.schema_objects (anchor);
+
+CREATE TABLE upg.schema_stamps (
+    anchor oid PRIMARY KEY,
+    rows bigint NOT NULL,
+    sum bigint NOT NULL
+);
+COMMENT ON TABLE upg.schema_stamps IS 'number and sum of the rows of catalogs that belong to an object';
+
+-- OIDs and xids of one database mean nothing in another, so a record is not dumped;
+-- a copy of the files with another identity has none either.
+CREATE FUNCTION upg.drift_is_here(r upg.schema_record)
+    RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT r.system_identifier = s.system_identifier AND r.catalog_version = s.catalog_version_no
+       AND r.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+FROM pg_control_system() s
+$function$;
+COMMENT ON FUNCTION upg.drift_is_here(upg.schema_record) IS 'was this recorded in this very database?';
+REVOKE ALL ON FUNCTION upg.drift_is_here(upg.schema_record) FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_stamps("all" boolean, OUT anchor oid, OUT rows bigint, OUT sum bigint)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_drift_stamps';
+COMMENT ON FUNCTION upg.drift_stamps(boolean) IS 'stamps of all objects, or of those only whose stamp is not the recorded one';
+REVOKE ALL ON FUNCTION upg.drift_stamps(boolean) FROM PUBLIC;
+
+-- Stamps count a row for the object that it names, which may be a part of one.
+CREATE FUNCTION upg.drift_resolve(parts oid[])
+    RETURNS oid[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
+    AS $function$
+SELECT coalesce(array_agg(DISTINCT a), '{}') FROM (
+    SELECT unnest(parts)
+    UNION ALL SELECT indrelid FROM pg_index WHERE indexrelid = ANY (parts)
+    UNION ALL SELECT substring(c.relname FROM '^pg_toast_(\d+)')::oid FROM pg_class c
+              WHERE c.oid = ANY (parts) AND c.relkind = 't' AND c.relname ~ '^pg_toast_\d+$'
+    UNION ALL SELECT CASE WHEN conrelid <> 0 THEN conrelid ELSE contypid END FROM pg_constraint WHERE oid = ANY (parts)
+    UNION ALL SELECT tgrelid FROM pg_trigger WHERE oid = ANY (parts)
+    UNION ALL SELECT ev_class FROM pg_rewrite WHERE oid = ANY (parts)
+    UNION ALL SELECT polrelid FROM pg_policy WHERE oid = ANY (parts)
+    UNION ALL SELECT adrelid FROM pg_attrdef WHERE oid = ANY (parts)
+    UNION ALL SELECT stxrelid FROM pg_statistic_ext WHERE oid = ANY (parts)
+    UNION ALL SELECT typrelid FROM pg_type WHERE oid = ANY (parts) AND typrelid <> 0) x (a)
+$function$;
+COMMENT ON FUNCTION upg.drift_resolve(oid[]) IS 'objects, and those that they are parts of';
+REVOKE ALL ON FUNCTION upg.drift_resolve(oid[]) FROM PUBLIC;
+
+-- What may be seen of an object: passwords of user mappings are compared elsewhere,
+-- and upg itself is no drift.
+CREATE FUNCTION upg.drift_objects(anchors oid[])
+    RETURNS TABLE (object text, attributes jsonb, anchor oid, id oid, sub integer)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT DISTINCT ON (o.object) o.object, CASE WHEN o.object LIKE 'user mapping of %' THEN '{}' ELSE jsonb_strip_nulls(o.attributes) END,
+       o.anchor, o.id, o.sub
+FROM upg.image_objects_of(NULL, anchors) o
+WHERE o.object IS NOT NULL AND o.object <> 'extension upg'
+$function$;
+COMMENT ON FUNCTION upg.drift_objects(oid[]) IS 'objects of the schema as they are now';
+REVOKE ALL ON FUNCTION upg.drift_objects(oid[]) FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_record()
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    objects bigint;
+BEGIN
+    LOCK TABLE upg.schema_record IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM upg.schema_record;
+    DELETE FROM upg.schema_objects;
+    DELETE FROM upg.schema_stamps;
+    INSERT INTO upg.schema_stamps SELECT s.* FROM upg.drift_stamps(true) s;
+    INSERT INTO upg.schema_objects (object, anchor, id, sub, attributes)
+    SELECT DISTINCT ON (o.object) o.object, o.anchor, o.id, o.sub,
+           CASE WHEN o.object LIKE 'user mapping of %' THEN '{}' ELSE jsonb_strip_nulls(o.attributes) END
+    FROM upg.image_objects(NULL) o WHERE o.object IS NOT NULL AND o.object <> 'extension upg';
+    GET DIAGNOSTICS objects = ROW_COUNT;
+    INSERT INTO upg.schema_record (recorded_at, recorded_by, system_identifier, database, catalog_version)
+    SELECT clock_timestamp(), session_user, s.system_identifier,
+           (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), s.catalog_version_no
+    FROM pg_control_system() s;
+    RETURN objects;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_record() IS 'record the schema as it is';
+REVOKE ALL ON FUNCTION upg.drift_record() FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_forget()
+    RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DELETE FROM upg.schema_record;
+DELETE FROM upg.schema_objects;
+DELETE FROM upg.schema_stamps;
+$function$;
+COMMENT ON FUNCTION upg.drift_forget() IS 'give up the record of the schema';
+REVOKE ALL ON FUNCTION upg.drift_forget() FROM PUBLIC;
+
+-- The objects whose definition is not the recorded one, both ways, without saying
+-- yet what differs.
+CREATE FUNCTION upg.drift_pairs(OUT object text, OUT anchor oid, OUT id oid, OUT sub integer, OUT recorded jsonb, OUT live jsonb)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    parts oid[];
+BEGIN
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s;
+    IF parts IS NULL THEN
+        RETURN;
+    END IF;
+    parts := upg.drift_resolve(parts);
+    RETURN QUERY
+    SELECT coalesce(r.object, l.object), coalesce(l.anchor, r.anchor), coalesce(l.id, r.id), coalesce(l.sub, r.sub), r.attributes, l.attributes
+    FROM (SELECT * FROM upg.schema_objects o WHERE o.anchor = ANY (parts)) r
+    FULL JOIN upg.drift_objects(parts) l ON r.object = l.object
+    WHERE r.attributes IS DISTINCT FROM l.attributes;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_pairs() IS 'objects whose definition is not the recorded one';
+REVOKE ALL ON FUNCTION upg.drift_pairs() FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_take_stamps(anchors oid[])
+    RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+WITH now AS MATERIALIZED (
+    SELECT s.* FROM upg.drift_stamps(false) s WHERE s.anchor = ANY (anchors)
+), gone AS (
+    DELETE FROM upg.schema_stamps s USING now n WHERE s.anchor = n.anchor AND n.rows = 0
+)
+INSERT INTO upg.schema_stamps AS s SELECT n.* FROM now n WHERE n.rows <> 0
+ON CONFLICT (anchor) DO UPDATE SET rows = excluded.rows, sum = excluded.sum
+$function$;
+COMMENT ON FUNCTION upg.drift_take_stamps(oid[]) IS 'record the stamps that objects have now';
+REVOKE ALL ON FUNCTION upg.drift_take_stamps(oid[]) FROM PUBLIC;
+
+-- Before a migration: the objects that have drifted, in words, and as they are now.
+CREATE FUNCTION upg.drift_check(shown integer, OUT objects bigint, OUT words text, OUT drifted oid[], OUT live jsonb)
+    RETURNS record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    parts oid[];
+    pairs jsonb;
+BEGIN
+    objects := 0;
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s;
+    IF parts IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(DISTINCT p.anchor), jsonb_object_agg(p.object, p.recorded) FILTER (WHERE p.recorded IS NOT NULL),
+           jsonb_object_agg(p.object, p.live) FILTER (WHERE p.live IS NOT NULL) INTO drifted, pairs, live FROM upg.drift_pairs() p;
+    IF drifted IS NULL THEN
+        -- new rows, the same definitions: VACUUM FULL, a grant that was revoked
+        PERFORM upg.drift_take_stamps(parts);
+        RETURN;
+    END IF;
+    SELECT count(DISTINCT d.object), string_agg(DISTINCT d.object || ' is ' || d.change, ', ') FILTER (WHERE d.n <= shown)
+           || CASE WHEN count(*) > shown THEN ', and more' ELSE '' END INTO objects, words
+    FROM (SELECT x.object, x.change, dense_rank() OVER (ORDER BY x.object) AS n
+          FROM @extschema@.upg_schema_differences(coalesce(pairs, '{}'), coalesce(live, '{}')) x) d;
+    SELECT jsonb_object_agg(o.object, o.attributes) INTO live FROM upg.drift_objects(drifted) o;
+    live := coalesce(live, '{}');
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_check(integer) IS 'what has drifted: number, words for a message, and the objects as they are';
+REVOKE ALL ON FUNCTION upg.drift_check(integer) FROM PUBLIC;
+
+-- Record objects as they are.  Of those that had drifted before only what has changed
+-- since "before" is recorded.  A new name shows in the definitions of what refers to
+-- the object, so those are recorded, too.
+CREATE FUNCTION upg.drift_take_objects(parts oid[], drifted oid[], before jsonb)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
+    AS $function$
+DECLARE
+    todo oid[] := upg.drift_resolve(parts);
+    done oid[] := '{}';
+    renamed oid[];
+BEGIN
+    WHILE cardinality(todo) > 0 LOOP
+        done := done || todo;
+        WITH now AS MATERIALIZED (
+            SELECT * FROM upg.drift_objects(todo)
+        ), gone AS (
+            DELETE FROM upg.schema_objects s
+            WHERE s.anchor = ANY (todo) AND NOT EXISTS (SELECT FROM now n WHERE n.object = s.object)
+              AND NOT (s.anchor = ANY (drifted) AND NOT before ? s.object)
+            RETURNING s.anchor, s.id, s.sub
+        ), put AS (
+            INSERT INTO upg.schema_objects AS s (object, anchor, id, sub, attributes)
+            SELECT n.object, n.anchor, n.id, n.sub, n.attributes FROM now n
+            WHERE NOT (n.anchor = ANY (drifted) AND before -> n.object IS NOT DISTINCT FROM n.attributes)
+            ON CONFLICT (object) DO UPDATE
+            SET anchor = excluded.anchor, id = excluded.id, sub = excluded.sub, attributes = excluded.attributes
+            WHERE (s.anchor, s.id, s.sub, s.attributes) IS DISTINCT FROM (excluded.anchor, excluded.id, excluded.sub, excluded.attributes)
+        )
+        SELECT array_agg(DISTINCT g.id) INTO renamed FROM gone g JOIN now n USING (id, sub) WHERE g.id <> 0;
+        EXIT WHEN renamed IS NULL;
+        SELECT coalesce(array_agg(a), '{}') INTO todo
+        FROM unnest(upg.drift_resolve(ARRAY(SELECT DISTINCT d.objid FROM pg_depend d WHERE d.refobjid = ANY (renamed)))) a
+        WHERE a <> ALL (done);
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_take_objects(oid[], oid[], jsonb) IS 'record objects as they are, but for what others had changed in them';
+REVOKE ALL ON FUNCTION upg.drift_take_objects(oid[], oid[], jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_note(anchors oid[], "rows" bigint[], sums bigint[], drifted oid[], before jsonb)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+#variable_conflict use_column
+BEGIN
+    PERFORM upg.drift_take_objects(anchors, drifted, before);
+    INSERT INTO upg.schema_stamps AS s (anchor, rows, sum)
+    SELECT u.* FROM unnest(drift_note.anchors, drift_note."rows", drift_note.sums) u ORDER BY 1
+    ON CONFLICT (anchor) DO UPDATE SET rows = s.rows + excluded.rows, sum = s.sum + excluded.sum;
+    DELETE FROM upg.schema_stamps s WHERE s.anchor = ANY (drift_note.anchors) AND s.rows = 0;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_note(oid[], bigint[], bigint[], oid[], jsonb) IS 'bring the record up to date with what a migration touched';
+REVOKE ALL ON FUNCTION upg.drift_note(oid[], bigint[], bigint[], oid[], jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_differing()
+    RETURNS jsonb
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT coalesce(jsonb_object_agg(s.anchor, s.rows || ' ' || s.sum), '{}') FROM upg.drift_stamps(false) s
+$function$;
+COMMENT ON FUNCTION upg.drift_differing() IS 'stamps that are not the recorded ones';
+REVOKE ALL ON FUNCTION upg.drift_differing() FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_take(before jsonb)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    parts oid[];
+BEGIN
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s
+    WHERE before ->> s.anchor::text IS DISTINCT FROM s.rows || ' ' || s.sum;
+    IF parts IS NOT NULL THEN
+        PERFORM upg.drift_take_objects(parts, '{}', '{}');
+        PERFORM upg.drift_take_stamps(parts);
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_take(jsonb) IS 'record what has come to differ since "before"';
+REVOKE ALL ON FUNCTION upg.drift_take(jsonb) FROM PUBLIC;

@@ -1,0 +1,707 @@
+-- Drift as statements, from two images of objects: what makes the second of the first.
+CREATE FUNCTION upg.ddl_name(object text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT regexp_replace(object, '^(materialized view|foreign table|[a-z]+) ', '')
+$function$;
+COMMENT ON FUNCTION upg.ddl_name(text) IS 'the name in what an image calls an object';
+REVOKE ALL ON FUNCTION upg.ddl_name(text) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_kind(object text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT substring(object FROM '^(materialized view|foreign table|column|constraint|trigger|rule|policy|table|view|sequence|index|function|procedure|aggregate|type|statistics|schema|extension) ')
+$function$;
+COMMENT ON FUNCTION upg.ddl_kind(text) IS 'the kind in what an image calls an object, null if statements cannot be written for it';
+REVOKE ALL ON FUNCTION upg.ddl_kind(text) FROM PUBLIC;
+
+-- 'column s.t.c' has the table s.t and the column c; 'trigger g on table s.t' likewise.
+CREATE FUNCTION upg.ddl_part(object text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN object LIKE 'column %' THEN substring(object FROM '\.("(?:[^"]|"")+"|[^".]+)$')
+            ELSE substring(object FROM '^[a-z]+ ("(?:[^"]|"")+"|\S+) on ') END
+$function$;
+COMMENT ON FUNCTION upg.ddl_part(text) IS 'name of a column, constraint, trigger, rule or policy';
+REVOKE ALL ON FUNCTION upg.ddl_part(text) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_column(part text, a jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', part, a ->> 'type', 'COLLATE ' || (a ->> 'collation'),
+                 'GENERATED ALWAYS AS (' || (a ->> 'generated') || ') STORED', 'DEFAULT ' || (a ->> 'default'),
+                 'GENERATED ' || upper(a ->> 'identity') || ' AS IDENTITY', CASE WHEN a ? 'not null' AND NOT a ? 'identity' THEN 'NOT NULL' END)
+$function$;
+COMMENT ON FUNCTION upg.ddl_column(text, jsonb) IS 'a column as it stands in CREATE TABLE and ADD COLUMN';
+REVOKE ALL ON FUNCTION upg.ddl_column(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_sequence(options text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT format('AS %s START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s', m[1], m[2], m[3], m[4], m[5], m[6],
+              CASE WHEN m[7] IS NULL THEN ' NO CYCLE' ELSE ' CYCLE' END)
+FROM regexp_match(options, '^(.*) start (\S+) increment (\S+) min (\S+) max (\S+) cache (\S+)( cycle)?$') m
+$function$;
+COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'options of a sequence as CREATE SEQUENCE takes them';
+REVOKE ALL ON FUNCTION upg.ddl_sequence(text) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_function(object text, a jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(E'\n    ', format('CREATE OR REPLACE %s %s(%s)', upper(upg.ddl_kind(object)),
+                     substring(upg.ddl_name(object) FROM '^((?:"(?:[^"]|"")+"|[^".(]+)\.(?:"(?:[^"]|"")+"|[^".(]+))\('), a ->> 'arguments'),
+                 'RETURNS ' || (a ->> 'result'),
+                 concat_ws(' ', 'LANGUAGE ' || quote_ident(a ->> 'language'), CASE WHEN a ? 'window' THEN 'WINDOW' END, upper(a ->> 'volatility'),
+                           'PARALLEL ' || upper(a ->> 'parallel'), CASE WHEN a ? 'strict' THEN 'STRICT' END,
+                           CASE WHEN a ? 'security definer' THEN 'SECURITY DEFINER' END, CASE WHEN a ? 'leakproof' THEN 'LEAKPROOF' END,
+                           CASE WHEN upg.ddl_kind(object) = 'function' THEN 'COST ' || (a ->> 'cost') END, 'ROWS ' || (a ->> 'rows'), 'SUPPORT ' || (a ->> 'support')),
+                 (SELECT string_agg(format('SET %s TO %s', split_part(s, '=', 1),
+                                           CASE WHEN split_part(s, '=', 1) IN ('search_path', 'session_preload_libraries', 'temp_tablespaces', 'local_preload_libraries')
+                                                THEN coalesce(nullif(substr(s, strpos(s, '=') + 1), ''), '''''')
+                                                ELSE quote_literal(substr(s, strpos(s, '=') + 1)) END), E'\n    ')
+                  FROM regexp_split_to_table(a ->> 'settings', ', (?=[\w.]+=)') s),
+                 CASE WHEN a ? 'library' THEN format('AS %L, %L', a ->> 'library', a ->> 'body')
+                      WHEN a ->> 'language' = 'sql' AND a ->> 'body' ~ '^(BEGIN ATOMIC|RETURN )' THEN a ->> 'body'
+                      ELSE 'AS ' || q.tag || (a ->> 'body') || q.tag END)
+FROM (SELECT '$' || repeat('b', n) || '$' AS tag FROM generate_series(1, 50) n
+      WHERE strpos(coalesce(a ->> 'body', ''), '$' || repeat('b', n) || '$') = 0 ORDER BY n LIMIT 1) q
+$function$;
+COMMENT ON FUNCTION upg.ddl_function(text, jsonb) IS 'CREATE FUNCTION or PROCEDURE';
+REVOKE ALL ON FUNCTION upg.ddl_function(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_create_type(name text, a jsonb, image jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE a ->> 'kind'
+    WHEN 'enum' THEN format('CREATE TYPE %s AS ENUM (%s)', name, a ->> 'labels')
+    WHEN 'domain' THEN concat_ws(' ', 'CREATE DOMAIN ' || name || ' AS ' || (a ->> 'base type'), 'COLLATE ' || (a ->> 'collation'),
+                                 'DEFAULT ' || (a ->> 'default'), CASE WHEN a ? 'not null' THEN 'NOT NULL' END)
+    WHEN 'composite' THEN format('CREATE TYPE %s AS (%s)', name,
+        (SELECT string_agg(concat_ws(' ', quote_ident(c), image #>> ARRAY[k, 'type'], 'COLLATE ' || (image #>> ARRAY[k, 'collation'])), ', ' ORDER BY n)
+         FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k)))
+    END
+$function$;
+COMMENT ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) IS 'CREATE TYPE or DOMAIN, null for kinds that are made by hand';
+REVOKE ALL ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', CASE WHEN a ? 'persistence' THEN 'CREATE UNLOGGED TABLE' ELSE 'CREATE TABLE' END, name,
+    CASE WHEN a ? 'partition bound' THEN format('PARTITION OF %s %s', a ->> 'inherits', a ->> 'partition bound')
+         ELSE concat_ws(' ', coalesce((SELECT E'(\n    ' || string_agg(upg.ddl_column(quote_ident(c), image -> k), E',\n    ' ORDER BY n) || E'\n)'
+              FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k)
+              WHERE image ? k AND image #>> ARRAY[k, 'inherited'] IS DISTINCT FROM 'only'), '()'), 'INHERITS (' || (a ->> 'inherits') || ')') END,
+    'PARTITION BY ' || (a ->> 'partition key'), 'USING ' || quote_ident(a ->> 'access method'), 'WITH (' || (a ->> 'options') || ')',
+    'TABLESPACE ' || quote_ident(a ->> 'tablespace'))
+$function$;
+COMMENT ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) IS 'CREATE TABLE with its columns';
+REVOKE ALL ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) FROM PUBLIC;
+
+-- Everything that makes an object of the kinds that statements can be written for.
+CREATE FUNCTION upg.ddl_create(object text, image jsonb, OUT phase integer, OUT statement text)
+    RETURNS record
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    a jsonb := image -> object;
+    name text := upg.ddl_name(object);
+    part text := upg.ddl_part(object);
+    rel text := upg.ddl_name(a ->> 'of');
+BEGIN
+    CASE upg.ddl_kind(object)
+        WHEN 'schema' THEN
+            phase := 40; statement := 'CREATE SCHEMA ' || name;
+        WHEN 'extension' THEN
+            phase := 41; statement := format('CREATE EXTENSION %s SCHEMA %I VERSION %L', name, a ->> 'schema', a ->> 'version');
+        WHEN 'type' THEN
+            phase := 42; statement := upg.ddl_create_type(name, a, image);
+        WHEN 'sequence' THEN
+            phase := 44; statement := 'CREATE SEQUENCE ' || name || ' ' || upg.ddl_sequence(a ->> 'sequence');
+        WHEN 'function', 'procedure' THEN
+            -- a body that is parsed when it is made needs the tables
+            phase := CASE WHEN a ->> 'body' ~ '^(BEGIN ATOMIC|RETURN )' THEN 62 ELSE 46 END;
+            statement := upg.ddl_function(object, a);
+        WHEN 'table' THEN
+            phase := 48; statement := upg.ddl_create_table(name, a, image);
+        WHEN 'column' THEN
+            phase := 50;
+            statement := format(CASE WHEN a ->> 'of' LIKE 'type %' THEN 'ALTER TYPE %s ADD ATTRIBUTE %s' ELSE 'ALTER TABLE %s ADD COLUMN %s' END,
+                                rel, upg.ddl_column(part, a));
+        WHEN 'index' THEN
+            phase := CASE WHEN a ->> 'of' LIKE 'materialized%' THEN 63 ELSE 54 END; statement := a ->> 'definition';
+        WHEN 'constraint' THEN
+            phase := CASE WHEN a ->> 'definition' LIKE 'FOREIGN KEY%' THEN 58 ELSE 56 END;
+            statement := format('ALTER %s %s ADD CONSTRAINT %s %s', CASE WHEN a ->> 'of' LIKE 'type %' THEN 'DOMAIN' ELSE 'TABLE' END, rel, part, a ->> 'definition');
+        WHEN 'view', 'materialized view' THEN
+            phase := 60;
+            statement := concat_ws(' ', 'CREATE', CASE upg.ddl_kind(object) WHEN 'view' THEN 'OR REPLACE VIEW' ELSE 'MATERIALIZED VIEW' END, name,
+                                   '(' || (SELECT string_agg(quote_ident(c), ', ' ORDER BY n) FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n)) || ')',
+                                   'WITH (' || (a ->> 'options') || ')', 'AS', E'\n' || rtrim(a ->> 'definition', ';'),
+                                   CASE WHEN a ? 'populated' THEN 'WITH NO DATA' END);
+        WHEN 'trigger', 'rule' THEN
+            phase := 64; statement := rtrim(a ->> 'definition', ';');
+        WHEN 'policy' THEN
+            phase := 64;
+            statement := concat_ws(' ', 'CREATE POLICY', part, 'ON', rel, CASE WHEN a ? 'permissive' THEN 'AS RESTRICTIVE' END,
+                                   'FOR ' || CASE a ->> 'command' WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+                                   'TO ' || (a ->> 'roles'), 'USING (' || (a ->> 'using') || ')', 'WITH CHECK (' || (a ->> 'with check') || ')');
+        WHEN 'statistics' THEN
+            phase := 55; statement := a ->> 'definition';
+        ELSE
+            phase := 90;
+    END CASE;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_create(text, jsonb) IS 'the statement that makes an object, null if it is made by hand';
+REVOKE ALL ON FUNCTION upg.ddl_create(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_drop(object text, a jsonb, OUT phase integer, OUT statement text, OUT note text)
+    RETURNS record
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    name text := upg.ddl_name(object);
+    part text := upg.ddl_part(object);
+    rel text := upg.ddl_name(a ->> 'of');
+    kind text := upg.ddl_kind(object);
+BEGIN
+    CASE
+        WHEN kind IN ('trigger', 'rule', 'policy') THEN
+            phase := 10; statement := format('DROP %s %s ON %s', upper(kind), part, rel);
+        WHEN kind IN ('view', 'materialized view') THEN
+            phase := 12; statement := format('DROP %s %s', upper(kind), name);
+        WHEN kind = 'constraint' THEN
+            phase := CASE WHEN a ->> 'definition' LIKE 'FOREIGN KEY%' THEN 14 ELSE 16 END;
+            statement := format('ALTER %s %s DROP CONSTRAINT %s', CASE WHEN a ->> 'of' LIKE 'type %' THEN 'DOMAIN' ELSE 'TABLE' END, rel, part);
+        WHEN kind IN ('index', 'statistics') THEN
+            phase := 18; statement := format('DROP %s %s', upper(kind), name);
+        WHEN kind = 'column' AND a ->> 'of' LIKE 'type %' THEN
+            phase := 22; statement := format('ALTER TYPE %s DROP ATTRIBUTE %s', rel, part);
+        WHEN kind = 'column' THEN
+            phase := 22; statement := format('ALTER TABLE %s DROP COLUMN %s', rel, part); note := 'the values of the column are lost';
+        WHEN kind = 'table' THEN
+            phase := 24; statement := 'DROP TABLE ' || name; note := 'the rows of the table are lost';
+        WHEN kind = 'foreign table' THEN
+            phase := 24; statement := 'DROP FOREIGN TABLE ' || name;
+        WHEN kind = 'sequence' THEN
+            phase := 26; statement := 'DROP SEQUENCE ' || name; note := 'the value of the sequence is lost';
+        WHEN kind IN ('function', 'procedure', 'aggregate') THEN
+            phase := 28; statement := format('DROP %s %s', upper(kind), name);
+        WHEN kind = 'type' THEN
+            phase := 30; statement := CASE a ->> 'kind' WHEN 'domain' THEN 'DROP DOMAIN ' ELSE 'DROP TYPE ' END || name;
+        WHEN kind IN ('schema', 'extension') THEN
+            phase := 32; statement := format('DROP %s %s', upper(kind), name);
+        ELSE
+            phase := 90;
+    END CASE;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_drop(text, jsonb) IS 'the statement that takes an object away, and what is lost by it';
+REVOKE ALL ON FUNCTION upg.ddl_drop(text, jsonb) FROM PUBLIC;
+
+-- How ALTER, GRANT and COMMENT name an object.
+CREATE FUNCTION upg.ddl_target(object text, a jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN upg.ddl_kind(object) = 'column' THEN 'COLUMN ' || upg.ddl_name(object)
+            WHEN upg.ddl_kind(object) IN ('trigger', 'rule', 'policy') THEN format('%s %s ON %s', upper(upg.ddl_kind(object)), upg.ddl_part(object), upg.ddl_name(a ->> 'of'))
+            WHEN upg.ddl_kind(object) = 'constraint' THEN format('CONSTRAINT %s ON %s%s', upg.ddl_part(object),
+                 CASE WHEN a ->> 'of' LIKE 'type %' THEN 'DOMAIN ' ELSE '' END, upg.ddl_name(a ->> 'of'))
+            WHEN upg.ddl_kind(object) = 'type' AND a ->> 'kind' = 'domain' THEN 'DOMAIN ' || upg.ddl_name(object)
+            ELSE upper(upg.ddl_kind(object)) || ' ' || upg.ddl_name(object) END
+$function$;
+COMMENT ON FUNCTION upg.ddl_target(text, jsonb) IS 'kind and name of an object in a statement';
+REVOKE ALL ON FUNCTION upg.ddl_target(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_privileges(object text, a jsonb, was text, is_now text)
+    RETURNS SETOF text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind text := upg.ddl_kind(object);
+    target text := CASE WHEN kind IN ('view', 'materialized view', 'foreign table') THEN 'TABLE ' || upg.ddl_name(object)
+                        WHEN kind = 'column' THEN 'TABLE ' || upg.ddl_name(a ->> 'of') ELSE upg.ddl_target(object, a) END;
+    cols text := CASE WHEN kind = 'column' THEN ' (' || upg.ddl_part(object) || ')' ELSE '' END;
+    usual aclitem[] := (SELECT acldefault(CASE WHEN kind IN ('function', 'procedure', 'aggregate') THEN 'f' WHEN kind = 'schema' THEN 'n' WHEN kind = 'sequence' THEN 's'
+                                               WHEN kind = 'type' THEN 'T' ELSE 'r' END::"char", r.oid)
+                        FROM pg_roles r WHERE r.rolname = a ->> 'owner' AND kind <> 'column');
+    r record;
+BEGIN
+    FOR r IN
+        WITH b AS (
+            SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(string_to_array(was, ', ')::aclitem[], usual))
+        ), n AS (
+            SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(string_to_array(is_now, ', ')::aclitem[], usual))
+        )
+        SELECT d.verb, CASE WHEN d.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(d.grantee)) END AS role, d.is_grantable,
+               string_agg(d.privilege_type || cols, ', ' ORDER BY d.privilege_type) AS privileges
+        FROM (SELECT 'REVOKE' AS verb, x.* FROM (SELECT * FROM b EXCEPT SELECT * FROM n) x
+              UNION ALL SELECT 'GRANT', y.* FROM (SELECT * FROM n EXCEPT SELECT * FROM b) y) d
+        GROUP BY d.verb, d.grantee, d.is_grantable ORDER BY 1 DESC, 2, 3
+    LOOP
+        RETURN NEXT CASE r.verb WHEN 'REVOKE' THEN format('REVOKE %s ON %s FROM %s', r.privileges, target, r.role)
+                                ELSE format('GRANT %s ON %s TO %s%s', r.privileges, target, r.role, CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) END;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) IS 'statements that make privileges what they are to be';
+REVOKE ALL ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) FROM PUBLIC;
+
+-- One attribute that is other than before.
+CREATE FUNCTION upg.ddl_change(object text, attribute text, was text, is_now text, before jsonb, after jsonb,
+                               OUT phase integer, OUT statement text, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind text := upg.ddl_kind(object);
+    target text := upg.ddl_target(object, after);
+    alter_it text := CASE WHEN kind IN ('table', 'view', 'materialized view', 'sequence', 'index', 'foreign table', 'function', 'procedure', 'schema',
+                                        'statistics', 'aggregate') OR kind = 'type' THEN 'ALTER ' || target END;
+    col text := CASE WHEN kind = 'column' THEN format('ALTER TABLE %s ALTER COLUMN %s', upg.ddl_name(after ->> 'of'), upg.ddl_part(object)) END;
+    rel text := upg.ddl_name(after ->> 'of');
+    part text := upg.ddl_part(object);
+    gone text[];
+    more text[];
+    label text;
+    previous text;
+BEGIN
+    phase := 52;
+    CASE
+        WHEN attribute = 'comment' THEN
+            phase := 82; statement := format('COMMENT ON %s IS %s', target, coalesce(quote_literal(is_now), 'NULL'));
+        WHEN attribute = 'owner' AND alter_it IS NOT NULL THEN
+            phase := 80; statement := format('%s OWNER TO %I', alter_it, is_now);
+        WHEN attribute = 'privileges' AND kind IS NOT NULL THEN
+            phase := 81;
+            FOR statement IN SELECT * FROM upg.ddl_privileges(object, after, was, is_now) LOOP
+                RETURN NEXT;
+            END LOOP;
+            RETURN;
+        WHEN kind = 'column' AND after ->> 'of' LIKE 'type %' AND attribute IN ('type', 'collation') THEN
+            statement := concat_ws(' ', format('ALTER TYPE %s ALTER ATTRIBUTE %s TYPE %s', rel, part, after ->> 'type'), 'COLLATE ' || (after ->> 'collation'));
+        WHEN kind = 'column' AND attribute = 'collation' AND before ->> 'type' <> after ->> 'type' THEN
+            RETURN; -- with the type
+        WHEN kind = 'column' AND attribute IN ('type', 'collation') THEN
+            statement := concat_ws(' ', col || ' TYPE ' || (after ->> 'type'), 'COLLATE ' || (after ->> 'collation'),
+                                   CASE WHEN attribute = 'type' THEN format('USING %s::%s', part, after ->> 'type') END);
+            note := CASE WHEN attribute = 'type' THEN 'rewrites the table; values are cast' END;
+        WHEN kind = 'column' AND attribute = 'default' THEN
+            statement := col || coalesce(' SET DEFAULT ' || is_now, ' DROP DEFAULT');
+        WHEN kind = 'column' AND attribute = 'not null' THEN
+            -- a column that becomes an identity must be NOT NULL first
+            phase := CASE WHEN is_now IS NULL THEN 53 ELSE 51 END;
+            statement := col || CASE WHEN is_now IS NULL THEN ' DROP NOT NULL' ELSE ' SET NOT NULL' END;
+        WHEN kind = 'column' AND attribute = 'identity' THEN
+            statement := col || CASE WHEN is_now IS NULL THEN ' DROP IDENTITY'
+                                     WHEN was IS NULL THEN format(' ADD GENERATED %s AS IDENTITY', upper(is_now))
+                                     ELSE format(' SET GENERATED %s', upper(is_now)) END;
+        WHEN kind = 'column' AND attribute = 'generated' AND is_now IS NULL THEN
+            statement := col || ' DROP EXPRESSION';
+        WHEN kind = 'column' AND attribute = 'storage' AND is_now IS NOT NULL THEN
+            statement := col || ' SET STORAGE ' || upper(is_now);
+        WHEN kind = 'column' AND attribute = 'compression' THEN
+            statement := col || ' SET COMPRESSION ' || CASE is_now WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE 'default' END;
+        WHEN kind = 'column' AND attribute = 'statistics target' THEN
+            statement := col || ' SET STATISTICS ' || coalesce(is_now, '-1');
+        WHEN attribute = 'options' AND (kind IN ('table', 'view', 'materialized view', 'index') OR col IS NOT NULL) THEN
+            SELECT array_agg(split_part(o, '=', 1)) INTO gone FROM regexp_split_to_table(was, ', ') o
+            WHERE split_part(o, '=', 1) NOT IN (SELECT split_part(x, '=', 1) FROM regexp_split_to_table(coalesce(is_now, ''), ', ') x);
+            IF gone IS NOT NULL THEN
+                statement := format('%s RESET (%s)', coalesce(col, alter_it), array_to_string(gone, ', '));
+                RETURN NEXT;
+            END IF;
+            IF is_now IS NULL THEN
+                RETURN;
+            END IF;
+            statement := format('%s SET (%s)', coalesce(col, alter_it), is_now);
+        WHEN kind = 'table' AND attribute = 'persistence' THEN
+            statement := alter_it || CASE WHEN is_now IS NULL THEN ' SET LOGGED' ELSE ' SET UNLOGGED' END;
+            note := 'rewrites the table';
+        WHEN attribute = 'tablespace' AND kind IN ('table', 'index', 'materialized view') THEN
+            statement := format('%s SET TABLESPACE %I', alter_it, coalesce(is_now, 'pg_default'));
+        WHEN kind = 'table' AND attribute = 'row security' THEN
+            statement := alter_it || CASE WHEN is_now IS NULL THEN ' DISABLE ROW LEVEL SECURITY' ELSE ' ENABLE ROW LEVEL SECURITY' END;
+        WHEN kind = 'table' AND attribute = 'forced row security' THEN
+            statement := alter_it || CASE WHEN is_now IS NULL THEN ' NO FORCE ROW LEVEL SECURITY' ELSE ' FORCE ROW LEVEL SECURITY' END;
+        WHEN kind = 'table' AND attribute = 'replica identity' AND coalesce(is_now, 'd') <> 'i' THEN
+            statement := alter_it || ' REPLICA IDENTITY ' || CASE is_now WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'DEFAULT' END;
+        WHEN kind = 'sequence' AND attribute = 'sequence' THEN
+            statement := alter_it || ' ' || upg.ddl_sequence(is_now);
+        WHEN kind = 'sequence' AND attribute = 'owned by' AND NOT coalesce(after ? 'identity of', false) THEN
+            phase := 57; statement := alter_it || ' OWNED BY ' || coalesce(is_now, 'NONE');
+        WHEN kind IN ('trigger', 'rule') AND attribute = 'enabled' THEN
+            phase := 65;
+            statement := format('ALTER TABLE %s %s %s %s', rel, CASE is_now WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END,
+                                upper(kind), part);
+        WHEN kind = 'type' AND attribute = 'labels' AND after ->> 'kind' = 'enum' THEN
+            SELECT array_agg(m[1] ORDER BY n) INTO more FROM regexp_matches(is_now, $r$('(?:[^']|'')*')$r$, 'g') WITH ORDINALITY u (m, n);
+            SELECT array_agg(m[1] ORDER BY n) INTO gone FROM regexp_matches(was, $r$('(?:[^']|'')*')$r$, 'g') WITH ORDINALITY u (m, n);
+            IF NOT more @> gone OR gone IS DISTINCT FROM ARRAY(SELECT x FROM unnest(more) WITH ORDINALITY u (x, n) WHERE x = ANY (gone) ORDER BY n) THEN
+                note := format('labels of an enum cannot be taken away or moved: was %s, is to be %s', was, is_now);
+                phase := 90;
+            ELSE
+                phase := 43;
+                FOREACH label IN ARRAY more LOOP
+                    IF label <> ALL (gone) THEN
+                        statement := format('ALTER TYPE %s ADD VALUE %s%s', upg.ddl_name(object), label,
+                                            coalesce(' AFTER ' || previous, ' BEFORE ' || (SELECT x FROM unnest(more) WITH ORDINALITY u (x, n) WHERE x = ANY (gone) ORDER BY n LIMIT 1), ''));
+                        RETURN NEXT;
+                    END IF;
+                    previous := label;
+                END LOOP;
+                RETURN;
+            END IF;
+        WHEN kind = 'type' AND after ->> 'kind' = 'domain' AND attribute = 'default' THEN
+            statement := alter_it || coalesce(' SET DEFAULT ' || is_now, ' DROP DEFAULT');
+        WHEN kind = 'type' AND after ->> 'kind' = 'domain' AND attribute = 'not null' THEN
+            statement := alter_it || CASE WHEN is_now IS NULL THEN ' DROP NOT NULL' ELSE ' SET NOT NULL' END;
+        WHEN kind = 'extension' AND attribute = 'version' THEN
+            phase := 41; statement := format('ALTER EXTENSION %s UPDATE TO %L', upg.ddl_name(object), is_now);
+        WHEN kind = 'extension' AND attribute = 'schema' THEN
+            phase := 41; statement := format('ALTER EXTENSION %s SET SCHEMA %I', upg.ddl_name(object), is_now);
+        WHEN attribute = 'column order' THEN
+            RETURN; -- follows from columns that come and go
+        ELSE
+            phase := 90;
+            note := format('%s of %s was %s, is to be %s', attribute, object, coalesce(was, 'not set'), coalesce(is_now, 'not set'));
+    END CASE;
+    RETURN NEXT;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_change(text, text, text, text, jsonb, jsonb) IS 'the statements that change one attribute of an object';
+REVOKE ALL ON FUNCTION upg.ddl_change(text, text, text, text, jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_rename(old text, new text, of text)
+    RETURNS SETOF text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind text := upg.ddl_kind(old);
+    word CONSTANT text := '("(?:[^"]|"")+"|[^".(]+)';
+    o text[] := regexp_match(upg.ddl_name(old), '^' || word || '\.' || word || '(\(.*)?$');
+    n text[] := regexp_match(upg.ddl_name(new), '^' || word || '\.' || word || '(\(.*)?$');
+BEGIN
+    IF kind IN ('column', 'constraint') THEN
+        RETURN NEXT format('ALTER %s %s RENAME %s %s TO %s', CASE WHEN of NOT LIKE 'type %' THEN 'TABLE' WHEN kind = 'column' THEN 'TYPE' ELSE 'DOMAIN' END,
+                           upg.ddl_name(of), CASE WHEN kind = 'column' AND of LIKE 'type %' THEN 'ATTRIBUTE' ELSE upper(kind) END, upg.ddl_part(old), upg.ddl_part(new));
+    ELSIF kind IN ('trigger', 'rule', 'policy') THEN
+        RETURN NEXT format('ALTER %s %s ON %s RENAME TO %s', upper(kind), upg.ddl_part(old), upg.ddl_name(of), upg.ddl_part(new));
+    ELSIF kind = 'schema' THEN
+        RETURN NEXT format('ALTER SCHEMA %s RENAME TO %s', upg.ddl_name(old), upg.ddl_name(new));
+    ELSE
+        -- an index and a sequence of a column move with their table
+        IF o[1] <> n[1] AND kind <> 'index' AND NOT (kind = 'sequence' AND of IS NOT NULL) THEN
+            RETURN NEXT format('ALTER %s %s.%s%s SET SCHEMA %s', upper(kind), o[1], o[2], coalesce(o[3], ''), n[1]);
+        END IF;
+        IF o[2] <> n[2] THEN
+            RETURN NEXT format('ALTER %s %s.%s%s RENAME TO %s', upper(kind), n[1], o[2], coalesce(o[3], ''), n[2]);
+        END IF;
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_rename(text, text, text) IS 'the statements that give an object another name or schema';
+REVOKE ALL ON FUNCTION upg.ddl_rename(text, text, text) FROM PUBLIC;
+
+-- An image as it would be under new names: {"old key": "new key"}.  "sides" are the keys
+-- in the order in which they are to be replaced.
+CREATE FUNCTION upg.ddl_under_new_names(image jsonb, renames jsonb)
+    RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    r record;
+    lines text := image::text;
+    result jsonb;
+BEGIN
+    FOR r IN
+        SELECT upg.ddl_kind(x ->> 'old') AS kind, x ->> 'old' AS old, x ->> 'new' AS new, x ->> 'of' AS of,
+               trim(BOTH '"' FROM to_jsonb(upg.ddl_name(x ->> 'old'))::text) AS old_name, trim(BOTH '"' FROM to_jsonb(upg.ddl_name(x ->> 'new'))::text) AS new_name
+        FROM jsonb_array_elements(renames) WITH ORDINALITY u (x, n) ORDER BY n
+    LOOP
+        IF r.kind IN ('table', 'view', 'materialized view', 'sequence', 'foreign table', 'type', 'index', 'function', 'procedure', 'schema') THEN
+            lines := regexp_replace(lines, '(?<![\w$."\\])' || regexp_replace(r.old_name, '([^\w])', '\\\1', 'g') || CASE WHEN r.kind = 'schema' THEN '(?=\.|")' ELSE '(?![\w$])' END,
+                                    replace(r.new_name, '\', '\\'), 'g');
+        ELSE
+            result := '{}';
+            SELECT jsonb_object_agg(CASE WHEN e.key = r.old THEN r.new ELSE e.key END,
+                       CASE WHEN e.value ->> 'of' = r.of OR e.key = r.of
+                            THEN regexp_replace(e.value::text, '(?<![\w$.])' || regexp_replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.old))::text), '([^\w])', '\\\1', 'g') || '(?![\w$])',
+                                                replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.new))::text), '\', '\\'), 'g')::jsonb
+                            ELSE e.value END) INTO result
+            FROM jsonb_each(lines::jsonb) e;
+            lines := result::text;
+        END IF;
+    END LOOP;
+    RETURN lines::jsonb;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) IS 'an image of objects as it would be had they got new names';
+REVOKE ALL ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_statements(before jsonb, after jsonb, ids jsonb)
+    RETURNS TABLE (phase integer, object text, statement text, note text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    d record;
+    c record;
+    again text[] := '{}';
+    kind text;
+BEGIN
+    FOR d IN
+        SELECT k AS object, before -> k AS was, after -> k AS is_now, coalesce((ids ->> k)::bigint, 0) AS id
+        FROM (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(after)) u (k)
+        WHERE before -> k IS DISTINCT FROM after -> k
+        ORDER BY id, k
+    LOOP
+        kind := upg.ddl_kind(d.object);
+        object := d.object;
+        -- what belongs to something that comes or goes as a whole
+        IF d.is_now IS NULL THEN
+            CONTINUE WHEN kind IN ('column', 'index', 'trigger', 'rule', 'policy', 'constraint', 'statistics', 'sequence') AND d.was ? 'of'
+                          AND before ? (d.was ->> 'of') AND NOT after ? (d.was ->> 'of') AND coalesce(d.was ->> 'definition', '') NOT LIKE 'FOREIGN KEY%';
+            CONTINUE WHEN kind = 'column' AND (d.was ->> 'inherited' = 'only' OR d.was ->> 'of' ~ '^(view|materialized view) ');
+            CONTINUE WHEN kind = 'sequence' AND before #> ARRAY[d.was ->> 'of', 'identity'] IS NOT NULL;
+            CONTINUE WHEN kind IN ('constraint', 'index') AND (d.was ->> 'inherited' = 'only' OR d.was ? 'partition of');
+            CONTINUE WHEN kind = 'index' AND d.was ->> 'of' LIKE 'constraint %';
+            SELECT x.* INTO phase, statement, note FROM upg.ddl_drop(d.object, d.was) x;
+            note := coalesce(note, CASE WHEN statement IS NULL THEN d.object || ' is to go' END);
+            RETURN NEXT;
+        ELSIF d.was IS NULL THEN
+            CONTINUE WHEN kind = 'column' AND (after ? (d.is_now ->> 'of') AND NOT before ? (d.is_now ->> 'of') OR d.is_now ->> 'inherited' = 'only'
+                                               OR d.is_now ->> 'of' ~ '^(view|materialized view) ');
+            CONTINUE WHEN kind = 'index' AND d.is_now ->> 'of' LIKE 'constraint %';
+            CONTINUE WHEN kind IN ('constraint', 'index') AND (d.is_now ->> 'inherited' = 'only' OR d.is_now ? 'partition of');
+            CONTINUE WHEN kind = 'sequence' AND after #> ARRAY[d.is_now ->> 'of', 'identity'] IS NOT NULL;
+            SELECT x.* INTO phase, statement FROM upg.ddl_create(d.object, after) x;
+            note := CASE WHEN statement IS NULL THEN d.object || ' is to be made: ' || d.is_now::text
+                         WHEN kind = 'column' AND d.is_now ? 'not null' AND NOT d.is_now ?| ARRAY['default', 'identity', 'generated']
+                              AND d.is_now ->> 'of' LIKE 'table %' THEN 'fails if the table has rows' END;
+            RETURN NEXT;
+            again := again || d.object;
+        ELSIF kind IN ('function', 'procedure') AND d.was - '{owner,privileges,comment}'::text[] IS DISTINCT FROM d.is_now - '{owner,privileges,comment}'::text[] THEN
+            IF d.was - '{result,arguments}'::text[] = d.was - '{result,arguments}'::text[] AND
+               (d.was ->> 'result', d.was ->> 'arguments') IS DISTINCT FROM (d.is_now ->> 'result', d.is_now ->> 'arguments') THEN
+                SELECT x.* INTO phase, statement, note FROM upg.ddl_drop(d.object, d.was) x;
+                RETURN NEXT;
+                again := again || d.object;
+            END IF;
+            SELECT x.*, NULL INTO phase, statement, note FROM upg.ddl_create(d.object, after) x;
+            RETURN NEXT;
+        ELSIF kind IN ('view', 'materialized view', 'index', 'constraint', 'trigger', 'rule', 'policy', 'statistics')
+              AND d.was - '{owner,privileges,comment,enabled,options,tablespace,target,clustered,columns}'::text[]
+                  IS DISTINCT FROM d.is_now - '{owner,privileges,comment,enabled,options,tablespace,target,clustered,columns}'::text[] THEN
+            CONTINUE WHEN kind = 'index' AND d.is_now ->> 'of' LIKE 'constraint %';
+            -- a view that only gets more columns can be replaced
+            IF NOT (kind = 'view' AND (SELECT bool_and(coalesce(x = d.is_now -> 'columns' -> (n::integer - 1), false))
+                                       FROM jsonb_array_elements(d.was -> 'columns') WITH ORDINALITY u (x, n))) THEN
+                SELECT x.* INTO phase, statement, note FROM upg.ddl_drop(d.object, d.was) x;
+                RETURN NEXT;
+                again := again || d.object;
+            END IF;
+            SELECT x.*, NULL INTO phase, statement, note FROM upg.ddl_create(d.object, after) x;
+            RETURN NEXT;
+        END IF;
+        -- attributes: of what is made anew, those that its statement does not set
+        FOR c IN
+            SELECT k AS attribute, CASE WHEN d.object = ANY (again) AND k NOT IN ('owner') THEN NULL ELSE d.was ->> k END AS was, d.is_now ->> k AS is_now
+            FROM (SELECT jsonb_object_keys(d.was) UNION SELECT jsonb_object_keys(d.is_now)) u (k)
+            WHERE d.is_now IS NOT NULL AND k NOT IN ('of', 'columns')
+              AND NOT (kind = 'column' AND d.is_now ->> 'of' ~ '^(view|materialized view) ' AND k NOT IN ('comment', 'privileges'))
+              AND CASE WHEN d.object = ANY (again)
+                       THEN (k IN ('owner', 'privileges', 'comment', 'enabled', 'row security', 'forced row security', 'replica identity', 'owned by',
+                                   'storage', 'statistics target', 'compression') AND d.is_now ? k AND NOT (k = 'owner' AND kind IN ('index', 'column')))
+                       WHEN kind IN ('function', 'procedure') THEN k IN ('owner', 'privileges', 'comment')
+                       WHEN kind IN ('view', 'materialized view', 'index', 'constraint', 'trigger', 'rule', 'policy', 'statistics')
+                       THEN k NOT IN ('definition', 'using', 'with check', 'roles', 'command', 'permissive', 'validity', 'inherited', 'populated', 'sequence')
+                       ELSE true END
+        LOOP
+            CONTINUE WHEN c.was IS NOT DISTINCT FROM c.is_now;
+            FOR phase, statement, note IN SELECT x.phase, x.statement, x.note FROM upg.ddl_change(d.object, c.attribute, c.was, c.is_now, coalesce(d.was, '{}'), d.is_now) x LOOP
+                object := d.object;
+                RETURN NEXT;
+            END LOOP;
+        END LOOP;
+        -- columns of a table that is made anew
+        IF d.was IS NULL AND kind IN ('table', 'view', 'materialized view', 'type') THEN
+            FOR c IN
+                SELECT e.key AS col, a.key AS attribute, a.value AS is_now, e.value AS attributes
+                FROM jsonb_each(after) e, LATERAL jsonb_each_text(e.value) a
+                WHERE e.key LIKE 'column %' AND e.value ->> 'of' = d.object AND NOT before ? e.key
+                  AND a.key IN ('privileges', 'comment', 'storage', 'statistics target', 'compression', 'options')
+            LOOP
+                FOR phase, statement, note IN SELECT x.phase, x.statement, x.note FROM upg.ddl_change(c.col, c.attribute, NULL, c.is_now, '{}', c.attributes) x LOOP
+                    object := c.col;
+                    RETURN NEXT;
+                END LOOP;
+            END LOOP;
+        END IF;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_statements(jsonb, jsonb, jsonb) IS 'statements that make the second of two images of the first, by phase; a note alone is work for a person';
+REVOKE ALL ON FUNCTION upg.ddl_statements(jsonb, jsonb, jsonb) FROM PUBLIC;
+
+-- Both sides of the drift: what was recorded, under the names of now, and what is there.
+CREATE FUNCTION upg.drift_sides(OUT recorded jsonb, OUT live jsonb, OUT renames jsonb, OUT ids jsonb)
+    RETURNS record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+BEGIN
+    IF NOT EXISTS (SELECT FROM upg.schema_record r WHERE upg.drift_is_here(r)) THEN
+        RAISE EXCEPTION 'the state of the schema is not recorded'
+            USING ERRCODE = 'UP019', HINT = 'Set upg.drift to "warn" or "refuse", or call upg_drift_record(): what is there then is what later changes are compared with.';
+    END IF;
+    WITH pairs AS MATERIALIZED (
+        SELECT * FROM upg.drift_pairs()
+    ), moved AS (
+        SELECT r.object AS old, l.object AS new, l.live ->> 'of' AS of, l.sub, l.id,
+               CASE WHEN upg.ddl_kind(r.object) IN ('schema') THEN 1 WHEN l.live ? 'of' THEN 3 ELSE 2 END AS n
+        FROM pairs r JOIN pairs l ON r.id = l.id AND r.sub = l.sub AND upg.ddl_kind(r.object) = upg.ddl_kind(l.object)
+        WHERE r.id <> 0 AND r.live IS NULL AND l.recorded IS NULL
+    )
+    SELECT coalesce((SELECT jsonb_object_agg(p.object, p.recorded) FROM pairs p WHERE p.recorded IS NOT NULL), '{}'),
+           coalesce((SELECT jsonb_object_agg(p.object, p.live) FROM pairs p WHERE p.live IS NOT NULL), '{}'),
+           coalesce((SELECT jsonb_agg(jsonb_build_object('old', m.old, 'new', m.new, 'of', m.of, 'id', m.id) ORDER BY m.n, m.id, m.sub) FROM moved m), '[]'),
+           coalesce((SELECT jsonb_object_agg(p.object, p.id) FROM pairs p), '{}')
+    INTO recorded, live, renames, ids;
+    IF renames <> '[]' THEN
+        SELECT x.* INTO recorded, renames FROM upg.drift_apply_renames(recorded, renames) x;
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_sides() IS 'objects that have drifted: as recorded but for their names, and as they are';
+REVOKE ALL ON FUNCTION upg.drift_sides() FROM PUBLIC;
+
+-- The names of parts follow the name of their table; only what differs beyond that is a
+-- rename of its own.
+CREATE FUNCTION upg.drift_apply_renames(INOUT image jsonb, INOUT renames jsonb)
+    RETURNS record
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    r record;
+    old text;
+    done jsonb := '[]';
+BEGIN
+    FOR r IN SELECT x ->> 'old' AS old, x ->> 'new' AS new, x ->> 'of' AS of, x ->> 'id' AS id, n FROM jsonb_array_elements(renames) WITH ORDINALITY u (x, n) ORDER BY n LOOP
+        old := r.old;
+        -- under the names that were given so far
+        SELECT coalesce(max(k), old) INTO old FROM jsonb_object_keys(upg.ddl_under_new_names(jsonb_build_object(r.old, '{}'::jsonb), done)) k;
+        IF old <> r.new THEN
+            image := upg.ddl_under_new_names(image, jsonb_build_array(jsonb_build_object('old', old, 'new', r.new, 'of', r.of)));
+            done := done || jsonb_build_object('old', old, 'new', r.new, 'of', r.of);
+        END IF;
+    END LOOP;
+    renames := done;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_apply_renames(jsonb, jsonb) IS 'an image under new names, and the renames that are not another''s consequence';
+REVOKE ALL ON FUNCTION upg.drift_apply_renames(jsonb, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_drift(OUT object text, OUT change text, OUT attribute text, OUT recorded text, OUT live text)
+    RETURNS SETOF record
+    LANGUAGE sql VOLATILE SECURITY DEFINER PARALLEL UNSAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+WITH sides AS MATERIALIZED (
+    SELECT * FROM upg.drift_sides()
+)
+SELECT * FROM (
+    SELECT r ->> 'new', 'renamed', NULL::text, r ->> 'old', r ->> 'new' FROM sides, jsonb_array_elements(renames) r
+    UNION ALL
+    SELECT d.object, d.change, d.attribute, d.was, d.is_now FROM sides, @extschema@.upg_schema_differences(sides.recorded, sides.live) d
+) x (object, change, attribute, recorded, live) ORDER BY 1, 2, 3
+$function$;
+COMMENT ON FUNCTION @extschema@.upg_drift() IS 'what differs between the schema as it is and as the last migration left it';
+REVOKE ALL ON FUNCTION @extschema@.upg_drift() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_drift_statements(direction text DEFAULT 'adopt', OUT ord integer, OUT object text, OUT statement text, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER PARALLEL UNSAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    s record;
+    adopt boolean := upg_drift_statements.direction = 'adopt';
+BEGIN
+    IF upg_drift_statements.direction IS NULL OR upg_drift_statements.direction NOT IN ('adopt', 'restore') THEN
+        RAISE EXCEPTION 'invalid direction "%"', upg_drift_statements.direction
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = '"adopt" makes what is there of what was recorded, "restore" the other way round.';
+    END IF;
+    SELECT * INTO s FROM upg.drift_sides();
+    ord := 0;
+    FOR object, statement, note IN
+        SELECT x.object, x.statement, x.note FROM (
+            SELECT CASE WHEN adopt THEN 5 ELSE 95 END AS phase, CASE WHEN adopt THEN n ELSE -n END AS place, r ->> 'new' AS object, q AS statement, NULL AS note, 0 AS line
+            FROM jsonb_array_elements(s.renames) WITH ORDINALITY u (r, n),
+                 LATERAL upg.ddl_rename(CASE WHEN adopt THEN r ->> 'old' ELSE r ->> 'new' END, CASE WHEN adopt THEN r ->> 'new' ELSE r ->> 'old' END, r ->> 'of') q
+            UNION ALL
+            -- what was made last goes first
+            SELECT t.phase, coalesce((s.ids ->> t.object)::bigint, 0) * CASE WHEN t.phase < 40 THEN -1 ELSE 1 END, t.object, t.statement, t.note, t.line
+            FROM (SELECT y.*, row_number() OVER () AS line
+                  FROM upg.ddl_statements(CASE WHEN adopt THEN s.recorded ELSE s.live END, CASE WHEN adopt THEN s.live ELSE s.recorded END, s.ids) y) t
+        ) x ORDER BY x.phase, x.place, x.object, x.line
+    LOOP
+        ord := ord + 1;
+        RETURN NEXT;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION @extschema@.upg_drift_statements(text) IS 'drift as statements: "adopt" makes what is there of what was recorded, "restore" the other way round';
+REVOKE ALL ON FUNCTION @extschema@.upg_drift_statements(text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_drift_script(direction text DEFAULT 'adopt')
+    RETURNS text
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT coalesce(string_agg(coalesce('-- ' || replace(s.note, E'\n', E'\n-- ') || E'\n', '') || coalesce(s.statement || E';\n', ''), '' ORDER BY s.ord), '')
+FROM @extschema@.upg_drift_statements(direction) s
+$function$;
+COMMENT ON FUNCTION @extschema@.upg_drift_script(text) IS 'drift as a script; comments name what is lost and what is left to a person';
+REVOKE ALL ON FUNCTION @extschema@.upg_drift_script(text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_drift_record()
+    RETURNS bigint
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_drift_record';
+COMMENT ON FUNCTION @extschema@.upg_drift_record() IS 'accept the schema as it is: later changes are compared with it; returns the number of objects';
+REVOKE ALL ON FUNCTION @extschema@.upg_drift_record() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_drift_forget()
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_drift_forget';
+COMMENT ON FUNCTION @extschema@.upg_drift_forget() IS 'give up the record of the schema';
+REVOKE ALL ON FUNCTION @extschema@.upg_drift_forget() FROM PUBLIC;
