@@ -38,6 +38,7 @@ typedef enum UpgOpt
 	OPT_ALLOW_MISSING,
 	OPT_AS,
 	OPT_BASELINE,
+	OPT_BOOK,
 	OPT_BUDGET,
 	OPT_CASCADE,
 	OPT_CHECK,
@@ -47,6 +48,7 @@ typedef enum UpgOpt
 	OPT_DOWN,
 	OPT_DOWNS,
 	OPT_DOWN_CHECK,
+	OPT_DRIFT,
 	OPT_DRY_RUN,
 	OPT_EXCEPT_COLUMNS,
 	OPT_FAIL_ON,
@@ -84,6 +86,7 @@ typedef enum UpgOpt
 	OPT_RANGES,
 	OPT_REASON,
 	OPT_RECHECK,
+	OPT_RECORD,
 	OPT_REDACT,
 	OPT_REF_COLUMNS,
 	OPT_REFS,
@@ -93,6 +96,7 @@ typedef enum UpgOpt
 	OPT_SCHEMA,
 	OPT_SCOPE,
 	OPT_SCRATCH,
+	OPT_SCRIPT,
 	OPT_SET,
 	OPT_SEVERITY,
 	OPT_SINGLE_TRANSACTION,
@@ -215,6 +219,8 @@ extern int cmd_apply(UpgContext *ctx);
 extern int cmd_register(UpgContext *ctx);
 extern int cmd_adopt(UpgContext *ctx);
 extern int cmd_new(UpgContext *ctx);
+extern bool new_migration(UpgContext *ctx, const char *given, const char *up,
+						  const char *down);
 extern int cmd_wait(UpgContext *ctx);
 extern int cmd_progress(UpgContext *ctx);
 extern int cmd_show(UpgContext *ctx);
@@ -238,6 +244,8 @@ extern int cmd_audit_log(UpgContext *ctx);
 extern int cmd_retention(UpgContext *ctx);
 extern int cmd_expire(UpgContext *ctx);
 extern int cmd_put_back(UpgContext *ctx);
+extern int cmd_drift(UpgContext *ctx);
+extern int cmd_adopt_drift(UpgContext *ctx);
 extern int cmd_audit_verify(UpgContext *ctx);
 extern int cmd_audit_export(UpgContext *ctx);
 extern int cmd_audit_checkpoint(UpgContext *ctx);

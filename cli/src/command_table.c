@@ -40,6 +40,8 @@ const UpgOption upg_options[] = {
 	 false},
 	{OPT_BASELINE, '\0', "baseline", "NUMBER",
 	 "compare with the values that this verification kept", NULL, false},
+	{OPT_BOOK, '\0', "book", NULL,
+	 "write it into the books as applied, and accept the schema as it is", NULL, false},
 	{OPT_BUDGET, '\0', "budget", "TIME",
 	 "time a verification may take; 0 is no limit (default: the setting "
 	 "upg.verify_budget)",
@@ -62,6 +64,9 @@ const UpgOption upg_options[] = {
 	 "(default: "
 	 "the setting upg.down_check)",
 	 "off|warn|require", false},
+	{OPT_DRIFT, '\0', "drift", "POLICY",
+	 "a schema that others changed: off, warn or refuse (default: the setting upg.drift)",
+	 "off|warn|refuse", false},
 	{OPT_DRY_RUN, 'n', "dry-run", NULL, "show what would be done, change nothing", NULL,
 	 false},
 	{OPT_EXCEPT_COLUMNS, '\0', "except-columns", "LIST", "leave these columns out", NULL,
@@ -146,6 +151,7 @@ const UpgOption upg_options[] = {
 	{OPT_REASON, '\0', "reason", "TEXT", "why; kept in the audit trail", NULL, false},
 	{OPT_RECHECK, '\0', "recheck", "N",
 	 "look N times more at what differs, for tables that are written to", NULL, false},
+	{OPT_RECORD, '\0', "record", NULL, "accept the schema as it is", NULL, false},
 	{OPT_REDACT, '\0', "redact", "LIST", "do not show values of these columns; * is all",
 	 NULL, false},
 	{OPT_REF_COLUMNS, '\0', "ref-columns", "LIST", "the columns referenced", NULL, false},
@@ -163,6 +169,11 @@ const UpgOption upg_options[] = {
 	{OPT_SCRATCH, '\0', "scratch", "DBNAME",
 	 "name of the scratch database, which then stays (default: one that is dropped)",
 	 NULL, false},
+	{OPT_SCRIPT, '\0', "script", "DIRECTION",
+	 "print statements: adopt makes what is there of what was recorded, restore the "
+	 "other "
+	 "way round",
+	 "adopt|restore", false},
 	{OPT_SET, '\0', "set", "NAME=VALUE", "set a variable of the scripts; repeatable",
 	 NULL, false},
 	{OPT_SEVERITY, '\0', "severity", "SEVERITY",
@@ -210,6 +221,7 @@ static const unsigned char for_up[] = {OPT_TO,
 									   OPT_SINGLE_TRANSACTION,
 									   OPT_VERIFY_SCRIPTS,
 									   OPT_DOWN_CHECK,
+									   OPT_DRIFT,
 									   DIR_OPTIONS,
 									   RUN_OPTIONS,
 									   VERIFY_OPTIONS,
@@ -245,7 +257,7 @@ static const unsigned char for_compare[] = {OPT_TABLE,
 											OPT_END};
 static const unsigned char for_history[] = {OPT_LIMIT, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_apply[] = {
-	OPT_NAME, OPT_REQUIRES,     OPT_UNDO,    OPT_DOWN_CHECK, OPT_DRY_RUN,
+	OPT_NAME, OPT_REQUIRES,     OPT_UNDO,    OPT_DOWN_CHECK, OPT_DRIFT, OPT_DRY_RUN,
 	OPT_SET,  OPT_STREAM_ABOVE, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_data_verify[] = {OPT_BASELINE, OPT_BUDGET, OPT_DRY_RUN,
 												OPT_TIMEOUT, OPT_END};
@@ -260,6 +272,9 @@ static const unsigned char for_register[] = {OPT_TO, OPT_DRY_RUN, DIR_OPTIONS,
 static const unsigned char for_adopt[] = {
 	OPT_TO,  OPT_FROM,    OPT_HISTORY_TABLE, OPT_ALLOW_MISSING, OPT_ALLOW_CHANGED,
 	OPT_YES, OPT_DRY_RUN, DIR_OPTIONS,       OPT_TIMEOUT,       OPT_END};
+static const unsigned char for_drift[] = {OPT_SCRIPT, OPT_RECORD, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_adopt_drift[] = {OPT_BOOK, OPT_DRY_RUN, DIR_OPTIONS,
+												OPT_TIMEOUT, OPT_END};
 static const unsigned char for_dump[] = {OPT_CHECK, OPT_OWNERS, OPT_PG_DUMP, OPT_TIMEOUT,
 										 OPT_END};
 static const unsigned char for_squash[] = {OPT_FROM,    OPT_TO,      OPT_NAME,
@@ -440,6 +455,16 @@ const UpgCommand upg_commands[] = {
 	 "between two dumps of the same schema: versions, keys, time limits, the extension "
 	 "upg. With --check it compares with a file that was written so.",
 	 for_dump, 0, 1, true, cmd_dump_schema, NULL, false},
+	{"drift", NULL, "", "what others changed in the schema",
+	 "Names what differs between the schema as it is and as the last migration left it. "
+	 "What was left is recorded once the setting upg.drift asks for it, or by --record. "
+	 "Exit code 8 if something differs.",
+	 for_drift, 0, 0, true, cmd_drift, NULL, false},
+	{"adopt-drift", NULL, "NAME [DIR]", "make a migration of what others changed",
+	 "Writes the changes that \"upg drift\" names as a new migration, with the way back "
+	 "where there is one, for you to read. With --book it is put into the books as "
+	 "applied; without, it is for other databases, and would run here, too.",
+	 for_adopt_drift, 1, 2, true, cmd_adopt_drift, NULL, false},
 	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
 	 "Writes empty files in the layout of the directory, named by the time of day or the "
 	 "next "

@@ -159,6 +159,8 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 		json_string(&json, "undo", opt_get(ctx, OPT_UNDO));
 	if (opt_get(ctx, OPT_DOWN_CHECK) != NULL)
 		json_string(&json, "down_check", opt_get(ctx, OPT_DOWN_CHECK));
+	if (opt_get(ctx, OPT_DRIFT) != NULL)
+		json_string(&json, "drift", opt_get(ctx, OPT_DRIFT));
 	if (lock_timeout != NULL)
 		json_string(&json, "lock_timeout", lock_timeout);
 	verify_options(ctx, &json);

@@ -169,7 +169,7 @@ BEGIN
                'comment', obj_description(k.oid, 'pg_constraint')),
            CASE WHEN k.conrelid <> 0 THEN k.conrelid ELSE k.contypid END, k.oid, 0
     FROM pg_constraint k
-    WHERE k.connamespace = ANY (spaces) /*@ AND k.oid IN (SELECT x.oid FROM pg_constraint x WHERE x.conrelid = ANY (anchors)
+    WHERE k.connamespace = ANY (spaces) /*@ AND k.oid IN (SELECT x.oid FROM pg_constraint x WHERE x.conrelid = ANY (anchors) AND x.conrelid <> 0
           UNION ALL SELECT x.oid FROM pg_constraint x WHERE x.contypid = ANY (anchors) AND x.contypid <> 0) @*/ AND k.contype <> 't' AND k.conrelid <> ALL (coalesce(own, '{}'))
       AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I')))
       AND NOT (k.contype = 'n' AND k.conrelid <> 0 AND k.conname =

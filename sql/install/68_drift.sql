@@ -177,26 +177,23 @@ CREATE FUNCTION upg.drift_check(shown integer, OUT objects bigint, OUT words tex
     AS $function$
 DECLARE
     parts oid[];
-    pairs jsonb;
 BEGIN
     objects := 0;
     SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s;
     IF parts IS NULL THEN
         RETURN;
     END IF;
-    SELECT array_agg(DISTINCT p.anchor), jsonb_object_agg(p.object, p.recorded) FILTER (WHERE p.recorded IS NOT NULL),
-           jsonb_object_agg(p.object, p.live) FILTER (WHERE p.live IS NOT NULL) INTO drifted, pairs, live FROM upg.drift_pairs() p;
+    SELECT array_agg(DISTINCT p.anchor) INTO drifted FROM upg.drift_pairs() p;
     IF drifted IS NULL THEN
         -- new rows, the same definitions: VACUUM FULL, a grant that was revoked
         PERFORM upg.drift_take_stamps(parts);
         RETURN;
     END IF;
-    SELECT count(DISTINCT d.object), string_agg(DISTINCT d.object || ' is ' || d.change, ', ') FILTER (WHERE d.n <= shown)
-           || CASE WHEN count(*) > shown THEN ', and more' ELSE '' END INTO objects, words
-    FROM (SELECT x.object, x.change, dense_rank() OVER (ORDER BY x.object) AS n
-          FROM @extschema@.upg_schema_differences(coalesce(pairs, '{}'), coalesce(live, '{}')) x) d;
-    SELECT jsonb_object_agg(o.object, o.attributes) INTO live FROM upg.drift_objects(drifted) o;
-    live := coalesce(live, '{}');
+    SELECT count(DISTINCT d.object), string_agg(d.object || ' is ' || d.change, ', ' ORDER BY d.object) FILTER (WHERE d.n <= shown)
+           || CASE WHEN count(*) > shown THEN ' and more' ELSE '' END INTO objects, words
+    FROM (SELECT x.object, x.change, row_number() OVER (ORDER BY x.object) AS n
+          FROM (SELECT DISTINCT y.object, y.change FROM @extschema@.upg_drift() y) x) d;
+    SELECT coalesce(jsonb_object_agg(o.object, o.attributes), '{}') INTO live FROM upg.drift_objects(drifted) o;
 END
 $function$;
 COMMENT ON FUNCTION upg.drift_check(integer) IS 'what has drifted: number, words for a message, and the objects as they are';
@@ -224,7 +221,7 @@ BEGIN
             DELETE FROM upg.schema_objects s
             WHERE s.anchor = ANY (todo) AND NOT EXISTS (SELECT FROM now n WHERE n.object = s.object)
               AND NOT (s.anchor = ANY (drifted) AND NOT before ? s.object)
-            RETURNING s.anchor, s.id, s.sub
+            RETURNING s.id, s.sub
         ), put AS (
             INSERT INTO upg.schema_objects AS s (object, anchor, id, sub, attributes)
             SELECT n.object, n.anchor, n.id, n.sub, n.attributes FROM now n

@@ -25,7 +25,10 @@ my %matrix = (
 	'data recheck'     => [ 'vopau', 'data recheck' ],
 	'data report'      => [ 'opau',  'data report' ],
 	'data verify'      => [ 'oa',    'data verify' ],
+	'adopt-drift'      => [ 'vopau', 'adopt-drift x ROLE/up' ],
 	'down'             => [ 'oa',    'down ROLE_down' ],
+	'drift'            => [ 'vopau', 'drift' ],
+	'drift --record'   => [ 'oa',    'drift --record' ],
 	'expire'           => [ 'oa',    'expire 10years' ],
 	'explain'          => [ 'vopau', 'explain there' ],
 	'finalize'         => [ 'oa',    'finalize ROLE_kept' ],
@@ -78,6 +81,7 @@ for my $letter (sort keys %roles)
 		"adopt/1_${role}_adopt.sql" => 'SELECT 5;', "register/1_${role}_register.sql" => 'SELECT 6;');
 }
 sql('roles', 'SELECT count(*) FROM upg_verify()');
+sql('roles', 'SELECT upg_drift_record()');
 chdir $work;
 
 # What no refused command may change
