@@ -40,7 +40,7 @@ SELECT concat_ws(' ', part, a ->> 'type', 'COLLATE ' || (a ->> 'collation'),
                  'GENERATED ALWAYS AS (' || (a ->> 'generated') || ') STORED', 'DEFAULT ' || (a ->> 'default'),
                  'GENERATED ' || upper(a ->> 'identity') || ' AS IDENTITY', CASE WHEN a ? 'not null' AND NOT a ? 'identity' THEN 'NOT NULL' END)
 $function$;
-COMMENT ON FUNCTION upg.ddl_column(text, jsonb) IS 'a column as it stands in CREATE TABLE and ADD COLUMN';
+COMMENT ON FUNCTION upg.ddl_column(text, jsonb) IS 'a column as the statement that makes its table has it';
 REVOKE ALL ON FUNCTION upg.ddl_column(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_sequence(options text)
@@ -52,7 +52,7 @@ SELECT format('AS %s START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE
               CASE WHEN m[7] IS NULL THEN ' NO CYCLE' ELSE ' CYCLE' END)
 FROM regexp_match(options, '^(.*) start (\S+) increment (\S+) min (\S+) max (\S+) cache (\S+)( cycle)?$') m
 $function$;
-COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'options of a sequence as CREATE SEQUENCE takes them';
+COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'options of a sequence as a statement takes them';
 REVOKE ALL ON FUNCTION upg.ddl_sequence(text) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_function(object text, a jsonb)
@@ -78,7 +78,7 @@ SELECT concat_ws(E'\n    ', format('CREATE OR REPLACE %s %s(%s)', upper(upg.ddl_
 FROM (SELECT '$' || repeat('b', n) || '$' AS tag FROM generate_series(1, 50) n
       WHERE strpos(coalesce(a ->> 'body', ''), '$' || repeat('b', n) || '$') = 0 ORDER BY n LIMIT 1) q
 $function$;
-COMMENT ON FUNCTION upg.ddl_function(text, jsonb) IS 'CREATE FUNCTION or PROCEDURE';
+COMMENT ON FUNCTION upg.ddl_function(text, jsonb) IS 'the statement that makes a function or procedure';
 REVOKE ALL ON FUNCTION upg.ddl_function(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_create_type(name text, a jsonb, image jsonb)
@@ -95,7 +95,7 @@ SELECT CASE a ->> 'kind'
          FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k)))
     END
 $function$;
-COMMENT ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) IS 'CREATE TYPE or DOMAIN, null for kinds that are made by hand';
+COMMENT ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) IS 'the statement that makes a type, null for kinds that are made by hand';
 REVOKE ALL ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
@@ -111,7 +111,7 @@ SELECT concat_ws(' ', CASE WHEN a ? 'persistence' THEN 'CREATE UNLOGGED TABLE' E
     'PARTITION BY ' || (a ->> 'partition key'), 'USING ' || quote_ident(a ->> 'access method'), 'WITH (' || (a ->> 'options') || ')',
     'TABLESPACE ' || quote_ident(a ->> 'tablespace'))
 $function$;
-COMMENT ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) IS 'CREATE TABLE with its columns';
+COMMENT ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) IS 'the statement that makes a table with its columns';
 REVOKE ALL ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) FROM PUBLIC;
 
 -- Everything that makes an object of the kinds that statements can be written for.

@@ -1,7 +1,7 @@
 -- What others changed in the schema: upg_drift(), its statements, the policy.
 \set SHOW_CONTEXT never
-CREATE EXTENSION IF NOT EXISTS upg;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS upg;
 CREATE SCHEMA drift;
 CREATE ROLE drift_reader;
 SELECT upg_drift_forget();
