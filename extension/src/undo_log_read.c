@@ -43,12 +43,6 @@ typedef struct CatalogReader
 	UpgChange *last;
 } CatalogReader;
 
-static HeapTuple
-keep_tuple(HeapTuple row)
-{
-	return heap_copytuple(row);
-}
-
 /* An entry 'B' starts a change with its row before, 'A' is the row after. */
 static void
 read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
@@ -70,19 +64,19 @@ read_catalog_row(Oid catalog, char op, HeapTuple row, void *arg)
 		case 'D': /* the row is gone */
 		case 'B': /* the row before; the one after follows */
 			change = palloc0(sizeof(UpgChange));
-			change->before = keep_tuple(row);
+			change->before = heap_copytuple(row);
 			changes->changes = lappend(changes->changes, change);
 			reader->last = op == 'B' ? change : NULL;
 			break;
 		case 'A':
 			if (reader->last == NULL)
 				upg_undo_damaged(reader->log->id, "A row has no predecessor.");
-			reader->last->after = keep_tuple(row);
+			reader->last->after = heap_copytuple(row);
 			reader->last = NULL;
 			break;
 		case 'I':
 			change = palloc0(sizeof(UpgChange));
-			change->after = keep_tuple(row);
+			change->after = heap_copytuple(row);
 			changes->changes = lappend(changes->changes, change);
 			reader->last = NULL;
 			break;
@@ -108,39 +102,92 @@ read_snapshot(struct varlena *data)
 	return snapshot;
 }
 
-/* The kept files of a log. */
-static List *
-read_files(int64 log)
+/* The xids of a log, from its head. */
+static void
+read_xids(UpgUndoLog *log, Datum value)
 {
-	List *files = NIL;
-	Relation rel;
-	TupleDesc desc;
-	SysScanDesc scan;
-	HeapTuple tuple;
+	struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
+
+	log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
+	log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
+	memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
+}
+
+/* Is a log, whose head this is, still kept? */
+static bool
+is_kept(HeapTuple head, TupleDesc desc)
+{
 	bool isnull;
 
-	rel = upg_undo_table("undo_files", AccessShareLock);
-	desc = RelationGetDescr(rel);
-	scan = upg_undo_scan(rel, log);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		UpgKeptFile *file = palloc0(sizeof(UpgKeptFile));
+	return strcmp(TextDatumGetCString(heap_getattr(head, LOG_STATE, desc, &isnull)),
+				  "kept") == 0;
+}
 
-		file->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
-		file->kind = DatumGetChar(heap_getattr(tuple, 3, desc, &isnull));
-		UPG_LOCATOR_SPC(file->locator) =
-			DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
-		UPG_LOCATOR_DB(file->locator) = MyDatabaseId;
-		UPG_LOCATOR_NUMBER(file->locator) =
-			DatumGetObjectId(heap_getattr(tuple, 5, desc, &isnull));
-		file->persistence = DatumGetChar(heap_getattr(tuple, 6, desc, &isnull));
-		file->pages = (BlockNumber) DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
-		file->caretaker = DatumGetObjectId(heap_getattr(tuple, 8, desc, &isnull));
-		files = lappend(files, file);
-	}
+/* What reads one row of a part of the log. */
+typedef void (*PartReader)(UpgUndoLog *log, HeapTuple tuple, TupleDesc desc);
+
+/* Read the rows that a table holds of a log. */
+static void
+read_part(UpgUndoLog *log, const char *table, PartReader reader)
+{
+	Relation rel = upg_undo_table(table, AccessShareLock);
+	SysScanDesc scan = upg_undo_scan(rel, log->id);
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		reader(log, tuple, RelationGetDescr(rel));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return files;
+}
+
+static void
+read_relation(UpgUndoLog *log, HeapTuple tuple, TupleDesc desc)
+{
+	UpgRelationRows *rows = palloc0(sizeof(UpgRelationRows));
+	bool isnull;
+
+	rows->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+	rows->name = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
+	rows->filenumber = DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
+	rows->switched = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
+	rows->inserted = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
+	rows->deleted = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+	rows->rows_after = DatumGetInt64(heap_getattr(tuple, 8, desc, &isnull));
+	log->relations = lappend(log->relations, rows);
+}
+
+static void
+read_file(UpgUndoLog *log, HeapTuple tuple, TupleDesc desc)
+{
+	UpgKeptFile *file = palloc0(sizeof(UpgKeptFile));
+	bool isnull;
+
+	file->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+	file->kind = DatumGetChar(heap_getattr(tuple, 3, desc, &isnull));
+	UPG_LOCATOR_SPC(file->locator) =
+		DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
+	UPG_LOCATOR_DB(file->locator) = MyDatabaseId;
+	UPG_LOCATOR_NUMBER(file->locator) =
+		DatumGetObjectId(heap_getattr(tuple, 5, desc, &isnull));
+	file->persistence = DatumGetChar(heap_getattr(tuple, 6, desc, &isnull));
+	file->pages = (BlockNumber) DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+	file->caretaker = DatumGetObjectId(heap_getattr(tuple, 8, desc, &isnull));
+	log->files = lappend(log->files, file);
+}
+
+static void
+read_sequence(UpgUndoLog *log, HeapTuple tuple, TupleDesc desc)
+{
+	UpgSequenceState *seq = palloc0(sizeof(UpgSequenceState));
+	bool isnull;
+
+	seq->sequence = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+	seq->before_value = DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull));
+	seq->before_called = DatumGetBool(heap_getattr(tuple, 4, desc, &isnull));
+	seq->after_value = DatumGetInt64(heap_getattr(tuple, 5, desc, &isnull));
+	seq->after_called = DatumGetBool(heap_getattr(tuple, 6, desc, &isnull));
+	seq->switched = DatumGetBool(heap_getattr(tuple, 7, desc, &isnull));
+	log->sequences = lappend(log->sequences, seq);
 }
 
 static int16 *
@@ -157,31 +204,20 @@ int2_numbers(Datum array, int *n)
 	return numbers;
 }
 
-/* The copies of dropped columns. */
+/* A copy of dropped columns. */
 static void
-read_columns(UpgUndoLog *log)
+read_columns(UpgUndoLog *log, HeapTuple tuple, TupleDesc desc)
 {
-	Relation rel = upg_undo_table("undo_columns", AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	SysScanDesc scan = upg_undo_scan(rel, log->id);
-	HeapTuple tuple;
+	UpgKeptColumns *kept = palloc0(sizeof(UpgKeptColumns));
 	bool isnull;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		UpgKeptColumns *kept = palloc0(sizeof(UpgKeptColumns));
-
-		kept->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
-		kept->columns =
-			int2_numbers(heap_getattr(tuple, 3, desc, &isnull), &kept->ncolumns);
-		kept->key = int2_numbers(heap_getattr(tuple, 4, desc, &isnull), &kept->nkey);
-		kept->unique = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
-		kept->rows = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
-		kept->bytes = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
-		log->columns = lappend(log->columns, kept);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	kept->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
+	kept->columns = int2_numbers(heap_getattr(tuple, 3, desc, &isnull), &kept->ncolumns);
+	kept->key = int2_numbers(heap_getattr(tuple, 4, desc, &isnull), &kept->nkey);
+	kept->unique = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
+	kept->rows = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
+	kept->bytes = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
+	log->columns = lappend(log->columns, kept);
 }
 
 static int
@@ -193,6 +229,18 @@ compare_heads(const ListCell *a, const ListCell *b)
 	return ha->id < hb->id ? -1 : ha->id > hb->id;
 }
 
+/* The heads of a migration's logs, by the index. */
+static SysScanDesc
+scan_migration(Relation rel, int64 migration)
+{
+	Oid index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
+	ScanKeyData key;
+
+	ScanKeyInit(&key, LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(migration));
+	return systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+}
+
 /*
  * upg_undo_log_list
  *		The kept logs of a migration, the oldest first.
@@ -202,22 +250,16 @@ upg_undo_log_list(int64 migration)
 {
 	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
 	TupleDesc desc = RelationGetDescr(rel);
-	Oid index = get_relname_relid("undo_log_migration", RelationGetNamespace(rel));
-	ScanKeyData key;
-	SysScanDesc scan;
+	SysScanDesc scan = scan_migration(rel, migration);
 	HeapTuple tuple;
 	List *result = NIL;
 
-	ScanKeyInit(&key, LOG_MIGRATION, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(migration));
-	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
 		UpgUndoHead *head;
 
-		if (strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
-				   "kept") != 0)
+		if (!is_kept(tuple, desc))
 			continue;
 		head = palloc(sizeof(UpgUndoHead));
 		head->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
@@ -250,7 +292,6 @@ upg_undo_log_read(int64 id, bool own)
 	HeapTuple head = NULL;
 	UpgUndoLog *log;
 	bool isnull;
-	Datum value;
 	CatalogReader reader = {0};
 	uint64 digest;
 	uint64 expected;
@@ -261,7 +302,6 @@ upg_undo_log_read(int64 id, bool own)
 	if (HeapTupleIsValid(tuple))
 		head = heap_copytuple(tuple);
 	systable_endscan(scan);
-	table_close(rel, NoLock);
 	if (head == NULL)
 		upg_undo_damaged(id, "Its head is gone.");
 
@@ -285,14 +325,7 @@ upg_undo_log_read(int64 id, bool own)
 				 errdetail("It belongs to another cluster, database or catalog version."),
 				 errhint("Give up the undo with upg_finalize().")));
 
-	value = heap_getattr(head, LOG_XIDS, desc, &isnull);
-	{
-		struct varlena *data = PG_DETOAST_DATUM_PACKED(value);
-
-		log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
-		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
-		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
-	}
+	read_xids(log, heap_getattr(head, LOG_XIDS, desc, &isnull));
 	log->finish = read_snapshot(
 		PG_DETOAST_DATUM_PACKED(heap_getattr(head, LOG_SNAPSHOT, desc, &isnull)));
 	if (log->nxids < 1 || log->finish == NULL)
@@ -308,47 +341,13 @@ upg_undo_log_read(int64 id, bool own)
 			log->exempt = lappend_oid(log->exempt, DatumGetObjectId(elems[i]));
 	}
 
-	/* parts */
-	rel = upg_undo_table("undo_relations", AccessShareLock);
-	desc = RelationGetDescr(rel);
-	scan = upg_undo_scan(rel, log->id);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		UpgRelationRows *rows = palloc0(sizeof(UpgRelationRows));
+	expected = (uint64) DatumGetInt64(heap_getattr(head, LOG_DIGEST, desc, &isnull));
+	table_close(rel, NoLock);
 
-		rows->relation = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
-		rows->name = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
-		rows->filenumber = DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull));
-		rows->switched = DatumGetBool(heap_getattr(tuple, 5, desc, &isnull));
-		rows->inserted = DatumGetInt64(heap_getattr(tuple, 6, desc, &isnull));
-		rows->deleted = DatumGetInt64(heap_getattr(tuple, 7, desc, &isnull));
-		rows->rows_after = DatumGetInt64(heap_getattr(tuple, 8, desc, &isnull));
-		log->relations = lappend(log->relations, rows);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	log->files = read_files(log->id);
-
-	rel = upg_undo_table("undo_sequences", AccessShareLock);
-	desc = RelationGetDescr(rel);
-	scan = upg_undo_scan(rel, log->id);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		UpgSequenceState *seq = palloc0(sizeof(UpgSequenceState));
-
-		seq->sequence = DatumGetObjectId(heap_getattr(tuple, 2, desc, &isnull));
-		seq->before_value = DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull));
-		seq->before_called = DatumGetBool(heap_getattr(tuple, 4, desc, &isnull));
-		seq->after_value = DatumGetInt64(heap_getattr(tuple, 5, desc, &isnull));
-		seq->after_called = DatumGetBool(heap_getattr(tuple, 6, desc, &isnull));
-		seq->switched = DatumGetBool(heap_getattr(tuple, 7, desc, &isnull));
-		log->sequences = lappend(log->sequences, seq);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	read_columns(log);
+	read_part(log, "undo_relations", read_relation);
+	read_part(log, "undo_files", read_file);
+	read_part(log, "undo_sequences", read_sequence);
+	read_part(log, "undo_columns", read_columns);
 
 	/* row images: read all of them once, for the digest */
 	reader.log = log;
@@ -367,10 +366,6 @@ upg_undo_log_read(int64 id, bool own)
 				upg_chunks_read("undo_values", log->id,
 								((UpgKeptColumns *) lfirst(lc))->relation, NULL, NULL);
 	digest += upg_undo_digest(log);
-	rel = upg_undo_table("undo_log", AccessShareLock);
-	expected = (uint64) DatumGetInt64(
-		heap_getattr(head, LOG_DIGEST, RelationGetDescr(rel), &isnull));
-	table_close(rel, AccessShareLock);
 	if (digest != expected && !own)
 		upg_undo_damaged(log->id, "Its digest does not match its content.");
 	return log;
@@ -393,18 +388,13 @@ upg_undo_log_heads(int64 except)
 	{
 		bool isnull;
 		UpgUndoLog *log;
-		struct varlena *data;
 
 		if (DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull)) == except ||
-			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
-				   "kept") != 0)
+			!is_kept(tuple, desc))
 			continue;
 		log = palloc0(sizeof(UpgUndoLog));
 		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
-		data = PG_DETOAST_DATUM_PACKED(heap_getattr(tuple, LOG_XIDS, desc, &isnull));
-		log->nxids = VARSIZE_ANY_EXHDR(data) / sizeof(TransactionId);
-		log->xids = palloc(sizeof(TransactionId) * Max(log->nxids, 1));
-		memcpy(log->xids, VARDATA_ANY(data), sizeof(TransactionId) * log->nxids);
+		read_xids(log, heap_getattr(tuple, LOG_XIDS, desc, &isnull));
 		log->finish = read_snapshot(
 			PG_DETOAST_DATUM(heap_getattr(tuple, LOG_SNAPSHOT, desc, &isnull)));
 		if (log->finish != NULL)
@@ -428,7 +418,7 @@ upg_undo_log_kept(int64 migration)
 {
 	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
 	TupleDesc desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	SysScanDesc scan = scan_migration(rel, migration);
 	HeapTuple tuple;
 	List *result = NIL;
 	ListCell *lc;
@@ -438,10 +428,7 @@ upg_undo_log_kept(int64 migration)
 		bool isnull;
 		UpgUndoLog *log;
 
-		if (DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull)) !=
-				migration ||
-			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
-				   "kept") != 0)
+		if (!is_kept(tuple, desc))
 			continue;
 		log = palloc0(sizeof(UpgUndoLog));
 		log->id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
@@ -460,7 +447,7 @@ upg_undo_log_kept(int64 migration)
 		UpgUndoLog *log = lfirst(lc);
 
 		if (log->nxids == 1)
-			log->files = read_files(log->id);
+			read_part(log, "undo_files", read_file);
 	}
 	return result;
 }
