@@ -181,7 +181,9 @@ upg_capture_before_statement(UpgCapture *capture, Node *statement)
 	if (capture->mode == UPG_UNDO_NONE || finishing)
 		return;
 	upg_capture_refuse(capture, statement);
-	note_touched(capture);
+	/* rows that a plan writes are counted as they should; only commands reset that */
+	if (!IsA(statement, PlannedStmt))
+		note_touched(capture);
 	if (IsA(statement, AlterTableStmt))
 		note_conversions(capture, (AlterTableStmt *) statement);
 	if (!capture->sequences_known && upg_statement_may_use_sequences(statement))
