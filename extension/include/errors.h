@@ -55,4 +55,16 @@
 #define ERRCODE_UPG_VERIFICATION      MAKE_SQLSTATE('U', 'P', '0', '4', '3')
 #define ERRCODE_UPG_INVARIANT         MAKE_SQLSTATE('U', 'P', '0', '4', '4')
 
+/*
+ * upg_error_is_final
+ *		Is this an error that no trial may take for its result: somebody wants
+ *		us to stop, or we cannot go on?
+ */
+static inline bool
+upg_error_is_final(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_QUERY_CANCELED || sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		   sqlerrcode == ERRCODE_OUT_OF_MEMORY;
+}
+
 #endif /* UPG_ERRORS_H */

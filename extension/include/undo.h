@@ -18,6 +18,7 @@
 #include "access/tupdesc.h"
 #include "access/xlogdefs.h"
 #include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "storage/block.h"
@@ -220,7 +221,10 @@ extern HeapTuple upg_catalog_find(Relation rel, UpgCatalogInfo *info, HeapTuple 
 extern Bitmapset *upg_catalog_diff(Relation rel, HeapTuple a, HeapTuple b);
 extern HeapTuple upg_tuple_flatten(HeapTuple tuple, TupleDesc desc);
 extern char *upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc);
+extern void upg_append_column(StringInfo buf, HeapTuple tuple, AttrNumber attnum,
+							  TupleDesc desc);
 extern UpgCatalogChanges *upg_changes_of(List *catalogs, Oid catalog);
+extern List *upg_dropped_columns(List *catalogs, Oid relation);
 extern Oid upg_row_relation(Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *second);
 extern bool upg_type_contains(Oid type, Oid part);
 extern bool upg_rel_is_populated(Oid relation);

@@ -173,8 +173,8 @@ extern void upg_merge_refuse(UpgMerge *merge, char *why);
 extern Bitmapset *upg_returned_columns(UpgUndoLog *log, Oid relation);
 extern void upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals);
 extern void upg_merge_before(UpgUndoLog *log);
-extern void upg_merge_files(UpgUndoLog *log, UpgUndoResult *result);
-extern void upg_merge_after(UpgUndoLog *log, UpgUndoResult *result);
+extern void upg_merge_files(UpgUndoLog *log);
+extern void upg_merge_after(UpgUndoLog *log);
 
 /* in undo_merge_same.c */
 extern HeapTuple upg_fetch_row(Relation rel, ItemPointer tid);

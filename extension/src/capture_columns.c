@@ -44,28 +44,16 @@
 #include "capture_internal.h"
 #include "upg.h"
 
-/* The columns of a table that the step dropped, as they were. */
+/* The columns that the step dropped and whose values are stored. */
 static List *
-dropped_columns(UpgUndoLog *log, Oid relation)
+stored_columns(UpgUndoLog *log, Oid relation)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	List *result = NIL;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute before;
-
-			if (change->before == NULL || change->after == NULL)
-				continue;
-			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (before->attrelid == relation && !before->attisdropped &&
-				((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped &&
-				before->attgenerated == '\0')
-				result = lappend(result, change->before);
-		}
+	foreach (lc, upg_dropped_columns(log->catalogs, relation))
+		if (((Form_pg_attribute) GETSTRUCT((HeapTuple) lfirst(lc)))->attgenerated == '\0')
+			result = lappend(result, lfirst(lc));
 	return result;
 }
 
@@ -305,7 +293,7 @@ upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes)
 
 		if (rows->switched || get_rel_relkind(rows->relation) != RELKIND_RELATION)
 			continue;
-		dropped = dropped_columns(log, rows->relation);
+		dropped = stored_columns(log, rows->relation);
 		if (dropped == NIL)
 			continue;
 		rel = table_open(rows->relation, AccessShareLock);

@@ -45,6 +45,7 @@
 #include "utils/syscache.h"
 
 #include "capture_internal.h"
+#include "page_row.h"
 
 typedef struct DataCollector
 {
@@ -326,15 +327,10 @@ scan_kept_toast(UpgKeptFile *file, ToastCollector *toast)
 		max = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
 		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
 		{
-			ItemId item = PageGetItemId(page, off);
 			HeapTupleData row;
 
-			if (!ItemIdIsNormal(item))
+			if (!upg_page_row(page, block, off, file->relation, &row))
 				continue;
-			row.t_data = (HeapTupleHeader) PageGetItem(page, item);
-			row.t_len = ItemIdGetLength(item);
-			row.t_tableOid = file->relation;
-			ItemPointerSet(&row.t_self, block, off);
 			if (HeapTupleHeaderXminInvalid(row.t_data))
 				continue;
 			collect_toast(&row, toast);

@@ -238,9 +238,7 @@ try_down(UpgDownCheck *check, const UpgOptions *options)
 		upg_run_roll_back_to(nesting);
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
-		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-			edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+		if (upg_error_is_final(edata->sqlerrcode))
 			ReThrowError(edata);
 		differences = list_make1(psprintf(
 			"it fails%s: %s (%s)",

@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "page_row.h"
 #include "undo.h"
 
 /*
@@ -142,15 +143,10 @@ upg_harvest(Relation rel, const UpgOwnRows *own, UpgRowCallback callback, void *
 		max = PageGetMaxOffsetNumber(page);
 		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
 		{
-			ItemId item = PageGetItemId(page, off);
 			HeapTupleData tuple;
 
-			if (!ItemIdIsNormal(item))
+			if (!upg_page_row(page, block, off, RelationGetRelid(rel), &tuple))
 				continue;
-			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
-			tuple.t_len = ItemIdGetLength(item);
-			tuple.t_tableOid = RelationGetRelid(rel);
-			ItemPointerSet(&tuple.t_self, block, off);
 			if (own_xmin(own, tuple.t_data) != own_xmax(own, tuple.t_data))
 				found = lappend(found, heap_copytuple(&tuple));
 		}

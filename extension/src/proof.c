@@ -75,9 +75,6 @@ class_difference_allowed(UpgUndoLog *log, HeapTuple before, HeapTuple after, int
 			/* an index over a table that stays may have another file */
 			return old->relkind == RELKIND_INDEX &&
 				   upg_keep_find(log->files, old->oid) == NULL;
-		case Anum_pg_class_reltablespace:
-		case Anum_pg_class_relpersistence:
-			return false;
 		default:
 			return false;
 	}
@@ -460,9 +457,7 @@ prove(ProofRun *run)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(cxt);
 		CurrentResourceOwner = owner;
-		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-			edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+		if (upg_error_is_final(edata->sqlerrcode))
 			ReThrowError(edata);
 		add_difference(cxt, differences,
 					   psprintf("the rollback fails: %s%s%s (%s)", edata->message,

@@ -126,7 +126,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	upg_after_enum_indexes(&run);
 	if (!options->proof)
 		upg_after_rebuild(&run);
-	upg_merge_files(log, result);
+	upg_merge_files(log);
 	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
@@ -135,7 +135,7 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 			upg_data_restore(log, rows, options, result);
 	}
 	CommandCounterIncrement();
-	upg_merge_after(log, result);
+	upg_merge_after(log);
 
 	upg_undo_check_references(log);
 	if (!options->proof)

@@ -250,6 +250,35 @@ upg_tuple_flatten(HeapTuple tuple, TupleDesc desc)
 }
 
 /*
+ * upg_append_column
+ *		Append the bytes of a column, so that equal bytes mean equal values.
+ */
+void
+upg_append_column(StringInfo buf, HeapTuple tuple, AttrNumber attnum, TupleDesc desc)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
+	bool isnull;
+	Datum value = heap_getattr(tuple, attnum, desc, &isnull);
+
+	appendStringInfoChar(buf, isnull ? 0 : 1);
+	if (isnull)
+		return;
+	if (att->attbyval)
+		appendBinaryStringInfo(buf, (char *) &value, sizeof(Datum));
+	else if (att->attlen == -1)
+	{
+		struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+		int32 size = VARSIZE_ANY_EXHDR(v);
+
+		appendBinaryStringInfo(buf, (char *) &size, sizeof(size));
+		appendBinaryStringInfo(buf, VARDATA_ANY(v), size);
+	}
+	else
+		appendBinaryStringInfo(buf, DatumGetPointer(value),
+							   datumGetSize(value, false, att->attlen));
+}
+
+/*
  * upg_catalog_key
  *		Bytes that identify a row within its catalog.
  */
@@ -263,26 +292,8 @@ upg_catalog_key(UpgCatalogInfo *info, HeapTuple tuple, TupleDesc desc, int *len)
 	for (int i = 0; i < n; i++)
 	{
 		AttrNumber attnum = info->multiset ? i + 1 : info->keys[i];
-		Form_pg_attribute att = TupleDescAttr(desc, attnum - 1);
-		bool isnull;
-		Datum value = heap_getattr(tuple, attnum, desc, &isnull);
 
-		appendStringInfoChar(&buf, isnull ? 0 : 1);
-		if (isnull)
-			continue;
-		if (att->attbyval)
-			appendBinaryStringInfo(&buf, (char *) &value, sizeof(Datum));
-		else if (att->attlen == -1)
-		{
-			struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
-			int32 size = VARSIZE_ANY_EXHDR(v);
-
-			appendBinaryStringInfo(&buf, (char *) &size, sizeof(size));
-			appendBinaryStringInfo(&buf, VARDATA_ANY(v), size);
-		}
-		else
-			appendBinaryStringInfo(&buf, DatumGetPointer(value),
-								   datumGetSize(value, false, att->attlen));
+		upg_append_column(&buf, tuple, attnum, desc);
 	}
 	*len = buf.len;
 	return buf.data;
@@ -397,6 +408,35 @@ upg_changes_of(List *catalogs, Oid catalog)
 			return changes;
 	}
 	return NULL;
+}
+
+/*
+ * upg_dropped_columns
+ *		The columns of a table that the migration dropped: their rows of
+ *		pg_attribute from before.
+ */
+List *
+upg_dropped_columns(List *catalogs, Oid relation)
+{
+	UpgCatalogChanges *changes = upg_changes_of(catalogs, AttributeRelationId);
+	List *result = NIL;
+	ListCell *lc;
+
+	if (changes == NULL)
+		return NIL;
+	foreach (lc, changes->changes)
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute before;
+
+		if (change->before == NULL || change->after == NULL)
+			continue;
+		before = (Form_pg_attribute) GETSTRUCT(change->before);
+		if (before->attrelid == relation && !before->attisdropped &&
+			((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
+			result = lappend(result, change->before);
+	}
+	return result;
 }
 
 /*

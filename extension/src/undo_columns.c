@@ -99,28 +99,7 @@ key_of(UpgKeptColumns *kept, HeapTuple row, TupleDesc desc, int *len)
 
 	initStringInfo(&buf);
 	for (int i = 0; i < kept->nkey; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, kept->key[i] - 1);
-		bool isnull;
-		Datum value = heap_getattr(row, kept->key[i], desc, &isnull);
-
-		appendStringInfoChar(&buf, isnull ? 0 : 1);
-		if (isnull)
-			continue;
-		if (att->attbyval)
-			appendBinaryStringInfo(&buf, (char *) &value, sizeof(Datum));
-		else if (att->attlen == -1)
-		{
-			struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
-			int32 size = VARSIZE_ANY_EXHDR(v);
-
-			appendBinaryStringInfo(&buf, (char *) &size, sizeof(size));
-			appendBinaryStringInfo(&buf, VARDATA_ANY(v), size);
-		}
-		else
-			appendBinaryStringInfo(&buf, DatumGetPointer(value),
-								   datumGetSize(value, false, att->attlen));
-	}
+		upg_append_column(&buf, row, kept->key[i], desc);
 	*len = buf.len;
 	return buf.data;
 }

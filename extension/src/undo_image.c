@@ -31,6 +31,7 @@
 #include "utils/snapmgr.h"
 
 #include "capture_internal.h"
+#include "page_row.h"
 #include "undo_merge.h"
 
 /* The bytes of a value, however it is stored; the result may be palloc'd. */
@@ -301,15 +302,10 @@ upg_since_scan(Relation rel, UpgUndoLog *log, const UpgTableHead *head,
 		max = PageGetMaxOffsetNumber(page);
 		for (OffsetNumber off = FirstOffsetNumber; off <= max; off++)
 		{
-			ItemId item = PageGetItemId(page, off);
 			HeapTupleData tuple;
 
-			if (!ItemIdIsNormal(item))
+			if (!upg_page_row(page, block, off, RelationGetRelid(rel), &tuple))
 				continue;
-			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
-			tuple.t_len = ItemIdGetLength(item);
-			tuple.t_tableOid = RelationGetRelid(rel);
-			ItemPointerSet(&tuple.t_self, block, off);
 			if (!HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
 				continue;
 			found = lappend(found, heap_copytuple(&tuple));

@@ -147,24 +147,12 @@ upg_merge_refuse(UpgMerge *merge, char *why)
 Bitmapset *
 upg_returned_columns(UpgUndoLog *log, Oid relation)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	Bitmapset *result = NULL;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute before;
-
-			if (change->before == NULL || change->after == NULL)
-				continue;
-			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (before->attrelid == relation && before->attnum > 0 &&
-				!before->attisdropped &&
-				((Form_pg_attribute) GETSTRUCT(change->after))->attisdropped)
-				result = bms_add_member(result, before->attnum);
-		}
+	foreach (lc, upg_dropped_columns(log->catalogs, relation))
+		result = bms_add_member(
+			result, ((Form_pg_attribute) GETSTRUCT((HeapTuple) lfirst(lc)))->attnum);
 	return result;
 }
 
@@ -525,12 +513,9 @@ upg_merge_before(UpgUndoLog *log)
 	}
 }
 
-/*
- * upg_merge_files
- *		Write what was written since into the files that came back.
- */
-void
-upg_merge_files(UpgUndoLog *log, UpgUndoResult *result)
+/* Write what was planned for all tables of one kind. */
+static void
+apply_to(UpgUndoLog *log, char kind, void (*apply)(UpgMerge *, UpgMergeTable *))
 {
 	ListCell *lc;
 
@@ -540,31 +525,30 @@ upg_merge_files(UpgUndoLog *log, UpgUndoResult *result)
 	{
 		UpgMergeTable *table = lfirst(lc);
 
-		if (table->kind == UPG_TABLE_FILE)
-			upg_merge_apply_file(log->merge, table);
+		if (table->kind == kind)
+			apply(log->merge, table);
 	}
 	CommandCounterIncrement();
 }
 
 /*
- * upg_merge_after
- *		Merge rows in tables that kept their files, and write down the account.
+ * upg_merge_files
+ *		Write what was written since into the files that came back.
  */
 void
-upg_merge_after(UpgUndoLog *log, UpgUndoResult *result)
+upg_merge_files(UpgUndoLog *log)
 {
-	ListCell *lc;
+	apply_to(log, UPG_TABLE_FILE, upg_merge_apply_file);
+}
 
-	if (log->merge == NULL)
-		return;
-	foreach (lc, log->merge->tables)
-	{
-		UpgMergeTable *table = lfirst(lc);
-
-		if (table->kind == UPG_TABLE_SAME)
-			upg_merge_apply_same(log->merge, table);
-	}
-	CommandCounterIncrement();
+/*
+ * upg_merge_after
+ *		Merge rows in tables that kept their files.
+ */
+void
+upg_merge_after(UpgUndoLog *log)
+{
+	apply_to(log, UPG_TABLE_SAME, upg_merge_apply_same);
 }
 
 /*

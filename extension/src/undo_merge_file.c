@@ -51,6 +51,7 @@
 #include "utils/typcache.h"
 
 #include "capture_internal.h"
+#include "errors.h"
 #include "undo_merge.h"
 
 #define MAX_REFUSALS 20
@@ -534,9 +535,7 @@ with_row(FilePlan *plan, HeapTuple row, TupleDesc desc, RowAction action, void *
 			FlushErrorState();
 			RollbackAndReleaseCurrentSubTransaction();
 			CurrentResourceOwner = owner;
-			if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-				edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-				edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+			if (upg_error_is_final(edata->sqlerrcode))
 				ReThrowError(edata);
 			why = edata->message;
 		}
