@@ -65,8 +65,11 @@ static const char *
 status_query(const UpgContext *ctx)
 {
 	return ctx->json ? "SELECT * FROM @extschema@.upg_status()"
-					 : "SELECT state, migration, applied_at, applied_by, undo, sha256"
-					   " FROM @extschema@.upg_status()";
+					 : "SELECT state, migration, applied_at, applied_by,"
+					   " CASE WHEN undo OPERATOR(pg_catalog.=) ANY ('{exact,inexact}')"
+					   " AND down_sha256 IS NOT NULL"
+					   " THEN undo OPERATOR(pg_catalog.||) ', given' ELSE undo END"
+					   " AS undo, sha256 FROM @extschema@.upg_status()";
 }
 
 /*

@@ -95,7 +95,8 @@ script_facts(UpgContext *ctx, const UpgEntry *entry, const UpgScript *script)
 
 	params[0] = script->text.data;
 	rows = conn_query(ctx->conn,
-					  "SELECT statements, steps, transactional, notes"
+					  "SELECT statements, steps, transactional, notes, irreversible,"
+					  " pg_catalog.current_setting('upg.undo') AS undo"
 					  " FROM @extschema@.upg_script_info($1)",
 					  1, params);
 	if (rows == NULL && upg_error.line > 0)
@@ -185,6 +186,38 @@ plan_verification(UpgContext *ctx, const char *script)
 }
 
 /*
+ * way_back
+ *		In words, by what a migration will be taken back.
+ */
+static const char *
+way_back(const UpgEntry *entry, const char *undo)
+{
+	if (undo != NULL && strcmp(undo, "none") != 0)
+		return entry_has_down(entry) ? ", undo and a down script" : ", undo";
+	return entry_has_down(entry) ? ", down script" : ", no way back";
+}
+
+/*
+ * plan_irreversible
+ *		Name the statements that no undo takes back, and what comes of them.
+ */
+static void
+plan_irreversible(UpgContext *ctx, const UpgRows *rows, const char *undo)
+{
+	UpgList found = {NULL, 0, 0};
+
+	if (strcmp(undo, "none") == 0)
+		return;
+	run_array_items(ctx, rows_named(rows, 0, "irreversible"), &found);
+	for (int i = 0; i < found.count; i++)
+		render_text(ctx, "     %s\n", found.items[i]);
+	if (found.count > 0 && strcmp(undo, "required") == 0)
+		render_text(ctx, "     it will be refused, unless it is run with "
+						 "--undo=best_effort or --undo=none\n");
+	list_free(&found);
+}
+
+/*
  * plan_one
  *		Show one migration of the plan; false with the error set, after showing it.
  */
@@ -198,6 +231,7 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		!source_problem(entry) && script_load(ctx->source, entry, false, &script);
 	bool ok = loaded;
 	const char *notes = NULL;
+	const char *undo = opt_get(ctx, OPT_UNDO) ? opt_get(ctx, OPT_UNDO) : entry->undo;
 	bool transactional = !entry->no_transaction;
 	int64_t statements = 0;
 	int64_t steps = 1;
@@ -217,6 +251,8 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		steps = rows_int(rows, 0, "steps");
 		transactional = transactional && rows_bool(rows, 0, "transactional");
 		notes = rows_named(rows, 0, "notes");
+		if (undo == NULL)
+			undo = rows_named(rows, 0, "undo");
 	}
 	if (notes != NULL && strcmp(notes, "{}") == 0)
 		notes = NULL;
@@ -232,6 +268,9 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		json_int(render_doc(), "steps", steps);
 		json_bool(render_doc(), "transactional", transactional);
 		json_bool(render_doc(), "down", entry_has_down(entry));
+		json_string(render_doc(), "undo", undo);
+		json_string(render_doc(), "irreversible",
+					rows ? rows_named(rows, 0, "irreversible") : NULL);
 		json_string(render_doc(), "state", todo->known ? todo->known->state : NULL);
 		json_string(render_doc(), "notes", notes);
 		if (ok && rows != NULL)
@@ -253,8 +292,10 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		render_text(ctx, "%3d  %s  %" PRId64 " statement%s, %s%s%s%s%s\n", no, todo->name,
 					statements, statements == 1 ? "" : "s",
 					transactional ? "one transaction" : "steps that commit one by one",
-					entry_has_down(entry) ? "" : ", no down script", notes ? "  " : "",
-					notes ? notes : "", todo->out_of_order ? "  (out of order)" : "");
+					way_back(entry, undo), notes ? "  " : "", notes ? notes : "",
+					todo->out_of_order ? "  (out of order)" : "");
+	if (ok && !ctx->json && rows != NULL)
+		plan_irreversible(ctx, rows, undo);
 	if (ok && !ctx->json && rows != NULL && !plan_verification(ctx, script.text.data))
 	{
 		render_text(ctx, "     cannot plan its verification: %s\n", upg_error.what);

@@ -46,8 +46,9 @@ static const UpgColumn retention_columns[] = {
 
 /*
  * rollback_policy
- *		Write the policies of --on-conflict=POLICY or POLICY:TABLE, separated by
- *		commas, into the options of a rollback; false with the error set.
+ *		Write --method and the policies of --on-conflict=POLICY or POLICY:TABLE,
+ *		separated by commas, into the options of a rollback; false with the
+ *		error set.
  */
 bool
 rollback_policy(UpgContext *ctx, UpgJson *json)
@@ -56,6 +57,8 @@ rollback_policy(UpgContext *ctx, UpgJson *json)
 	char *text;
 	char *next;
 
+	if (opt_get(ctx, OPT_METHOD) != NULL)
+		json_string(json, "method", opt_get(ctx, OPT_METHOD));
 	if (given == NULL)
 		return true;
 	json_object(json, "on_conflict");

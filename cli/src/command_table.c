@@ -127,6 +127,9 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_MAX_XID_AGE, '\0', "max-xid-age", "N",
 	 "warn of what holds rows of so many xids ago", NULL, false},
+	{OPT_METHOD, '\0', "method", "METHOD",
+	 "undo: by what upg recorded (default where it is kept); given: by the down script",
+	 "undo|given", false},
 	{OPT_NAME, '\0', "name", "NAME", "name of the migration (default: from the file)",
 	 NULL, false},
 	{OPT_NO_WAIT, '\0', "no-wait", NULL, "do not wait for others or for background work",
@@ -227,13 +230,13 @@ static const unsigned char for_up[] = {OPT_TO,
 									   VERIFY_OPTIONS,
 									   OPT_END};
 static const unsigned char for_down[] = {
-	OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,    OPT_ON_CONFLICT,
+	OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,    OPT_METHOD, OPT_ON_CONFLICT,
 	OPT_REASON, OPT_YES, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 										   OPT_TIMEOUT, OPT_END};
 static const unsigned char for_plan[] = {
-	OPT_TO,         OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, DIR_OPTIONS,
-	VERIFY_OPTIONS, OPT_TIMEOUT,           OPT_END};
+	OPT_TO,      OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, OPT_UNDO,
+	DIR_OPTIONS, VERIFY_OPTIONS,        OPT_TIMEOUT,      OPT_END};
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_lint[] = {OPT_DOWNS,   OPT_FAIL_ON, OPT_ROWS,
 										 OPT_SCRATCH, OPT_HTML,    OPT_JUNIT,

@@ -420,6 +420,15 @@ choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan)
 	return true;
 }
 
+/* By what a migration is taken back, for people. */
+static void
+note_method(UpgOutcome *outcome)
+{
+	if (outcome->undo != NULL && outcome->note == NULL)
+		outcome->note =
+			strcmp(outcome->undo, "given") == 0 ? "by its down script" : "by its undo";
+}
+
 /*
  * run_down
  *		Take migrations back, latest first, each in a transaction of its own.
@@ -479,7 +488,10 @@ run_down(UpgContext *ctx)
 				break;
 			}
 			if (row != NULL && rows_count(row) > 0)
+			{
 				run_outcome(ctx, row, 0, &outcome);
+				note_method(&outcome);
+			}
 			if (row != NULL)
 				rows_free(row);
 			render_outcome(ctx, &outcome);
@@ -494,6 +506,7 @@ run_down(UpgContext *ctx)
 		ok = run_rollback_one(ctx, plan.items[i], upgrade, &outcome);
 		if (ok)
 		{
+			note_method(&outcome);
 			render_outcome(ctx, &outcome);
 			count++;
 		}

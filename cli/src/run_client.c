@@ -290,8 +290,10 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	params[2] = down;
 	params[3] = requires;
 	params[4] = options;
+	/* a savepoint tells its changes from those of the migrations before it */
 	ok = ctx->single > 0 || conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE;
 	ok = ok && run_before(ctx);
+	ok = ok && conn_execute_text(ctx->conn, "SAVEPOINT upg") == UPG_EXEC_DONE;
 	ok = ok && conn_run(ctx->conn,
 						"SELECT @extschema@.upg_begin($1, $2, $3, $4::pg_catalog.text[],"
 						" $5::pg_catalog.jsonb)",
@@ -312,6 +314,7 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 		if (ok)
 			run_outcome(ctx, rows, 0, outcome);
 		rows_free(rows);
+		ok = ok && conn_execute_text(ctx->conn, "RELEASE SAVEPOINT upg") == UPG_EXEC_DONE;
 		ok = ok && run_after(ctx, entry);
 		ok = ok &&
 			 (ctx->single > 0 || conn_execute_text(ctx->conn, "COMMIT") == UPG_EXEC_DONE);

@@ -47,6 +47,7 @@ extern void run_show_step(UpgContext *ctx, const char *name, int64_t step, int64
 extern bool run_single_begin(UpgContext *ctx);
 extern bool run_single_end(UpgContext *ctx);
 extern bool run_interrupted(const UpgContext *ctx);
+extern void run_array_items(UpgContext *ctx, const char *value, UpgList *items);
 extern void run_locate_error(UpgContext *ctx, const char *name, const UpgScript *script);
 extern bool run_reconnect(UpgContext *ctx);
 extern bool run_no_worker(const char *name);

@@ -27,11 +27,11 @@
 #define IDLE_TRIES 3
 
 /*
- * array_items
- *		The items of a text[] literal, for warnings.
+ * run_array_items
+ *		The items of a text[] literal.
  */
-static void
-array_items(UpgContext *ctx, const char *value, UpgList *items)
+void
+run_array_items(UpgContext *ctx, const char *value, UpgList *items)
 {
 	UpgBuf item;
 	bool quoted;
@@ -62,7 +62,7 @@ run_outcome(UpgContext *ctx, const UpgRows *rows, int row, UpgOutcome *outcome)
 	outcome->ms = 1000 * (seconds != NULL ? strtod(seconds, NULL)
 						  : duration      ? interval_seconds(duration)
 										  : 0);
-	array_items(ctx, rows_named(rows, row, "warnings"), &outcome->warnings);
+	run_array_items(ctx, rows_named(rows, row, "warnings"), &outcome->warnings);
 	if (outcome->name == NULL)
 		outcome->name = "";
 	if (outcome->state == NULL)
@@ -157,6 +157,8 @@ run_options(UpgContext *ctx, const UpgEntry *entry, const char *after, int64_t u
 	}
 	if (opt_get(ctx, OPT_UNDO) != NULL)
 		json_string(&json, "undo", opt_get(ctx, OPT_UNDO));
+	else if (entry != NULL && entry->undo != NULL)
+		json_string(&json, "undo", entry->undo);
 	if (opt_get(ctx, OPT_DOWN_CHECK) != NULL)
 		json_string(&json, "down_check", opt_get(ctx, OPT_DOWN_CHECK));
 	if (opt_get(ctx, OPT_DRIFT) != NULL)

@@ -40,6 +40,7 @@ typedef struct UpgEntry
 	bool baseline;               /* stands for all versions up to its own */
 	UpgList requires;            /* owned by the source's arena, except the array */
 	UpgList replaces;            /* migrations that this one stands for */
+	const char *undo;            /* how much of an undo the file asks for, or NULL */
 	const char *verify;          /* path of its verify script, or NULL */
 	const char *tags;            /* Sqitch's tags of it, " @a @b ", or NULL */
 	const char *change_id;       /* as Sqitch computes it, or NULL */

@@ -312,8 +312,8 @@ add_words(UpgSource *source, UpgList *list, const char *line, size_t len)
 
 /*
  * find_requires
- *		What the file says of other migrations: lines "-- upg:requires NAME..." and
- *		"-- upg:replaces NAME..." on top.
+ *		What the file says on top: lines "-- upg:requires NAME...", "-- upg:replaces
+ *		NAME..." and "-- upg:undo MODE".
  */
 static void
 find_requires(UpgSource *source, UpgEntry *entry, const UpgBuf *text)
@@ -328,6 +328,9 @@ find_requires(UpgSource *source, UpgEntry *entry, const UpgBuf *text)
 			add_words(source, &entry->requires, p + 16, len - 16);
 		else if (str_starts(p, "-- upg:replaces "))
 			add_words(source, &entry->replaces, p + 16, len - 16);
+		else if (str_starts(p, "-- upg:undo "))
+			entry->undo =
+				arena_strndup(source->arena, p + 12, strcspn(p + 12, " \t\r\n"));
 		p += len;
 		if (*p == '\n')
 			p++;

@@ -10,7 +10,8 @@ say "A bank with a million accounts (pgbench, scale 10). Its customers come and 
 customers_start
 show psql -Xc '\dt+'
 
-say "Its next version is a directory of plain SQL files. Nothing has to be prepared but this:"
+say "Its next version is a directory of plain SQL files, none of which says how to go back. Nothing"
+say "has to be prepared but this:"
 show upg init
 schema_of bank >before.sql
 show ls bank
@@ -28,14 +29,15 @@ show psql -Xxc "SELECT name, state, statement_no, line, sqlstate, message, hint
   FROM upg_history('0013_interest', 1)"
 
 say "The column is called bid. Repair the file, and go on:"
-show sed -i 's/SELECT branch,/SELECT bid,/' bank/0013_interest.up.sql
+show sed -i 's/SELECT branch,/SELECT bid,/' bank/0013_interest.sql
 show upg up bank
 show psql -Xc "SELECT status, count(*) FROM pgbench_accounts GROUP BY status ORDER BY 1"
 
 say "What happened last, the failure too:"
 show upg history --limit=5
 
-say "And back, all of it, while the customers are still at work:"
+say "And back, all of it, while the customers are still at work. Nobody wrote a down script; what the"
+say "customers did since is kept, or set aside where its table goes away:"
 show upg down --all --yes
 schema_of bank >after.sql
 show cmp before.sql after.sql

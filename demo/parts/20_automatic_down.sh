@@ -31,8 +31,9 @@ say "a table dropped. Nobody wrote a down script for any of them."
 show upg init
 show tail -n +1 no_downs/*.sql
 
-say "Ask upg to record how to take them back, and to refuse what it cannot prove it can:"
-show psql -Xc "ALTER DATABASE \"$PGDATABASE\" SET upg.undo = 'required'"
+say "upg records how to take them back while they run, and refuses what it cannot prove it can:"
+show psql -Xc "SELECT upg_library_version()" -c "SHOW upg.undo"
+show upg plan no_downs
 fingerprint="SELECT upg_schema_fingerprint()"
 rows="SELECT md5(string_agg(t::text, '|' ORDER BY aid)) FROM pgbench_accounts t
  UNION ALL SELECT md5(string_agg(t::text, '|' ORDER BY bid)) FROM pgbench_branches t

@@ -48,6 +48,7 @@ extern void upg_capture_init(void);
 extern UpgCapture *upg_capture_begin(UpgUndoMode mode);
 extern void upg_capture_before_statement(UpgCapture *capture, Node *statement);
 extern void upg_capture_check(const UpgScript *script);
+extern List *upg_capture_complaints(const UpgScript *script);
 extern UpgCaptureKind upg_capture_kind(Node *statement);
 extern void upg_capture_finish(UpgCapture *capture, int64 migration, int32 step,
 							   UpgCaptureResult *result);

@@ -18,6 +18,11 @@
 
 #include "capture.h"
 
+/* How to accept that a migration cannot be taken back, for hints. */
+#define UPG_UNDO_WAIVER                                             \
+	"apply it with the option {\"undo\": \"best_effort\"} (upg up " \
+	"--undo=best_effort) to accept that"
+
 struct UpgCapture
 {
 	UpgUndoMode mode;
@@ -31,6 +36,7 @@ struct UpgCapture
 	List *sequences;   /* of UpgSequenceState, or NIL */
 	bool sequences_known;
 	List *irreversible; /* of char *, flagged statements (best effort) */
+	int line;           /* of the statement in its script, if that is known */
 	MemoryContext cxt;
 
 	/* of a statement that commits inside only */

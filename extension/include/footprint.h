@@ -32,6 +32,9 @@ typedef struct UpgRelationLock
 	LOCKMODE mode;
 } UpgRelationLock;
 
+/* First pause after a lock timeout, in milliseconds; upg_retry_pause() doubles it. */
+#define UPG_RETRY_FIRST 50
+
 /* Who stands in the way. */
 typedef struct UpgHolder
 {
@@ -50,6 +53,7 @@ extern void upg_footprint_acquire(List *keys, bool session, const char *migratio
 extern void upg_footprint_release(List *keys);
 extern List *upg_statement_locks(Node *stmt);
 extern List *upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode);
+extern void upg_retry_pause(int *pause);
 extern char *upg_holder_describe(const UpgHolder *holder);
 
 #endif /* UPG_FOOTPRINT_H */

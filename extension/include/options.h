@@ -26,6 +26,14 @@ typedef enum UpgOptionUse
 
 struct UpgUndoOptions;
 
+/* By what a migration is rolled back. */
+typedef enum UpgMethod
+{
+	UPG_METHOD_ANY,  /* by the undo that was proven, else by the down script */
+	UPG_METHOD_UNDO, /* by the undo */
+	UPG_METHOD_GIVEN /* by the down script */
+} UpgMethod;
+
 typedef struct UpgOptions
 {
 	int64 upgrade;        /* run that this is part of; 0: none */
@@ -43,7 +51,7 @@ typedef struct UpgOptions
 	int drift;            /* UpgDriftMode */
 	int verify;           /* UpgVerifyLevel */
 	double verify_budget; /* seconds; 0: no limit */
-	bool by_down;         /* roll back by the down script, not by the undo log */
+	UpgMethod method;     /* of a rollback */
 	bool dry_run;
 	bool cascade;
 	char *reason;

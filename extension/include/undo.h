@@ -179,6 +179,9 @@ typedef struct UpgUndoOptions
 	bool proof;            /* inside the migration, to be thrown away */
 	const UpgOwnRows *own; /* for the proof: whose rows are ours */
 	bool dry_run;
+	bool has_down;    /* there is a down script, too: for hints */
+	int lock_timeout; /* of each try to get all locks; 0: wait as long as it takes */
+	int lock_retries;
 	UpgOnConflict on_conflict;
 	List *policies; /* of UpgTablePolicy */
 	List *fills;    /* of UpgFill */
@@ -300,9 +303,11 @@ extern List *upg_changes_merge(List *net, List *later);
 extern List *upg_undo_units(int64 migration);
 extern UpgUndoLog *upg_undo_unit_read(UpgUndoUnit *unit, bool own);
 
-/* in undo_check.c */
+/* in undo_lock.c */
 extern List *upg_undo_lock_list(UpgUndoLog *log);
-extern void upg_undo_lock(UpgUndoLog *log, UpgUndoOptions *options);
+extern void upg_undo_lock(List *relations, const UpgUndoOptions *options);
+
+/* in undo_check.c */
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);
 extern void upg_undo_check_dependents(UpgUndoLog *log, List **conflicts);
 extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,

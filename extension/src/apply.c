@@ -617,6 +617,22 @@ upg_keys_for(const UpgScript *script, const UpgOptions *options, const char *nam
 }
 
 /*
+ * upg_keys_for_client
+ *		The footprint of a migration whose statements only a client can read: what
+ *		they touch is not known, so nobody else may do anything.
+ */
+List *
+upg_keys_for_client(const UpgOptions *options, const char *name)
+{
+	List *keys = NIL;
+
+	if (options->footprint != NIL)
+		return upg_keys_for(NULL, options, name);
+	keys = upg_footprint_add(keys, "database", ExclusiveLock);
+	return upg_footprint_add(keys, psprintf("migration:%s", name), ExclusiveLock);
+}
+
+/*
  * settled_already
  *		Is the migration applied?  Then compare what was given with the books.
  */
@@ -812,11 +828,13 @@ settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 	else if (kept)
 		result->undo = before->undo;
 	else if (done > 0 && options->undo == UPG_UNDO_REQUIRED)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_IRREVERSIBLE),
-				 errmsg("the steps of migration \"%s\" that are done were not captured",
-						def->name),
-				 errhint("Go on with the option {\"undo\": \"none\"}.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_IRREVERSIBLE),
+			 errmsg("the steps of migration \"%s\" that are done were not captured",
+					def->name),
+			 errhint(
+				 "Go on with the option {\"undo\": \"none\"} (upg up --undo=none).")));
 	else if (done > 0 && options->undo == UPG_UNDO_BEST_EFFORT)
 	{
 		options->undo = UPG_UNDO_NONE;

@@ -158,9 +158,11 @@ upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
 				 const char *instead)
 {
 	if (capture->mode == UPG_UNDO_REQUIRED)
-		ereport(ERROR, (errcode(ERRCODE_UPG_IRREVERSIBLE),
-						errmsg("%s cannot be taken back", what), errdetail("%s", why),
-						errhint("%s", instead)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_IRREVERSIBLE), errmsg("%s cannot be taken back", what),
+			 errdetail("%s", why), errhint("%s  Or " UPG_UNDO_WAIVER ".", instead),
+			 capture->line > 0 ? errcontext("line %d of the script", capture->line) : 0));
 	if (capture->mode == UPG_UNDO_BEST_EFFORT)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(capture->cxt);
@@ -337,7 +339,33 @@ upg_capture_check(const UpgScript *script)
 	UpgCapture capture = {.mode = UPG_UNDO_REQUIRED};
 
 	for (int i = 0; i < script->nstatements; i++)
+	{
+		capture.line = script->statements[i].line;
 		upg_capture_refuse(&capture, script->statements[i].raw->stmt);
+	}
+}
+
+/*
+ * upg_capture_complaints
+ *		What upg_capture_check() would refuse: every such statement, in words.
+ */
+List *
+upg_capture_complaints(const UpgScript *script)
+{
+	UpgCapture capture = {.mode = UPG_UNDO_BEST_EFFORT, .cxt = CurrentMemoryContext};
+	List *complaints = NIL;
+	ListCell *lc;
+
+	for (int i = 0; i < script->nstatements; i++)
+	{
+		capture.irreversible = NIL;
+		upg_capture_refuse(&capture, script->statements[i].raw->stmt);
+		foreach (lc, capture.irreversible)
+			complaints =
+				lappend(complaints, psprintf("line %d: %s", script->statements[i].line,
+											 (char *) lfirst(lc)));
+	}
+	return complaints;
 }
 
 /* ---------------------------------------------------------------------
@@ -535,7 +563,9 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 			ERROR,
 			(errcode(ERRCODE_UPG_IRREVERSIBLE),
 			 errmsg("the migration switched off \"track_counts\""),
-			 errhint("Leave that setting alone, or use the option \"undo\": \"none\".")));
+			 errhint(
+				 "Leave that setting alone, or keep no undo, with the option {\"undo\": "
+				 "\"none\"} (upg up --undo=none).")));
 
 	log->id = upg_undo_log_new_id();
 	log->migration = migration;
@@ -595,11 +625,12 @@ upg_capture_settle(UpgCapture *capture, int64 log, List *differences,
 			}
 			appendStringInfo(&detail, "%s%s", n > 1 ? "\n" : "", (char *) lfirst(lc));
 		}
-		ereport(ERROR, (errcode(ERRCODE_UPG_NOT_EXACT),
-						errmsg("the migration cannot be taken back exactly"),
-						errdetail("%s", detail.data),
-						errhint("Nothing was changed. Apply it with the option \"undo\": "
-								"\"best_effort\" to accept this.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_NOT_EXACT),
+				 errmsg("the migration cannot be taken back exactly"),
+				 errdetail("%s", detail.data),
+				 errhint("Nothing was changed.  Change the migration, or " UPG_UNDO_WAIVER
+						 ".")));
 	}
 	upg_undo_log_verdict(log, result->verdict, differences, coverage ? coverage : "",
 						 result->capture_ms, result->proof_ms);

@@ -26,7 +26,6 @@
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -38,6 +37,7 @@
 #include "capture.h"
 #include "errors.h"
 #include "options.h"
+#include "spi.h"
 
 PG_FUNCTION_INFO_V1(upg_capture_run);
 PG_FUNCTION_INFO_V1(upg_capture_undo);
@@ -51,18 +51,6 @@ number_of(text *name)
 	return (int64) (hash_bytes_extended((unsigned char *) VARDATA_ANY(name),
 										VARSIZE_ANY_EXHDR(name), 0) >>
 					1);
-}
-
-static Datum
-text_array(List *list)
-{
-	Datum *elems = palloc(sizeof(Datum) * (list_length(list) + 1));
-	int n = 0;
-	ListCell *lc;
-
-	foreach (lc, list)
-		elems[n++] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elems, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Run one parsed statement to its end. */
@@ -182,7 +170,7 @@ upg_capture_run(PG_FUNCTION_ARGS)
 
 	values[0] = Int64GetDatum(result.log);
 	values[1] = CStringGetTextDatum(result.verdict);
-	values[2] = text_array(result.differences);
+	values[2] = upg_text_array(result.differences);
 	values[3] = CStringGetTextDatum(result.coverage ? result.coverage : "");
 	values[4] = Int64GetDatum(result.catalog_rows);
 	values[5] = Int64GetDatum(result.data_rows);
@@ -211,8 +199,8 @@ upg_capture_undo(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	upg_undo_rollback(number_of(PG_GETARG_TEXT_PP(0)), &options, &result);
-	values[0] = text_array(result.actions);
-	values[1] = text_array(result.notes);
+	values[0] = upg_text_array(result.actions);
+	values[1] = upg_text_array(result.notes);
 	values[2] = Int64GetDatum(result.catalog_rows);
 	values[3] = Int64GetDatum(result.data_rows);
 	values[4] = Int64GetDatum(result.indexes_rebuilt);

@@ -25,7 +25,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
@@ -53,10 +52,6 @@
 #include "footprint.h"
 #include "json.h"
 #include "upg.h"
-
-/* First pause after a lock timeout, in milliseconds; it doubles up to the second. */
-#define RETRY_FIRST 50
-#define RETRY_MAX   2000
 
 static void run_statement(UpgRun *run, UpgStatement *stmt);
 static void run_with_retries(UpgRun *run, UpgStatement *stmt);
@@ -303,7 +298,7 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile int pause = RETRY_FIRST;
+	int pause = UPG_RETRY_FIRST;
 
 	for (volatile int try = 1;; try++)
 	{
@@ -314,7 +309,6 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 		ErrorData *volatile edata = NULL;
 		char *blockers;
 		int waiter;
-		long jitter;
 
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
@@ -371,12 +365,7 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 						 "upg.lock_timeout or upg.lock_retries.")));
 		FreeErrorData(edata);
 
-		jitter = (long) (pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, jitter,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		pause = Min(pause * 2, RETRY_MAX);
+		upg_retry_pause(&pause);
 	}
 }
 

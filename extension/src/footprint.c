@@ -28,6 +28,7 @@
 #include "catalog/namespace.h"
 #include "commands/tablecmds.h"
 #include "common/hashfn.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -55,6 +56,9 @@ PG_FUNCTION_INFO_V1(upg_lock_key);
 /* First pause between two tries, in milliseconds; it doubles up to the second. */
 #define POLL_FIRST 5
 #define POLL_MAX   100
+
+/* The longest pause after a lock timeout. */
+#define RETRY_MAX 2000
 
 /* A relation as a statement names it. */
 typedef struct NamedRelation
@@ -763,4 +767,21 @@ upg_holder_describe(const UpgHolder *holder)
 	if (holder->query != NULL && holder->query[0] != '\0')
 		appendStringInfo(&buf, ", running: %.200s", holder->query);
 	return buf.data;
+}
+
+/*
+ * upg_retry_pause
+ *		Wait before the next try to get locks, a random time that grows from
+ *		UPG_RETRY_FIRST on.
+ */
+void
+upg_retry_pause(int *pause)
+{
+	long jitter = (long) (*pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, jitter,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	*pause = Min(*pause * 2, RETRY_MAX);
 }

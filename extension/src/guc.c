@@ -50,10 +50,10 @@ int upg_guc_out_of_order = UPG_ORDER_WARN;
 
 /*
  * Whether a migration is captured, so that it can be taken back without a down
- * script.  Off until somebody asks for it: the engine writes to system catalogs
- * when it rolls back, and that is for people to choose.
+ * script.  What cannot be is refused unless somebody accepts it: found out on
+ * the night of the rollback it would be too late.
  */
-int upg_guc_undo = UPG_UNDO_NONE;
+int upg_guc_undo = UPG_UNDO_REQUIRED;
 int upg_guc_undo_copy_limit = 64 * 1024;
 int upg_guc_undo_proof_rows = 10000;
 
@@ -149,7 +149,7 @@ upg_guc_init(void)
 		"upg.undo",
 		"Sets whether migrations are captured, to be taken back without a down script.",
 		"\"required\" refuses a migration whose rollback is not proven exact.",
-		&upg_guc_undo, UPG_UNDO_NONE, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
+		&upg_guc_undo, UPG_UNDO_REQUIRED, undo_options, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"upg.undo_copy_limit",

@@ -76,7 +76,7 @@ static int64 option_number(const char *name, JsonbValue *value);
 static bool option_bool(const char *name, JsonbValue *value);
 static List *option_texts(const char *name, JsonbValue *value);
 static int option_time(const char *name, JsonbValue *value);
-static bool parse_method(const char *value);
+static UpgMethod parse_method(const char *value);
 static int parse_down_check(const char *value);
 static int parse_drift(const char *value);
 static void parse_on_conflict(UpgOptions *options, JsonbValue *value);
@@ -153,7 +153,7 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 		else if (strcmp(def->name, "reason") == 0)
 			options->reason = option_text(name, &value);
 		else if (strcmp(def->name, "method") == 0)
-			options->by_down = parse_method(option_text(name, &value));
+			options->method = parse_method(option_text(name, &value));
 		else if (strcmp(def->name, "undo") == 0)
 			options->undo = upg_undo_mode_parse(option_text(name, &value));
 		else if (strcmp(def->name, "sha256") == 0)
@@ -198,6 +198,10 @@ void
 upg_options_of_undo(const UpgOptions *options, UpgUndoOptions *undo)
 {
 	undo->dry_run = options->dry_run;
+	undo->lock_timeout =
+		options->lock_timeout >= 0 ? options->lock_timeout : upg_guc_lock_timeout;
+	undo->lock_retries =
+		options->lock_retries >= 0 ? options->lock_retries : upg_guc_lock_retries;
 	undo->on_conflict = options->on_conflict;
 	undo->policies = options->policies;
 	undo->fills = options->fills;
@@ -316,14 +320,14 @@ parse_sha256(const char *value)
 	return sha256;
 }
 
-/* How to roll back: true by the down script, false by the undo log. */
-static bool
+/* By what to roll back. */
+static UpgMethod
 parse_method(const char *value)
 {
 	if (strcmp(value, "given") == 0)
-		return true;
+		return UPG_METHOD_GIVEN;
 	if (strcmp(value, "undo") == 0)
-		return false;
+		return UPG_METHOD_UNDO;
 	invalid_option("method", "\"given\" or \"undo\"");
 }
 

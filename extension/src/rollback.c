@@ -62,6 +62,8 @@ static void rollback_once(const char *name, List *batch, UpgOptions *options, Up
 						  UpgRun *volatile *run, UpgResult *result);
 static void rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 							 UpgResult *result);
+static bool choose_undo(UpgMigration *migration, const UpgOptions *options,
+						UpgResult *result);
 static void check_dependents(const char *name, List *batch);
 static UpgMigration *find_to_roll_back(const char *name);
 static bool name_in(List *names, const char *name);
@@ -184,6 +186,52 @@ rollback_action(void *arg, UpgCut *cut, UpgRun *volatile *run, UpgResult *result
 }
 
 /*
+ * choose_undo
+ *		Is this migration taken back by its undo, or by its down script?
+ *
+ * Unless somebody says otherwise, the undo: it was proven to restore what was
+ * there, and rows written since are merged into it.  A log stays behind in the
+ * database that it was written in; in a copy of it the down script is the way.
+ */
+static bool
+choose_undo(UpgMigration *migration, const UpgOptions *options, UpgResult *result)
+{
+	if (options->method == UPG_METHOD_GIVEN)
+		return false;
+	if (!upg_migration_has_undo(migration))
+	{
+		if (options->method == UPG_METHOD_UNDO)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UPG_NO_UNDO),
+				 errmsg("no undo is kept of migration \"%s\"", migration->name),
+				 errdetail("Its way back is \"%s\".", migration->undo),
+				 migration->has_down
+					 ? errhint("Leave out the option \"method\" to run its down script.")
+					 : 0));
+		return false;
+	}
+	if (upg_undo_log_list(migration->id) != NIL)
+		return true;
+	if (options->method == UPG_METHOD_UNDO || !migration->has_down)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_NO_UNDO),
+			 errmsg("the undo of migration \"%s\" is not in this database",
+					migration->name),
+			 errdetail("It stayed where the migration was applied; this database was "
+					   "restored from a dump of that one."),
+			 errhint("Give a down script with upg_apply(name => %s, down => ...), then "
+					 "roll back by it.",
+					 quote_literal_cstr(migration->name))));
+	upg_result_warn(
+		result, psprintf("the undo of migration \"%s\" stayed in the database where it "
+						 "was applied; its down script is run",
+						 migration->name));
+	return false;
+}
+
+/*
  * rollback_once
  *		Check, run the down script, write the books.
  */
@@ -212,7 +260,7 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 		return;
 	}
 
-	if (upg_migration_has_undo(migration) && !options->by_down)
+	if (choose_undo(migration, options, result))
 	{
 		rollback_by_undo(migration, batch, options, result);
 		return;
@@ -326,9 +374,13 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	UpgVerification *verification = NULL;
 	UpgDrift *drift = NULL;
 	char *up = upg_ledger_script(migration->id, false);
-	List *keys = upg_keys_for(upg_script_parse(up != NULL ? up : "", NULL), options,
-							  migration->name);
+	List *keys;
 	ListCell *lc;
+
+	if (up != NULL && upg_script_complaint(up) == NULL)
+		keys = upg_keys_for(upg_script_parse(up, NULL), options, migration->name);
+	else
+		keys = upg_keys_for_client(options, migration->name);
 
 	upg_footprint_acquire(keys, false, migration->name);
 	migration = find_to_roll_back(migration->name);
@@ -339,6 +391,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	upg_options_of_undo(options, &undo);
 	if (!options->dry_run)
 		drift = upg_drift_begin(UPG_DRIFT_OFF, result);
+	undo.has_down = migration->has_down;
 	upg_undo_rollback(migration->id, &undo, &done);
 	upg_drift_finish(drift);
 	result->undo = migration->undo;

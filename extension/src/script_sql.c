@@ -22,8 +22,10 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "capture.h"
 #include "compat.h"
 #include "script.h"
+#include "spi.h"
 
 PG_FUNCTION_INFO_V1(upg_script_info);
 PG_FUNCTION_INFO_V1(upg_script_statements);
@@ -33,7 +35,7 @@ static text *hex_text(const uint8 *sha256);
 /*
  * upg_script_info
  *		How many statements and steps, whether one transaction holds them,
- *		checksums, notes.
+ *		checksums, notes, what cannot be taken back.
  */
 Datum
 upg_script_info(PG_FUNCTION_ARGS)
@@ -42,20 +44,14 @@ upg_script_info(PG_FUNCTION_ARGS)
 	UpgScript *script = upg_script_parse(source, NULL);
 	UpgChecksums checksums;
 	TupleDesc desc;
-	Datum values[7];
-	bool nulls[7] = {false};
-	Datum *notes = palloc(sizeof(Datum) * Max(list_length(script->notes), 1));
-	ListCell *lc;
-	int n = 0;
+	Datum values[8];
+	bool nulls[8] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	desc = BlessTupleDesc(desc);
 
 	upg_script_checksums(source, strlen(source), &checksums);
-	foreach (lc, script->notes)
-		notes[n++] = CStringGetTextDatum(lfirst(lc));
-
 	values[0] = Int32GetDatum(script->nstatements);
 	values[1] = Int32GetDatum(script->nsteps);
 	values[2] = BoolGetDatum(upg_script_transactional(script));
@@ -63,8 +59,8 @@ upg_script_info(PG_FUNCTION_ARGS)
 	values[4] = PointerGetDatum(hex_text(checksums.meaning));
 	nulls[4] = !checksums.has_meaning;
 	values[5] = Int32GetDatum(UPG_MEANING_VERSION);
-	values[6] =
-		PointerGetDatum(construct_array(notes, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[6] = upg_text_array(script->notes);
+	values[7] = upg_text_array(upg_capture_complaints(script));
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -54,6 +54,7 @@ typedef struct Open
 	UpgMigration *before;
 	TimestampTz started;
 	SubTransactionId subid;
+	int level; /* of nesting, at upg_begin() */
 	char *actor;
 	UpgCapture *capture;           /* or NULL: no undo is kept */
 	UpgDrift *drift;               /* or NULL: the schema is not recorded */
@@ -105,17 +106,15 @@ upg_begin(PG_FUNCTION_ARGS)
 	UpgOptions *options;
 	UpgMigration *before;
 	UpgResult result = {0};
-	List *keys = NIL;
+	List *keys;
 	List *missing;
-	ListCell *lc;
 	char *unknown;
 	char *cycle;
 	bool fresh;
 
 	upg_require_writable("upg_begin()");
 	/* before the books of earlier failures are written */
-	fresh = GetCurrentTransactionNestLevel() == 1 &&
-			!TransactionIdIsValid(GetTopTransactionIdIfAny());
+	fresh = !TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 	if (current != NULL)
 		ereport(ERROR, (errcode(ERRCODE_UPG_ILLEGAL_STATE),
 						errmsg("migration \"%s\" is open in this transaction",
@@ -142,14 +141,7 @@ upg_begin(PG_FUNCTION_ARGS)
 		def.up_size = options->size;
 	}
 
-	/* What the client will send is not known, so nobody else may do anything. */
-	if (options->footprint == NIL)
-		keys = upg_footprint_add(keys, "database", ExclusiveLock);
-	else
-		keys = upg_footprint_add(keys, "database", ShareLock);
-	foreach (lc, options->footprint)
-		keys = upg_footprint_add(keys, lfirst(lc), ExclusiveLock);
-	keys = upg_footprint_add(keys, psprintf("migration:%s", def.name), ExclusiveLock);
+	keys = upg_keys_for_client(options, def.name);
 	upg_footprint_acquire(keys, false, def.name);
 
 	before = upg_ledger_find(def.name);
@@ -178,6 +170,7 @@ upg_begin(PG_FUNCTION_ARGS)
 	current->before = before;
 	current->started = GetCurrentTimestamp();
 	current->subid = GetCurrentSubTransactionId();
+	current->level = GetCurrentTransactionNestLevel();
 	current->actor = upg_actor();
 	current->verification = upg_verify_before(def.name, "up", options, keys);
 	last_error.set = false;
@@ -193,8 +186,8 @@ upg_begin(PG_FUNCTION_ARGS)
  * begin_capture
  *		Watch what the client does until upg_finish().
  *
- * What is ours is told by the transaction's number, so nothing else may have
- * been written in it; and a savepoint that is released takes its number along.
+ * What is ours is told by the number of the transaction, or of the savepoint
+ * that holds the migration, so nothing else may have been written in it.
  */
 static UpgCapture *
 begin_capture(const char *name, const UpgOptions *options, bool fresh)
@@ -202,13 +195,15 @@ begin_capture(const char *name, const UpgOptions *options, bool fresh)
 	if (fresh)
 		return upg_capture_begin(options->undo);
 	if (options->undo == UPG_UNDO_REQUIRED)
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_IRREVERSIBLE),
-				 errmsg("what migration \"%s\" changes cannot be told from what this "
-						"transaction has changed before",
-						name),
-				 errhint("Call upg_begin() first in its transaction, outside of any "
-						 "savepoint, or give the option {\"undo\": \"none\"}.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_IRREVERSIBLE),
+			 errmsg("what migration \"%s\" changes cannot be told from what this "
+					"transaction has changed before",
+					name),
+			 errhint(
+				 "Call upg_begin() first in its transaction or savepoint, or give the "
+				 "option {\"undo\": \"none\"} (upg up --undo=none).")));
 	ereport(WARNING, (errmsg("no undo is kept of migration \"%s\"", name),
 					  errdetail("The transaction had changed something before.")));
 	return NULL;
@@ -242,12 +237,13 @@ upg_finish(PG_FUNCTION_ARGS)
 	result.steps = 1;
 	result.undo = current->def.down != NULL ? "given" : "none";
 	result.started = current->started;
-	if (current->capture != NULL && GetCurrentTransactionNestLevel() > 1)
+	if (current->capture != NULL && GetCurrentTransactionNestLevel() != current->level)
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_IRREVERSIBLE),
 				 errmsg("migration \"%s\" ends inside a savepoint", current->def.name),
 				 errhint("RELEASE the savepoints of the script before upg_finish(), or "
-						 "give upg_begin() the option {\"undo\": \"none\"}.")));
+						 "give upg_begin() the option {\"undo\": \"none\"} (upg up "
+						 "--undo=none).")));
 	if (current->capture != NULL)
 		upg_constraints_immediate();
 	id = upg_ledger_write(current->before, &current->def, UPG_STATE_APPLIED, result.undo,
@@ -344,6 +340,48 @@ remember_error(ErrorData *edata)
 			sizeof(last_error.detail));
 }
 
+/*
+ * remember_failed
+ *		The open migration goes with its transaction or savepoint: note that, to
+ *		be written down later.
+ */
+static void
+remember_failed(void)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "{\"direction\":\"up\",\"state\":\"failed\"");
+	appendStringInfoString(&buf, ",\"migration\":");
+	escape_json(&buf, current->def.name);
+	appendStringInfo(&buf, ",\"backend_pid\":%d,\"actor\":", MyProcPid);
+	escape_json(&buf, current->actor);
+	if (last_error.set)
+	{
+		appendStringInfo(&buf, ",\"sqlstate\":\"%s\",\"message\":",
+						 unpack_sql_state(last_error.sqlstate));
+		escape_json(&buf, last_error.message);
+		appendStringInfoString(&buf, ",\"detail\":");
+		escape_json(&buf, last_error.detail);
+	}
+	else
+		appendStringInfoString(&buf, ",\"message\":\"the client rolled it back\"");
+	if (last_error.set && last_error.sqlstate == ERRCODE_UPG_VERIFICATION)
+	{
+		char *verification = upg_verify_take_failed();
+
+		if (verification != NULL)
+			appendStringInfo(&buf, ",\"verification\":%s", verification);
+	}
+	appendStringInfoString(&buf, ",\"started_at\":");
+	escape_json(&buf, timestamptz_to_str(current->started));
+	appendStringInfoString(&buf, ",\"finished_at\":");
+	escape_json(&buf, timestamptz_to_str(GetCurrentTimestamp()));
+	appendStringInfoChar(&buf, '}');
+	upg_worker_remember(buf.data, current->def.name);
+	current = NULL;
+}
+
 static void
 xact_callback(XactEvent event, void *arg)
 {
@@ -363,44 +401,9 @@ xact_callback(XactEvent event, void *arg)
 						 "Call upg_begin() and upg_finish() in one transaction block.")));
 			break;
 		case XACT_EVENT_ABORT:
+			/* No catalog can be read here, so the books are written later. */
 			if (current != NULL)
-			{
-				/* No catalog can be read here, so the books are written later. */
-				StringInfoData buf;
-
-				initStringInfo(&buf);
-				appendStringInfoString(&buf,
-									   "{\"direction\":\"up\",\"state\":\"failed\"");
-				appendStringInfoString(&buf, ",\"migration\":");
-				escape_json(&buf, current->def.name);
-				appendStringInfo(&buf, ",\"backend_pid\":%d,\"actor\":", MyProcPid);
-				escape_json(&buf, current->actor);
-				if (last_error.set)
-				{
-					appendStringInfo(&buf, ",\"sqlstate\":\"%s\",\"message\":",
-									 unpack_sql_state(last_error.sqlstate));
-					escape_json(&buf, last_error.message);
-					appendStringInfoString(&buf, ",\"detail\":");
-					escape_json(&buf, last_error.detail);
-				}
-				else
-					appendStringInfoString(&buf,
-										   ",\"message\":\"the client rolled it back\"");
-				if (last_error.set && last_error.sqlstate == ERRCODE_UPG_VERIFICATION)
-				{
-					char *verification = upg_verify_take_failed();
-
-					if (verification != NULL)
-						appendStringInfo(&buf, ",\"verification\":%s", verification);
-				}
-				appendStringInfoString(&buf, ",\"started_at\":");
-				escape_json(&buf, timestamptz_to_str(current->started));
-				appendStringInfoString(&buf, ",\"finished_at\":");
-				escape_json(&buf, timestamptz_to_str(GetCurrentTimestamp()));
-				appendStringInfoChar(&buf, '}');
-				upg_worker_remember(buf.data, current->def.name);
-				current = NULL;
-			}
+				remember_failed();
 			break;
 		case XACT_EVENT_COMMIT:
 			current = NULL;
@@ -419,5 +422,5 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 	if (event == SUBXACT_EVENT_COMMIT_SUB)
 		current->subid = parent;
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		current = NULL;
+		remember_failed();
 }

@@ -23,6 +23,7 @@
 #include "drift.h"
 #include "errors.h"
 #include "steps_internal.h"
+#include "upg.h"
 
 /*
  * upg_job_begin_capture
@@ -125,6 +126,8 @@ upg_job_take_back(UpgJob *job, ErrorData *edata, char **finding)
 		UpgUndoResult result;
 		UpgDrift *drift;
 
+		options.lock_timeout = upg_guc_lock_timeout;
+		options.lock_retries = upg_guc_lock_retries;
 		upg_job_begin();
 		drift = upg_drift_begin(UPG_DRIFT_OFF, NULL);
 		if (upg_undo_log_list(job->migration->id) != NIL)

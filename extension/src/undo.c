@@ -245,7 +245,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 
 	upg_alias_load();
 	log = upg_undo_unit_read(unit, false);
-	upg_undo_lock(log, options);
+	upg_undo_lock(upg_undo_lock_list(log), options);
 	upg_undo_locate(log, options, &conflicts);
 	upg_undo_check_privileges(log);
 	upg_undo_check_dependents(log, &conflicts);
@@ -257,10 +257,15 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 
 		initStringInfo(&detail);
 		append_list(&detail, conflicts, 50);
-		ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
-						errmsg("later changes stand in the way of the rollback"),
-						errdetail("%s", detail.data),
-						errhint("Take these back first. Nothing was changed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_LATER_CHANGES),
+				 errmsg("later changes stand in the way of the rollback"),
+				 errdetail("%s", detail.data),
+				 options->has_down
+					 ? errhint("Nothing was changed. Take these back first, or run "
+							   "the down script with the option {\"method\": "
+							   "\"given\"}.")
+					 : errhint("Take these back first. Nothing was changed.")));
 	}
 	if (options->dry_run)
 	{
@@ -343,6 +348,29 @@ rehearse(List *units, UpgUndoOptions *options, UpgUndoResult *result)
 }
 
 /*
+ * lock_all
+ *		Lock what several units change, at once: later ones must not wait for
+ *		somebody who waits for an earlier one.
+ */
+static void
+lock_all(List *units, const UpgUndoOptions *options)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	MemoryContext cxt =
+		AllocSetContextCreate(oldcxt, "upg locks of a rollback", ALLOCSET_DEFAULT_SIZES);
+	List *relations = NIL;
+	ListCell *lc;
+
+	MemoryContextSwitchTo(cxt);
+	foreach (lc, units)
+		relations = list_concat_unique_oid(
+			relations, upg_undo_lock_list(upg_undo_unit_read(lfirst(lc), false)));
+	upg_undo_lock(relations, options);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(cxt);
+}
+
+/*
  * upg_undo_rollback
  *		Take back everything that is kept of a migration, the latest step first,
  *		in the present transaction.
@@ -364,6 +392,8 @@ upg_undo_rollback(int64 migration, UpgUndoOptions *options, UpgUndoResult *resul
 	if (units == NIL)
 		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
 						errmsg("no undo is kept of migration " INT64_FORMAT, migration)));
+	if (list_length(units) > 1)
+		lock_all(units, options);
 	if (options->dry_run && list_length(units) > 1)
 	{
 		rehearse(units, options, result);

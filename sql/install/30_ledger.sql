@@ -109,12 +109,12 @@ REVOKE ALL ON FUNCTION @extschema@.upg_upgrade_finish(bigint, text, text, text) 
 
 CREATE FUNCTION @extschema@.upg_script_info(script text, OUT statements integer, OUT steps integer,
     OUT transactional boolean, OUT sha256 text, OUT meaning text, OUT meaning_version integer,
-    OUT notes text[])
+    OUT notes text[], OUT irreversible text[])
     RETURNS record
     LANGUAGE C STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'upg_script_info';
 COMMENT ON FUNCTION @extschema@.upg_script_info(text) IS
-    'parse a script without running it: statements, steps, checksums';
+    'parse a script without running it: statements, steps, checksums, what cannot be taken back';
 REVOKE ALL ON FUNCTION @extschema@.upg_script_info(text) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_script_statements(script text, OUT no integer, OUT line integer, OUT col integer,
@@ -144,7 +144,8 @@ CREATE VIEW upg.status AS
            -- A log stays behind in the database that it was written in.
            CASE WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
                      SELECT FROM upg.undo_log l WHERE l.migration = m.migration_id)
-                THEN 'expired' ELSE m.undo END AS undo,
+                THEN CASE WHEN m.down_sha256 IS NULL THEN 'expired' ELSE 'given' END
+                ELSE m.undo END AS undo,
            encode(m.up_sha256, 'hex') AS sha256, encode(m.up_meaning, 'hex') AS meaning,
            encode(m.down_sha256, 'hex') AS down_sha256,
            m.requires, m.upgrade_id AS upgrade, m.statements
@@ -334,7 +335,7 @@ BEGIN
     ord := 0;
     -- Requirements first; among those that are ready, the order of the books.
     WHILE cardinality(wanted) > 0 LOOP
-        SELECT m.*, i.transactional AS one, i.notes AS remarks INTO r
+        SELECT m.*, i.transactional AS one, i.notes || i.irreversible AS remarks INTO r
           FROM upg.migrations m
           LEFT JOIN LATERAL @extschema@.upg_script_info(m.up_sql) i ON m.up_sql IS NOT NULL
          WHERE m.name = ANY (wanted)

@@ -2,8 +2,6 @@
 -- with more.
 \set VERBOSITY terse
 CREATE EXTENSION upg;
-SET upg.undo = none;
-\setenv PGOPTIONS '-c intervalstyle=postgres_verbose -c upg.undo=none'
 SELECT current_user AS superuser \gset
 SET client_min_messages = error;
 CREATE ROLE rights_op LOGIN;
@@ -26,6 +24,7 @@ SELECT state FROM upg_apply('books', $$UPDATE upg.migrations SET state = 'rolled
 SELECT state FROM upg_apply('trail', $$DELETE FROM upg.audit_log$$);
 SELECT state FROM upg_apply('role', 'CREATE ROLE rights_new');
 SELECT state FROM upg_apply('ext', 'DROP EXTENSION upg');
+SELECT state FROM upg_apply('ext', 'DROP EXTENSION upg', options => '{"undo": "none"}');
 \set VERBOSITY sqlstate
 SELECT state FROM upg_apply('grant', 'GRANT upg_admin TO rights_op');
 \set VERBOSITY terse
@@ -34,6 +33,7 @@ SELECT state FROM upg_apply('reset', 'RESET SESSION AUTHORIZATION; RESET ROLE; C
 SELECT state FROM upg_apply('setrole', format('SET ROLE %I', :'superuser'));
 \set VERBOSITY sqlstate
 SELECT state FROM upg_apply('dofile', $$COPY (SELECT 1) TO '/tmp/upg_rights_no'$$);
+SELECT state FROM upg_apply('dofile', $$COPY (SELECT 1) TO '/tmp/upg_rights_no'$$, options => '{"undo": "none"}');
 \set VERBOSITY terse
 -- SET ROLE to a role that the caller has
 SELECT state FROM upg_apply('setrole own', 'SET ROLE rights_owner; CREATE TABLE rights_own.t AS SELECT current_user::text AS who; GRANT SELECT ON rights_own.t TO rights_op', 'SET ROLE rights_owner; DROP TABLE rights_own.t');

@@ -50,12 +50,12 @@ SELECT phase, kind, name, state, message FROM latest WHERE kind = 'content';
 -- a down script that does not restore is found out
 SELECT state FROM upg_rollback('harmless', options => '{"verify": "touched"}');
 SELECT state FROM upg_apply('loses', 'UPDATE verify_apply.other SET v = ''w''', 'UPDATE verify_apply.other SET v = ''V''', options => '{"verify": "touched"}');
-SELECT state FROM upg_rollback('loses', options => '{"verify": "touched"}');
+SELECT state FROM upg_rollback('loses', options => '{"verify": "touched", "method": "given"}');
 SELECT state FROM upg_migration_state('loses');
 SELECT phase, kind, name, state, message FROM latest WHERE kind = 'content';
 -- unless somebody wrote in between: then nothing can be proven, and that is said
 UPDATE other SET v = 'x' WHERE id = 1;
-SELECT state FROM upg_rollback('loses', options => '{"verify": "touched"}');
+SELECT state FROM upg_rollback('loses', options => '{"verify": "touched", "method": "given"}');
 SELECT phase, kind, name, state, message FROM latest WHERE kind = 'content';
 -- a table that was dropped and is put back
 SELECT state FROM upg_apply('drops', 'DROP TABLE verify_apply.bystander', 'CREATE TABLE verify_apply.bystander (id integer PRIMARY KEY REFERENCES verify_apply.other)', options => '{"verify": "all"}');

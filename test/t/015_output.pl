@@ -34,7 +34,7 @@ files(
 is($rc, 0, 'steps') or diag $err;
 my ($ms) = $out =~ /1_steps +(\d+) ms/;
 cmp_ok($ms // 0, '>=', 700, 'the time of several steps is the time until they are done');
-($rc, $out, $err) = upg('down', '-d', 'lasting');
+($rc, $out, $err) = upg('down', '-d', 'lasting', '--method=given');
 ($ms) = $out =~ /1_steps +(\d+) ms/;
 cmp_ok($ms // 0, '>=', 700, 'on the way back, too') or diag "$out$err";
 

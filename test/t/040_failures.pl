@@ -49,8 +49,12 @@ like($out, qr/rolled_back 2_b.*rolled_back 1_a/s, '... takes back the latest fir
 is(sql($db, q{SELECT count(*) FROM upg_status() WHERE state = 'applied'}), 0, '... nothing is left');
 unlink "$dir/1_a.down.sql";
 $db = database('halfback');
-($rc, $out, $err) = upg('up', '-d', $db, '--on-fail=rollback', $dir);
+($rc, $out, $err) = upg('up', '-d', $db, '--on-fail=rollback', '--undo=none', $dir);
 is($rc, 4, '--on-fail=rollback without a way back: exit 4') or diag $err;
+$db = database('undoback');
+($rc, $out, $err) = upg('up', '-d', $db, '--on-fail=rollback', $dir);
+is($rc, 3, '--on-fail=rollback without down scripts: exit 3') or diag $err;
+is(sql($db, q{SELECT count(*) FROM upg_status() WHERE state = 'applied'}), 0, '... nothing is left');
 
 # non-transactional steps: the done ones stay, the next run goes on there
 $db  = database('steps');

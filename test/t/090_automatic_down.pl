@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use IPC::Run ();
 use JSON::PP qw(decode_json);
 use Test::More;
 use UpgTest;
@@ -55,5 +56,102 @@ is(decode_json($out)->{state}, 'finalized', 'finalize --json');
 ($rc, $out, $err) = upg('up', '-d', $db, '--undo=perhaps', $dir);
 is($rc, 2, 'an unrecognized mode is wrong usage');
 is(sql($db, 'SELECT ok FROM upg_audit_verify()'), 't', 'the audit trail is intact');
+
+# Nobody has to ask for it; the plan says what would be refused, and a file may
+# say what it wants, or the run.
+$db = database('asked');
+$dir = files(workdir(), '1_t.up.sql' => "CREATE TABLE t (i int);\nINSERT INTO t VALUES (1);\n", '1_t.down.sql' => "DROP TABLE t;\n",
+	'2_n.up.sql' => "INSERT INTO t VALUES (2);\n\nNOTIFY two;\n", '3_i.up.sql' => "CREATE INDEX CONCURRENTLY t_i ON t (i);\nVACUUM t;\n");
+($rc, $out, $err) = upg('plan', '-d', $db, $dir);
+is($rc, 0, 'plan') or diag($err);
+like($out, qr/1_t .*one transaction, undo and a down script$/m, '... by what each goes back');
+like($out, qr/2_n .*, undo\n +line 3: NOTIFY cannot be taken back: .*\n +it will be refused, unless/, '... what no undo takes back');
+like($out, qr/3_i .*commit one by one, undo$/m, '... and what no transaction holds is no such thing');
+($rc, $out, $err) = upg('plan', '-d', $db, '--undo=none', $dir);
+like($out, qr/1_t .*, down script$/m, 'without an undo: the down script');
+like($out, qr/2_n .*, no way back$/m, '... or nothing');
+unlike($out, qr/NOTIFY/, '... and nothing is refused');
+my $plan = decode_json((upg('plan', '-d', $db, '--json', $dir))[1])->{plan};
+is($plan->[1]{undo}, 'required', '--json: what is asked for');
+like($plan->[1]{irreversible}, qr/line 3: NOTIFY/, '... and what is in the way');
+
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 1, 'refused');
+like($err, qr/NOTIFY cannot be taken back.*Who has heard it.*--undo=best_effort.*/s, '... with the reason and what to do');
+is(sql($db, 'SELECT count(*) FROM t'), 1, '... before anything of it runs');
+files($dir, '2_n.up.sql' => "-- upg:undo best_effort\nINSERT INTO t VALUES (2);\n\nNOTIFY two;\n");
+($rc, $out, $err) = upg('up', '-d', $db, '--undo=required', $dir);
+is($rc, 1, 'the word of the run counts more than that of the file');
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 0, 'the file accepts it') or diag($err);
+is(sql($db, q{SELECT string_agg(undo, ' ' ORDER BY ord) FROM upg_status()}), 'exact inexact exact', '... it alone');
+($rc, $out, $err) = upg('status', '-d', $db, $dir);
+like($out, qr/1_t .*exact, given/, 'the status shows that there are two ways back');
+
+($rc, $out, $err) = upg('down', '-d', $db, '--all', '--yes', '--dry-run', '--method=given');
+isnt($rc, 0, 'by down scripts alone: there is none for the last') or diag($out);
+($rc, $out, $err) = upg('down', '-d', $db, '--to', '1_t', '--yes');
+is($rc, 0, 'down') or diag($err);
+like($out, qr/rolled_back 3_i .*by its undo\nrolled_back 2_n .*by its undo/, '... says by what');
+is(sql($db, 'SELECT count(*) FROM t'), 1, '... with the rows');
+($rc, $out, $err) = upg('down', '-d', $db, '--dry-run', '--method=given');
+like($out, qr/planned +1_t .*by its down script/, 'the other way, on demand');
+($rc, $out, $err) = upg('down', '-d', $db, '--method=given');
+is($rc, 0, '... goes back') or diag($err);
+is(sql($db, q{SELECT method FROM upg.rollback_records WHERE migration = '1_t'}), 'given', '... and is on record');
+($rc, $out, $err) = upg('down', '-d', $db, '--method=luck');
+is($rc, 2, 'an unrecognized method is wrong usage');
+
+# Files that the client drives, several in one transaction: each has an undo of its own.
+$db = database('driven');
+$dir = files(workdir(), '1_t.sql' => "CREATE TABLE t (i int PRIMARY KEY);\n",
+	'2_c.sql' => "COPY t FROM stdin;\n1\n2\n\\.\n", '3_c.sql' => "SAVEPOINT one;\nCOPY t FROM stdin;\n3\n\\.\nRELEASE one;\n");
+($rc, $out, $err) = upg('up', '-d', $db, '--single-transaction', $dir);
+is($rc, 0, 'COPY data in one transaction') or diag($err);
+is(sql($db, q{SELECT string_agg(undo, ' ' ORDER BY ord) FROM upg_status()}), 'exact exact exact', '... is captured');
+($rc, $out, $err) = upg('down', '-d', $db);
+is(sql($db, 'SELECT count(*) FROM t'), 2, 'the last goes alone') or diag($err);
+($rc, $out, $err) = upg('down', '-d', $db, '--all', '--yes');
+is(sql($db, q{SELECT to_regclass('t') IS NULL}), 't', 'then the others') or diag($err);
+
+# Wait until somebody holds table "second".
+sub locked
+{
+	my ($mode) = @_;
+	for (1 .. 500)
+	{
+		return if sql($db, "SELECT count(*) FROM pg_locks WHERE relation = 'second'::regclass AND mode = '$mode' AND granted");
+		select(undef, undef, undef, 0.01);
+	}
+	fail("nobody holds $mode");
+	return;
+}
+
+# A rollback that meets an application which takes locks in another order gives way.
+$db = database('busy');
+sql($db, 'CREATE TABLE first (i int); CREATE TABLE second (i int); INSERT INTO first VALUES (1); INSERT INTO second VALUES (1)');
+sql($db, q{SELECT upg_apply('both', 'ALTER TABLE first ADD a int; ALTER TABLE second ADD a int')});
+my ($app_out, $app_err) = ('', '');
+my $app = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $db,
+	map({ ('-c', $_) } 'BEGIN', 'UPDATE second SET i = 2', 'SELECT pg_sleep(1)', 'UPDATE first SET i = 2', 'SELECT pg_sleep(1.2)', 'COMMIT') ],
+	\undef, \$app_out, \$app_err);
+locked('RowExclusiveLock');
+($rc, $out, $err) = upg('down', '-d', $db);
+is($rc, 0, 'the rollback waits for its turn') or diag($err);
+IPC::Run::finish($app);
+is($app_err, '', '... and the application did not lose');
+is(sql($db, 'SELECT i FROM first UNION ALL SELECT i FROM second'), "2\n2", '... nor what it wrote');
+
+# One that never gets its turn says who is in the way, and changes nothing.
+sql($db, q{SELECT upg_apply('late', 'ALTER TABLE second ADD c int')});
+my $holder = IPC::Run::start([ 'psql', '-XAtq', '-d', $db, map({ ('-c', $_) } 'BEGIN', 'LOCK TABLE second IN SHARE MODE', 'SELECT pg_sleep(5)') ],
+	\undef, \$app_out, \$app_err);
+locked('ShareLock');
+my $said = '';
+IPC::Run::run([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $db ],
+	\"SET upg.lock_timeout = 100; SET upg.lock_retries = 1; SELECT state FROM upg_rollback('late');\n", \my $ignored, \$said);
+like($said, qr/UP015: could not lock what the rollback changes after 2 tries\nDETAIL:  public\.second is locked by .*psql/, 'who is in the way');
+is(sql($db, q{SELECT state FROM upg_migration_state('late')}), 'applied', '... and nothing has changed');
+IPC::Run::finish($holder);
 
 done_testing();

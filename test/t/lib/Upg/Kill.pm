@@ -33,6 +33,8 @@ sub marks_directory
     my $dir = $server->dir . '/marks';
     mkdir $dir;
     chmod 0777, $dir;
+    # The marks are files, which no undo takes back; the rest of it is captured and proven.
+    $server->sql(q{DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET upg.undo = best_effort', current_database()); END$$});
     $server->sql('CREATE TABLE effects (migration text, part int, at timestamptz DEFAULT clock_timestamp())');
     return $dir;
 }

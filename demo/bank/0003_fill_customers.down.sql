@@ -1,2 +1,0 @@
-TRUNCATE account_owners;
-TRUNCATE customers RESTART IDENTITY;

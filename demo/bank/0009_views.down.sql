@@ -1,2 +1,0 @@
-DROP VIEW account_statement;
-DROP VIEW customer_balance;

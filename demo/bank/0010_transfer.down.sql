@@ -1,1 +1,0 @@
-DROP FUNCTION transfer(integer, integer, integer);
