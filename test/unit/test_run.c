@@ -363,19 +363,22 @@ test_changed_script_is_refused(void **state)
 static void
 test_client_driven(void **state)
 {
-	const FakeReply replies[] = {DIGEST,
-								 NO_STATUS,
-								 STARTED,
-								 OK("1_a"),
-								 OK("2_b"),
-								 {"BEGIN", FAKE_COMMAND, NULL, NULL, NULL},
-								 {"upg_begin", FAKE_ROWS, "x", "~", NULL},
-								 {"COPY a FROM stdin;", FAKE_COPY_IN, NULL, NULL, NULL},
-								 {"copy end", FAKE_COMMAND, NULL, NULL, NULL},
-								 {"upg_finish", FAKE_ROWS, APPLIED_COLUMNS,
-								  "3_c|applied|1|1|none|{}|00:00:00.01", NULL},
-								 {"COMMIT", FAKE_COMMAND, NULL, NULL, NULL},
-								 FINISHED};
+	const FakeReply replies[] = {
+		DIGEST,
+		NO_STATUS,
+		STARTED,
+		OK("1_a"),
+		OK("2_b"),
+		{"BEGIN", FAKE_COMMAND, NULL, NULL, NULL},
+		{"SAVEPOINT upg", FAKE_COMMAND, NULL, NULL, NULL},
+		{"upg_begin", FAKE_ROWS, "x", "~", NULL},
+		{"COPY a FROM stdin;", FAKE_COPY_IN, NULL, NULL, NULL},
+		{"copy end", FAKE_COMMAND, NULL, NULL, NULL},
+		{"upg_finish", FAKE_ROWS, APPLIED_COLUMNS, "3_c|applied|1|1|none|{}|00:00:00.01",
+		 NULL},
+		{"RELEASE SAVEPOINT upg", FAKE_COMMAND, NULL, NULL, NULL},
+		{"COMMIT", FAKE_COMMAND, NULL, NULL, NULL},
+		FINISHED};
 	const FakeReply failing[] = {
 		DIGEST,
 		NO_STATUS,
@@ -383,6 +386,7 @@ test_client_driven(void **state)
 		OK("1_a"),
 		OK("2_b"),
 		{"BEGIN", FAKE_COMMAND, NULL, NULL, NULL},
+		{"SAVEPOINT upg", FAKE_COMMAND, NULL, NULL, NULL},
 		{"upg_begin", FAKE_ROWS, "x", "~", NULL},
 		{"COPY a FROM stdin;", FAKE_ERROR, "42P01", "no such table", NULL},
 		{"ROLLBACK", FAKE_COMMAND, NULL, NULL, NULL},
@@ -395,8 +399,8 @@ test_client_driven(void **state)
 	assert_int_equal(up(replies, COUNT(replies), NULL), 0);
 	assert_string_equal(fake_copied(), "1\n2\n");
 	assert_int_equal(up(failing, COUNT(failing), NULL), UPG_EXIT_FAILED);
-	assert_non_null(strstr(fake_param(9, 1), "\"sqlstate\":\"42P01\""));
-	assert_non_null(strstr(fake_param(9, 1), "\"line\":1"));
+	assert_non_null(strstr(fake_param(10, 1), "\"sqlstate\":\"42P01\""));
+	assert_non_null(strstr(fake_param(10, 1), "\"line\":1"));
 	err_clear();
 	snprintf(path, sizeof(path), "%s/3_c.up.sql", dir);
 	unlink(path);
