@@ -24,7 +24,8 @@
 #include "log.h"
 #include "run_internal.h"
 
-#define RECONNECT_MS 60000
+#define RECONNECT_MS  60000
+#define EXCERPT_BYTES 120 /* of a long line that an error shows */
 
 /*
  * run_sleep
@@ -56,35 +57,56 @@ run_interrupted(const UpgContext *ctx)
 }
 
 /*
+ * in_character
+ *		Is this a byte of a UTF-8 character, but not its first?
+ */
+static bool
+in_character(const char *p)
+{
+	return ((unsigned char) *p & 0xC0) == 0x80;
+}
+
+/*
  * excerpt
- *		The line of a script with a caret under the column.
+ *		The line of a script, or what is around the column, with a caret under it.
+ *
+ * The server counts columns in characters.
  */
 static void
 excerpt(const char *text, int line, int col)
 {
-	const char *p = text;
+	const char *from = text;
+	const char *to;
+	const char *at;
 	UpgBuf out;
-	size_t len;
-	size_t start = 0;
 
-	for (int i = 1; i < line && p != NULL; i++)
-		p = (p = strchr(p, '\n')) ? p + 1 : NULL;
-	if (p == NULL || line < 1 || col < 1)
+	for (int i = 1; i < line && from != NULL; i++)
+		from = (from = strchr(from, '\n')) ? from + 1 : NULL;
+	if (from == NULL || line < 1 || col < 1)
 		return;
-	len = strcspn(p, "\r\n");
-	if (len > 120)
+	to = from + strcspn(from, "\r\n");
+	at = from;
+	for (int i = 1; i < col && at < to; i++)
+		do
+			at++;
+		while (in_character(at));
+	if (to - from > EXCERPT_BYTES)
 	{
-		start = (size_t) col > 60 && (size_t) col <= len ? (size_t) col - 60 : 0;
-		while (start > 0 && ((unsigned char) p[start] & 0xC0) == 0x80)
-			start--;
-		if (len - start > 120)
-			len = start + 120;
+		if (at - from > EXCERPT_BYTES / 2)
+			from = at - EXCERPT_BYTES / 2;
+		while (in_character(from))
+			from++;
+		if (to - from > EXCERPT_BYTES)
+			to = from + EXCERPT_BYTES;
+		while (in_character(to))
+			to--;
 	}
 	buf_init(&out);
-	buf_addn(&out, p + start, len - start);
+	buf_addn(&out, from, (size_t) (to - from));
 	buf_addc(&out, '\n');
-	for (size_t i = 1 + start; i < (size_t) col; i++)
-		buf_addc(&out, p[i - 1] == '\t' ? '\t' : ' ');
+	for (; from < at; from++)
+		if (!in_character(from))
+			buf_addc(&out, *from == '\t' ? '\t' : ' ');
 	buf_addc(&out, '^');
 	free(upg_error.excerpt);
 	upg_error.excerpt = out.data;

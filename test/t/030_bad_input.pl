@@ -55,6 +55,16 @@ for my $at (1 .. 3)
 	is(sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^s[123]$'}), 0, '... nothing of it is there');
 }
 
+# an error far out on a long line: a part of the line around it
+$dir = files(workdir(), 'long.sql' => 'SELECT ' . join(', ', map { "'" . encode('UTF-8', "gr\x{fc}n") . " $_'" } 1 .. 60) . ', nonesuch, ' . ('1, ' x 100) . "2;\n");
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 1, 'an error on a long line');
+my ($part, $caret) = $err =~ /^(\s+\S.*nonesuch.*)\n(\s+)\^$/m;
+ok(defined $part, '... shows the part around it') or diag $err;
+$part = Encode::decode('UTF-8', $part // '');
+cmp_ok(length $part, '<', 140, '... which is short');
+is(substr($part, length $caret, 8), 'nonesuch', '... with a caret below what is meant') or diag $err;
+
 # names
 my $n = 0;
 my %names = ('x' => 0, 'n' x 63 => 0, 'n' x 64 => 0, "quo'te\"s" => 0, "new\nline" => 2, 'emoji 😀' => 0, 'a b;DROP TABLE x' => 0, 'x..y' => 0);
