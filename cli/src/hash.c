@@ -97,20 +97,6 @@ hash_free(UpgHash *hash)
 }
 
 /*
- * hash_hex
- *		Digest of one piece of memory.
- */
-void
-hash_hex(const void *data, size_t len, char hex[UPG_SHA256_HEX])
-{
-	UpgHash *hash = hash_new();
-
-	hash_add(hash, data, len);
-	hash_final(hash, hex);
-	hash_free(hash);
-}
-
-/*
  * hash_hex_by
  *		Digest of one piece of memory by an algorithm that libcrypto knows.
  */

@@ -24,7 +24,6 @@ extern UpgHash *hash_new(void);
 extern void hash_add(UpgHash *hash, const void *data, size_t len);
 extern void hash_final(UpgHash *hash, char hex[UPG_SHA256_HEX]);
 extern void hash_free(UpgHash *hash);
-extern void hash_hex(const void *data, size_t len, char hex[UPG_SHA256_HEX]);
 extern void hash_hex_by(const char *digest, const void *data, size_t len,
 						char hex[UPG_HASH_HEX]);
 

@@ -81,6 +81,16 @@ for (
 	is(sql('others', q{SELECT indisvalid FROM pg_index WHERE indexrelid = 'fly_i'::regclass}), 't', '... and obeyed');
 }
 
+# dependencies
+{
+	my $dir = files(workdir(), '1_a.sql' => "-- upg:requires 2_b\nSELECT 1;", '2_b.sql' => "-- upg:requires 1_a\nSELECT 2;", '3_c.sql' => "-- upg:requires 1_a 2_b\nSELECT 3;");
+	($rc, $out, $err) = upg('check', '-d', 'others', $dir);
+	is($rc, 2, 'a dependency on a later migration: check');
+	like($out, qr/1_a\.sql: migration "1_a" requires "2_b", which does not come before it/, '... names both') or diag "$out$err";
+	unlike($out, qr/3_c/, '... and not one whose dependencies come before it');
+	is(() = $out =~ /requires/g, 1, '... nor another');
+}
+
 # psql's commands
 database('psql');
 for (

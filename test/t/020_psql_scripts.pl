@@ -107,4 +107,25 @@ is(sql($db, 'SELECT up_sql IS NULL, up_size > 200000 FROM upg.migrations'), 't|t
 like($out, qr/nothing to do/, 'streamed again: nothing to do') or diag $err;
 ($rc, $out, $err) = upg('status', '-d', $db, $dir);
 like($out, qr/1 applied, 0 pending/, 'the checksum is that of the bytes, streamed or not') or diag $out;
+
+# ... with both directions in one file
+$dir = files(workdir(), '1_both.sql' => "\xef\xbb\xbf-- migrate:up\nCREATE TABLE both_ways (i int, t text);\n"
+	. join('', map { "INSERT INTO both_ways VALUES ($_, '" . ('x' x 100) . "');\n" } 1 .. 2000) . "-- migrate:down\nDROP TABLE both_ways;\n");
+$db = database('marked');
+($rc, $out, $err) = upg('up', '-d', $db, '--stream-above=64kB', $dir);
+is($rc, 0, 'a streamed file with markers goes up') or diag $err;
+is(sql($db, 'SELECT count(*) FROM both_ways'), 2000, '... as far as its first part');
+is(sql($db, 'SELECT up_sql IS NULL, down_sql FROM upg.migrations'), "t|-- migrate:down\nDROP TABLE both_ways;\n", '... the way back is stored') or diag sql($db, 'SELECT * FROM upg.migrations');
+($rc, $out, $err) = upg('status', '-d', $db, $dir);
+like($out, qr/1 applied, 0 pending/, '... its checksum is that of the part, streamed or not') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $db);
+is($rc, 0, '... and is taken back') or diag $err;
+is(sql($db, q{SELECT to_regclass('both_ways') IS NULL}), 't', '... by its second part');
+
+# a way back is stored in the ledger and run there, without a client
+$dir = files(workdir(), '1_c.up.sql' => 'CREATE TABLE c (i int);', '1_c.down.sql' => "COPY c FROM stdin;\n1\n\\.\n");
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 2, 'COPY data in a way back: refused');
+like($err, qr/a down script cannot hold COPY .* FROM stdin.*1_c\.down\.sql.*hint: Use INSERT/s, '... with what to do');
+is(sql($db, q{SELECT to_regclass('c') IS NULL}), 't', '... before anything ran');
 done_testing();

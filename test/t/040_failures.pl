@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use IO::Socket::INET;
 use JSON::PP qw(decode_json);
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -119,6 +120,13 @@ $h->finish;
 is($h->full_result >> 8, 11, 'a database that is dropped meanwhile: exit 11') or diag $$e;
 like($$e, qr/detail: .*database "dropped" does not exist/, '... says so');
 
+# somebody listens, and says nothing
+my $mute = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
+($rc, $out, $err) = upg('status', '-d', 'host=127.0.0.1 dbname=x port=' . $mute->sockport, '--timeout=1s');
+is($rc, 124, 'a server that does not answer: exit 124') or diag $err;
+like($err, qr/time is over while connecting/, '... says so');
+close $mute;
+
 # rights, read-only, settings of the role
 $db = database('rights');
 sql($db, 'CREATE ROLE nobody_special LOGIN');
@@ -147,6 +155,8 @@ is($rc, 9, 'a role without rights: exit 9') or diag $err;
 	like($err, qr/UP015/, '... with its SQLSTATE');
 	like($err, qr/\b$pid\b/, '... the holder is named') or diag $err;
 	is(sql($db, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'a'::regclass AND attname = 'c'}), 0, '... nothing of it is there');
+	($rc, $out, $err) = upg('explain', '-d', $db, '2_alter');
+	like($out, qr/^    waited for locks: .*\b$pid\b/m, '... and explain tells whom it waited for') or diag $out;
 	sql('postgres', "SELECT pg_terminate_backend($pid)");
 	$holder->finish;
 }

@@ -49,6 +49,41 @@ sql('sound', 'CREATE ROLE stranger LOGIN');
 unlike($out, qr/^ok +(rights|audit|unfinished) /m, 'what may not be seen is not called ok');
 like($out, qr/GRANT upg_operator TO stranger;/, 'the remedy is named') or diag "$out$err";
 
+# one who may look, but not at everything
+sql('sound', 'CREATE ROLE looker LOGIN; GRANT upg_viewer TO looker');
+($rc, $out, $err) = upg('doctor', '-d', 'sound', '-U', 'looker');
+like($out, qr/^skipped +audit +permission denied/m, 'what this role may not look at is skipped');
+like($out, qr/^(ok|warning) +indexes /m, '... and the rest is looked at') or diag "$out$err";
+
+# what runs, and what ended nobody knows how
+database('opaque');
+files("$work/o", '1_o.sql' => "CREATE TABLE seen (i int);\nCREATE PROCEDURE two() LANGUAGE plpgsql AS \$\$BEGIN INSERT INTO seen VALUES (1); COMMIT; PERFORM pg_sleep(60); END\$\$;\nCALL two();\n");
+{
+	my ($run, $o, $e) = upg_start('up', '-d', 'opaque', "$work/o");
+	my $sleeps = q{SELECT count(*) FROM pg_stat_activity WHERE datname = 'opaque' AND backend_type = 'upg migration' AND wait_event = 'PgSleep'};
+	for (1 .. 200) { last if sql('postgres', $sleeps) eq '1'; select undef, undef, undef, 0.1 }
+	($rc, $out, $err) = upg('doctor', '-d', 'opaque', "$work/o");
+	like($out, qr/^ok +unfinished +migration "1_o" is running in process \d+/m, 'what runs is no fault') or diag "$out$err";
+	($rc, $out, $err) = upg('explain', '-d', 'opaque', '1_o');
+	like($out, qr/^migration "1_o" is running, .*: it runs now; "upg wait" waits for it/, 'explain says so, too') or diag "$out$err";
+	sql('postgres', q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'opaque' AND backend_type = 'upg migration'});
+	$run->finish;
+	is($run->full_result >> 8, 7, 'a statement whose outcome cannot be found out: exit 7') or diag $$e;
+	like($$e, qr/next: upg repair 1_o --mark=applied\|absent --reason=TEXT/, '... with what to do');
+}
+($rc, $out, $err) = upg('doctor', '-d', 'opaque', "$work/o");
+is($rc, 8, 'the doctor calls it a fault');
+like($out, qr/^fault +unfinished +the outcome of migration "1_o" is not known\n +do: find it out, then: upg repair 1_o/m, '... and says what to do');
+($rc, $out, $err) = upg('explain', '-d', 'opaque', '1_o');
+like($out, qr/is unknown, .*find out whether the statement took effect, then "upg repair"/, 'explain, too') or diag $out;
+($rc, $out, $err) = upg('repair', '-d', 'opaque', '1_o', '--mark=applied', '--reason=the row is there', '--json');
+is($rc, 0, 'a person settles it') or diag $err;
+is(decode_json($out)->{migrations}[0]{name}, '1_o', '... with --json') or diag $out;
+($rc, $out, $err) = upg('up', '-d', 'opaque', "$work/o");
+is($rc, 0, '... then the run goes on') or diag $err;
+is(sql('opaque', q{SELECT state, (SELECT count(*) FROM seen) FROM upg_migration_state('1_o')}), 'applied|1', '... and the statement did not run again');
+like(sql('opaque', q{SELECT string_agg(e::text, ' ') FROM upg_audit_export('jsonl', 1) e}), qr/the row is there/, 'the audit trail has the reason');
+
 # faults
 database('bare', bare => 1);
 ($rc, $out, $err) = upg('doctor', '-d', 'bare');

@@ -433,6 +433,143 @@ test_down(void **state)
 	err_clear();
 }
 
+/* The ledger says what became of a rollback whose answer was lost. */
+static void
+test_down_after_a_lost_connection(void **state)
+{
+	const FakeReply done[] = {
+		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
+		STARTED,
+		{"upg_rollback", FAKE_LOST, NULL, NULL, NULL},
+		{"upg_migration_state", FAKE_ROWS, "state", "rolled_back", NULL},
+		FINISHED};
+	const FakeReply undone[] = {
+		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
+		STARTED,
+		{"upg_rollback", FAKE_LOST, NULL, NULL, NULL},
+		{"upg_migration_state", FAKE_ROWS, "state", "applied", NULL},
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS,
+		 "2_b|rolled_back|1|1|given|{}|00:00:00.01", NULL},
+		FINISHED};
+	const char *argv[2] = {"down", "2_b"};
+
+	(void) state;
+	assert_int_equal(run_script(done, COUNT(done), 2, argv), 0);
+	assert_int_equal(fake_connects(), 2);
+	assert_string_equal(fake_param(3, 0), "2_b");
+	assert_string_equal(fake_param(4, 1), "completed");
+	assert_int_equal(run_script(undone, COUNT(undone), 2, argv), 0);
+	assert_string_equal(fake_param(4, 0), "2_b");
+	assert_string_equal(fake_param(5, 1), "completed");
+}
+
+static void
+test_down_waits_for_a_conflict(void **state)
+{
+	const FakeReply replies[] = {
+		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
+		{"upg_upgrade_start", FAKE_ERROR, "UP004", "another run is under way", NULL},
+		STARTED,
+		{"upg_rollback", FAKE_ERROR, "UP004", "table a is held", NULL},
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS,
+		 "2_b|rolled_back|1|1|given|{}|00:00:00.01", NULL},
+		FINISHED};
+	const FakeReply leaves[] = {
+		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
+		STARTED,
+		{"upg_rollback", FAKE_ERROR, "UP004", "table a is held", "(line 1, column 1)"},
+		FINISHED};
+	const char *argv[3] = {"down", "2_b", "--no-wait"};
+
+	(void) state;
+	assert_int_equal(run_script(replies, COUNT(replies), 2, argv), 0);
+	assert_int_equal(run_script(leaves, COUNT(leaves), 3, argv), UPG_EXIT_CONFLICT);
+	assert_string_equal(upg_error.what, "table a is held");
+	assert_string_equal(fake_param(3, 1), "failed");
+	err_clear();
+}
+
+/* Somebody else has taken it back since it was listed. */
+static void
+test_down_of_nothing(void **state)
+{
+	const FakeReply replies[] = {
+		{"upg_status", FAKE_ROWS, "migration|requires", "2_b|{}\n1_a|{}", NULL},
+		STARTED,
+		{"upg_rollback", FAKE_ROWS, APPLIED_COLUMNS, "", NULL},
+		FINISHED};
+	const char *argv[2] = {"down", "2_b"};
+
+	(void) state;
+	assert_int_equal(run_script(replies, COUNT(replies), 2, argv), 0);
+	assert_string_equal(fake_param(3, 1), "completed");
+}
+
+/* Exit code and code of an error go by its SQLSTATE, whatever its text. */
+static void
+test_codes_of_errors(void **state)
+{
+	static const struct
+	{
+		const char *sqlstate;
+		int exit_code;
+		const char *code;
+		const char *fix; /* that its hint must hold, or NULL */
+	} errors[] = {{"UP004", UPG_EXIT_CONFLICT, "UPG-0004", NULL},
+				  {"UP006", UPG_EXIT_FAILED, "UPG-0006", NULL},
+				  {"UP011", UPG_EXIT_UNKNOWN, "UPG-0011", NULL},
+				  {"UP012", UPG_EXIT_VERIFICATION, "UPG-0012", NULL},
+				  {"UP043", UPG_EXIT_VERIFICATION, "UPG-0043", NULL},
+				  {"42501", UPG_EXIT_DENIED, "UPG-1001", "upg_operator"},
+				  {"25006", UPG_EXIT_FAILED, "UPG-1002", "primary"},
+				  {"23505", UPG_EXIT_FAILED, "UPG-1000", NULL}};
+
+	(void) state;
+	for (int i = 0; i < COUNT(errors); i++)
+	{
+		const FakeReply replies[] = {
+			{"SELECT 1", FAKE_ERROR, errors[i].sqlstate, "it is so", NULL}};
+		UpgConnParams params;
+		UpgConn *conn;
+
+		memset(&params, 0, sizeof(params));
+		fake_script(replies, COUNT(replies));
+		conn = conn_open(&params);
+		assert_false(conn_run(conn, "SELECT 1", 0, NULL));
+		assert_int_equal(upg_error.exit_code, errors[i].exit_code);
+		assert_string_equal(upg_error.code, errors[i].code);
+		assert_string_equal(upg_error.sqlstate, errors[i].sqlstate);
+		assert_string_equal(upg_error.what, "it is so");
+		if (errors[i].fix != NULL)
+			assert_non_null(strstr(upg_error.fix, errors[i].fix));
+		else
+			assert_null(upg_error.fix);
+		assert_false(conn_lost(conn));
+		conn_close(conn);
+		err_clear();
+	}
+}
+
+/* What happens on the way may not take the place of the error that is told. */
+static void
+test_error_is_kept(void **state)
+{
+	UpgError saved;
+
+	(void) state;
+	err_set(UPG_EXIT_FAILED, "UPG-1000", "the first");
+	err_fix("mend it");
+	saved = err_take();
+	assert_int_equal(upg_error.exit_code, 0);
+	assert_null(upg_error.what);
+	err_set(UPG_EXIT_BUG, "UPG-9999", "the second");
+	err_put(saved);
+	assert_int_equal(upg_error.exit_code, UPG_EXIT_FAILED);
+	assert_string_equal(upg_error.what, "the first");
+	assert_string_equal(upg_error.fix, "mend it");
+	err_clear();
+}
+
 /* The duration of a migration comes in the IntervalStyle of the session. */
 static void
 test_interval_styles(void **state)
@@ -450,20 +587,26 @@ test_interval_styles(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_applies_in_order),
-									   cmocka_unit_test(test_nothing_to_do_is_one_row),
-									   cmocka_unit_test(test_interval_styles),
-									   cmocka_unit_test(test_waits_for_a_conflict),
-									   cmocka_unit_test(test_no_wait_leaves),
-									   cmocka_unit_test(test_cancels_until_it_ends),
-									   cmocka_unit_test(test_reconnects_and_asks_again),
-									   cmocka_unit_test(test_polls_background_work),
-									   cmocka_unit_test(test_partial_and_unknown),
-									   cmocka_unit_test(test_failure_is_located),
-									   cmocka_unit_test(test_on_fail_rollback),
-									   cmocka_unit_test(test_changed_script_is_refused),
-									   cmocka_unit_test(test_client_driven),
-									   cmocka_unit_test(test_down)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_applies_in_order),
+		cmocka_unit_test(test_nothing_to_do_is_one_row),
+		cmocka_unit_test(test_interval_styles),
+		cmocka_unit_test(test_waits_for_a_conflict),
+		cmocka_unit_test(test_no_wait_leaves),
+		cmocka_unit_test(test_cancels_until_it_ends),
+		cmocka_unit_test(test_reconnects_and_asks_again),
+		cmocka_unit_test(test_polls_background_work),
+		cmocka_unit_test(test_partial_and_unknown),
+		cmocka_unit_test(test_failure_is_located),
+		cmocka_unit_test(test_on_fail_rollback),
+		cmocka_unit_test(test_changed_script_is_refused),
+		cmocka_unit_test(test_client_driven),
+		cmocka_unit_test(test_down),
+		cmocka_unit_test(test_down_after_a_lost_connection),
+		cmocka_unit_test(test_down_waits_for_a_conflict),
+		cmocka_unit_test(test_down_of_nothing),
+		cmocka_unit_test(test_codes_of_errors),
+		cmocka_unit_test(test_error_is_kept)};
 	int failed;
 	char path[128];
 
