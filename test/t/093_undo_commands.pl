@@ -1,0 +1,110 @@
+# The commands around a rollback without a down script: what is done with rows written
+# since, what a rollback would do, what is kept and for how long, rows that come back.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use JSON::PP qw(decode_json);
+use Test::More;
+use UpgTest;
+
+server_start();
+my ($rc, $out, $err);
+my $dir = files(workdir(), '1_t.sql' => "CREATE TABLE t (id int PRIMARY KEY, v text);\nINSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c');",
+	'2_shout.sql' => q{UPDATE t SET v = v || '!';}, '3_extra.sql' => "CREATE TABLE extra (id int PRIMARY KEY);\nINSERT INTO extra VALUES (1);");
+my $db = database('policies');
+
+sub rows { return sql($db, q{SELECT string_agg(id || v, ' ' ORDER BY id) FROM t}) }
+
+# Apply all, then write as an application does.
+sub live
+{
+	my ($value, $want) = @_;
+	($rc, $out, $err) = upg('up', '-d', $db, '--undo=required', $dir);
+	is($rc, 0, 'all is applied') or diag $err;
+	sql($db, q{UPDATE t SET v = '} . $value . q{' WHERE id = 1; INSERT INTO t VALUES (4, 'new') ON CONFLICT DO NOTHING; INSERT INTO extra VALUES (7), (8)});
+	upg('down', '-d', $db, '3_extra');
+	is(rows(), $want, '... and written to');
+}
+
+# What a rollback would do
+live('mine', '1mine 2b! 3c! 4new');
+($rc, $out, $err) = upg('down', '-d', $db, '--dry-run', '2_shout');
+is($rc, 0, 'down --dry-run') or diag $err;
+like($out, qr/^table +file +restored .*conflicts\npublic\.t +keeps its file .* 1\n/m, '... tells it table by table') or diag $out;
+like($out, qr/^public\.t +\{"id": "1"\} +v +a +mine /m, '... and where both have changed a value');
+($rc, $out, $err) = upg('down', '-d', $db, '--dry-run', '--json', '2_shout');
+my $preview = decode_json($out)->{preview};
+is($preview->{tables}[0]{conflicts}, 1, '... with --json') or diag $out;
+is(rows(), '1mine 2b! 3c! 4new', '... and changes nothing');
+
+# Policies
+($rc, $out, $err) = upg('down', '-d', $db, '--on-conflict=strict', '2_shout');
+is($rc, 1, '--on-conflict=strict: refused') or diag $out;
+like($err, qr/public\.t|table "t"/, '... names the table');
+is(rows(), '1mine 2b! 3c! 4new', '... changes nothing');
+for my $wrong ('perhaps', 'keep,perhaps', 'perhaps:t', '')
+{
+	($rc, $out, $err) = upg('down', '-d', $db, "--on-conflict=$wrong", '2_shout');
+	is($rc, 2, "--on-conflict=$wrong is wrong usage") or diag $out;
+	like($err, qr/invalid value of --on-conflict: "$wrong".*hint: Give keep, strict or discard/s, '... and says what is right');
+}
+($rc, $out, $err) = upg('down', '-d', $db, '--on-conflict=keep:nowhere', '2_shout');
+is($rc, 1, 'a policy for a table that is not there is refused') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $db, '--dry-run', '--on-conflict=discard', '2_shout');
+is($rc, 0, '--dry-run goes by the policy') or diag $err;
+unlike($out, qr/^public\.t +\{"id": "1"\}/m, '... with which nothing is in conflict') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $db, '--on-conflict=strict,keep:public.t', '2_shout');
+is($rc, 0, 'strict, but not for this table') or diag $err;
+is(rows(), '1mine 2b 3c 4new', '... the value of the application stays');
+is(sql($db, q{SELECT table_name || ' ' || key || ' ' || column_name FROM upg_rollback_conflicts('2_shout')}), 'public.t {"id": "1"} v', '... and is listed')
+  or diag sql($db, q{SELECT * FROM upg_rollback_conflicts('2_shout')});
+live('ours', '1ours 2b! 3c! 4new!');
+($rc, $out, $err) = upg('down', '-d', $db, '--on-conflict=strict,discard:public.t', '2_shout');
+is($rc, 0, 'discard, for this table') or diag $err;
+is(rows(), '1mine 2b 3c 4new', '... what was before the migration is there');
+
+# Rows that were set aside come back
+($rc, $out, $err) = upg('put-back', '-d', $db, '3_extra');
+is($rc, 1, 'put-back before the migration is applied again: refused') or diag $out;
+($rc, $out, $err) = upg('up', '-d', $db, '--undo=required', $dir);
+is(sql($db, q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM extra}), '1', 'applied again, the table has what the migration writes');
+($rc, $out, $err) = upg('put-back', '-d', $db, '--json', '3_extra');
+is($rc, 0, 'put-back') or diag $err;
+is(decode_json($out)->{rows}, 4, '... tells how many rows') or diag $out;
+is(sql($db, q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM extra}), '1 7 8', '... which are there');
+
+# What is kept
+($rc, $out, $err) = upg('retention', '-d', $db);
+is($rc, 0, 'retention') or diag $err;
+like($out, qr/^migration +state +size +age +xid age +kept by\n1_t +applied .*\n2_shout +applied /m, '... lists what is kept') or diag $out;
+($rc, $out, $err) = upg('retention', '-d', $db, '--max-bytes=1TB', '--max-age=30 days', '--max-xid-age=2000000000');
+is($rc, 0, '... within limits') or diag $err;
+for my $limit ('--max-bytes=0', '--max-age=0')
+{
+	($rc, $out, $err) = upg('retention', '-d', $db, '--json', $limit);
+	is($rc, 8, "... over $limit: exit 8") or diag $out;
+	like($err, qr/warning: migration "2_shout" keeps more, or longer, than the limits allow/, '... each is named');
+	is((grep { $_->{migration} eq '2_shout' } @{ decode_json($out)->{kept} })[0]{over_limit}, JSON::PP::true, '... with --json, too') or diag $out;
+}
+($rc, $out, $err) = upg('retention', '-d', $db, '--max-bytes=much');
+is($rc, 1, '... a size that is none') or diag $out;
+like($err, qr/much/, '... is named');
+
+# and until when
+($rc, $out, $err) = upg('expire', '-d', $db, '30 days');
+is("$rc $out", '0 ', 'expire: nothing is that old') or diag $err;
+($rc, $out, $err) = upg('expire', '-d', $db, '--dry-run', '0 days');
+is($rc, 0, 'expire --dry-run') or diag $err;
+like($out, qr/^would finalize 2_shout$/m, '... says what it would give up') or diag $out;
+is(sql($db, q{SELECT undo FROM upg_status() WHERE migration = '2_shout'}), 'exact', '... and does not');
+($rc, $out, $err) = upg('expire', '-d', $db, '--json', '0 days');
+is($rc, 0, 'expire') or diag $err;
+is(join(' ', sort map { $_->{migration} } @{ decode_json($out)->{finalized} }), '1_t 2_shout 3_extra', '... gives up all that is older') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $db, '3_extra');
+is($rc, 1, '... and then there is no way back') or diag $out;
+($rc, $out, $err) = upg('retention', '-d', $db);
+is($out, "nothing is kept\n", '... nor anything kept') or diag $out;
+($rc, $out, $err) = upg('expire', '-d', $db, 'yesterday');
+is($rc, 1, 'expire by what is no time: refused') or diag $out;
+done_testing();
