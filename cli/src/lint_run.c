@@ -528,9 +528,11 @@ static bool
 try_migration(Trial *trial)
 {
 	UpgLintResult *result = trial->result;
+	UpgScriptFault unread; /* of a down that cannot be read, and so not be tried */
 	int roles = 0;
 	bool ok;
 
+	memset(&unread, 0, sizeof(unread));
 	if (!lint_script_load(trial->ctx, trial->entry, false, trial->scratch, &trial->up))
 	{
 		keep_fault(trial, &result->up_fault);
@@ -540,7 +542,7 @@ try_migration(Trial *trial)
 	if (trial->has_down &&
 		!lint_script_load(trial->ctx, trial->entry, true, trial->scratch, &trial->down))
 	{
-		keep_fault(trial, &result->down_fault);
+		keep_fault(trial, &unread);
 		trial->has_down = false;
 	}
 	for (int i = 0; i < trial->up.notes.count; i++)
@@ -609,7 +611,9 @@ try_migration(Trial *trial)
 		list_add(&result->notes, "tried on empty tables: the up refuses our rows");
 	if (result->up_fault.what == NULL && !apply_for_good(trial))
 		return false;
-	judge(result, trial->has_down || result->down_fault.what != NULL);
+	if (unread.what != NULL)
+		result->down_fault = unread;
+	judge(result, trial->has_down || unread.what != NULL);
 	return true;
 }
 

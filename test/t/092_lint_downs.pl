@@ -180,6 +180,15 @@ is((upg('lint', '--downs', "--fail-on=$_->[0]", '-d', 'mine', "$work/d"))[0], $_
 ($rc, $out, $err) = upg('lint', '-v', '--downs', '--fail-on=never', '-d', 'mine', "$work/d");
 like($out, qr/^exact     1_a$/m, '-v lists all');
 
+# scripts that cannot be read are findings, not the end
+files("$work/unread", '1_a.up.sql' => 'CREATE TABLE a (i int);', '1_a.down.sql' => "DROP TABLE a;\n/* open", '2_b.up.sql' => "SELECT 'caf\xe9';", '2_b.down.sql' => 'SELECT 2;',
+	'3_c.up.sql' => 'CREATE TABLE c (i int);', '3_c.down.sql' => 'DROP TABLE c;');
+($rc, $out, $err) = upg('lint', '-v', '--downs', '-d', 'mine', "$work/unread");
+is($rc, 8, 'a down that cannot be read fails') or diag $err;
+like($out, qr/^fails     1_a\n +the down fails: \S+1_a\.down\.sql:2: unterminated comment$/m, '... with its place') or diag $out;
+like($out, qr/^untested  2_b\n +the up does not apply: \S+2_b\.up\.sql:1: file "\S+" is not valid UTF-8$/m, 'an up that cannot be read leaves its down untested') or diag $out;
+like($out, qr/^exact     3_c$/m, 'and those after it are tried');
+
 # what is ours is gone, what is not ours is as it was
 is(sql('postgres', 'SELECT datname FROM pg_database ORDER BY 1'), $databases, 'no database is left');
 is(sql('postgres', 'SELECT rolname FROM pg_roles ORDER BY 1'), $roles, 'no role is left');
