@@ -467,7 +467,7 @@ const UpgCommand upg_commands[] = {
 	 "Writes the changes that \"upg drift\" names as a new migration, with the way back "
 	 "where there is one, for you to read. With --book it is put into the books as "
 	 "applied; without, it is for other databases, and would run here, too.",
-	 for_adopt_drift, 1, 2, true, cmd_adopt_drift, NULL, false},
+	 for_adopt_drift, 1, 2, true, cmd_adopt_drift, NULL, true},
 	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
 	 "Writes empty files in the layout of the directory, named by the time of day or the "
 	 "next "
