@@ -112,6 +112,22 @@ check_server(UpgContext *ctx)
 	rows_free(rows);
 }
 
+/* Was upg tested with this server? */
+static void
+check_tested(UpgContext *ctx)
+{
+	UpgRows *rows = ask(ctx, "tested", "SELECT @extschema@.upg_server_untested() AS why");
+
+	if (rows == NULL)
+		return;
+	if (rows_get(rows, 0, 0) != NULL)
+		find(ctx, FINDING_WARNING, "tested",
+			 arena_strdup(ctx->arena, rows_get(rows, 0, 0)),
+			 "use a release of upg that was tested with it, or try rollbacks on a copy "
+			 "first");
+	rows_free(rows);
+}
+
 /* Do program, library and install script agree?  False: no use to go on. */
 static bool
 check_versions(UpgContext *ctx)
@@ -390,6 +406,7 @@ cmd_doctor(UpgContext *ctx)
 		check_rights(ctx);
 	if (sound)
 	{
+		check_tested(ctx);
 		check_workers(ctx);
 		check_unfinished(ctx);
 		check_indexes(ctx);

@@ -218,6 +218,56 @@ plan_irreversible(UpgContext *ctx, const UpgRows *rows, const char *undo)
 }
 
 /*
+ * plan_cost
+ *		What keeping the values of dropped columns would read; false with the error
+ *		set.
+ */
+static bool
+plan_cost(UpgContext *ctx, const char *script, const char *undo)
+{
+	static const UpgColumn columns[] = {{"line", "line"},     {"table", "table"},
+										{"bytes", "bytes"},   {"rows", "rows"},
+										{"copied", "copied"}, {NULL, NULL}};
+	UpgRows *rows;
+
+	if (undo == NULL || strcmp(undo, "none") == 0)
+		return true;
+	rows = conn_query(ctx->conn,
+					  "SELECT line, \"table\", bytes, rows, copied,"
+					  " pg_catalog.pg_size_pretty(bytes) AS size,"
+					  " pg_catalog.current_setting('upg.undo_copy_limit') AS most"
+					  " FROM @extschema@.upg_undo_cost($1)",
+					  1, &script);
+	if (rows == NULL)
+		return false;
+	if (ctx->json)
+		render_rows(ctx, rows, "undo_cost", columns);
+	else
+		for (int i = 0; i < rows_count(rows); i++)
+		{
+			const char *table = rows_named(rows, i, "table");
+			const char *line = rows_named(rows, i, "line");
+			const char *size = rows_named(rows, i, "size");
+			const char *count = rows_named(rows, i, "rows");
+
+			if (rows_bool(rows, i, "copied"))
+				render_text(ctx,
+							"     line %s: dropped values of %s are copied: %s to read, "
+							"%s%s rows to keep\n",
+							line, table, size, count ? "about " : "",
+							count ? count : "unknown");
+			else
+				render_text(
+					ctx,
+					"     line %s: dropped values of %s stay in place only: %s is "
+					"above upg.undo_copy_limit (%s)\n",
+					line, table, size, rows_named(rows, i, "most"));
+		}
+	rows_free(rows);
+	return true;
+}
+
+/*
  * plan_one
  *		Show one migration of the plan; false with the error set, after showing it.
  */
@@ -274,7 +324,8 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		json_string(render_doc(), "state", todo->known ? todo->known->state : NULL);
 		json_string(render_doc(), "notes", notes);
 		if (ok && rows != NULL)
-			ok = plan_verification(ctx, script.text.data);
+			ok = plan_cost(ctx, script.text.data, undo) &&
+				 plan_verification(ctx, script.text.data);
 		if (ok)
 			json_null(render_doc(), "fault");
 		else
@@ -296,9 +347,12 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 					todo->out_of_order ? "  (out of order)" : "");
 	if (ok && !ctx->json && rows != NULL)
 		plan_irreversible(ctx, rows, undo);
-	if (ok && !ctx->json && rows != NULL && !plan_verification(ctx, script.text.data))
+	if (ok && !ctx->json && rows != NULL &&
+		!(plan_cost(ctx, script.text.data, undo) &&
+		  plan_verification(ctx, script.text.data)))
 	{
-		render_text(ctx, "     cannot plan its verification: %s\n", upg_error.what);
+		render_text(ctx, "     cannot plan its undo and verification: %s\n",
+					upg_error.what);
 		ok = false;
 	}
 	rows_free(rows);

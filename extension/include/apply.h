@@ -45,6 +45,7 @@ extern void upg_result_warn(UpgResult *result, const char *warning);
 extern List *upg_keys_for(const UpgScript *script, const UpgOptions *options,
 						  const char *name);
 extern List *upg_keys_for_client(const UpgOptions *options, const char *name);
+extern void upg_warn_of_server(UpgResult *result);
 extern void upg_prove_undo(UpgCapture *capture, int64 migration_id, UpgResult *result);
 extern void upg_require_writable(const char *function);
 extern void upg_check_name(const char *name);

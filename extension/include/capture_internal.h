@@ -47,6 +47,7 @@ struct UpgCapture
 };
 
 /* in capture.c */
+extern UpgCapture *upg_capture_watching(void);
 extern void upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
 							 const char *instead);
 extern List *upg_collect_catalogs(const UpgOwnRows *own, bool large_objects);
@@ -63,6 +64,10 @@ extern void upg_capture_commit(UpgCapture *capture);
 /* in capture_refuse.c */
 extern void upg_capture_refuse(UpgCapture *capture, Node *statement);
 extern bool upg_statement_may_use_sequences(Node *statement);
+
+/* in capture_functions.c */
+extern void upg_capture_functions_init(void);
+extern void upg_capture_refuse_calls(UpgCapture *capture, Node *statement);
 
 /* in capture_filter.c */
 extern List *upg_exempt_objects(List **catalogs);
@@ -100,6 +105,8 @@ extern void upg_notes_deleted(UpgRowNotes *notes, HeapTuple row, HeapTuple whole
 extern void upg_notes_end(UpgRowNotes *notes);
 
 /* in capture_columns.c */
+extern uint64 upg_columns_table_bytes(Relation rel);
+extern bool upg_columns_are_copied(uint64 bytes);
 extern uint64 upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes);
 
 #endif /* UPG_CAPTURE_INTERNAL_H */

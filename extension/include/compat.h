@@ -42,6 +42,21 @@
 	PortalRun((portal), (count), (top), true, (dest), (alt), (qc))
 #endif
 
+/*
+ * The latest minor release of this major version that upg was tested with; 0
+ * for a major version that was not tested at all.  A newer one may bring rules
+ * for catalogs that a rollback does not know.
+ */
+#if PG_VERSION_NUM >= 180000
+#define UPG_TESTED_SERVER 180006
+#elif PG_VERSION_NUM >= 170000
+#define UPG_TESTED_SERVER 170012
+#elif PG_VERSION_NUM >= 160000
+#define UPG_TESTED_SERVER 0
+#else
+#define UPG_TESTED_SERVER 150020
+#endif
+
 /* What the server was at build time, for records of where something was made. */
 #define UPG_SERVER_VERSION PG_VERSION_NUM
 

@@ -45,5 +45,7 @@ typedef enum UpgVerifyLevel
 
 extern void upg_guc_init(void);
 extern void upg_require_same_version(void);
+extern int upg_server_version(void);
+extern char *upg_untested_server(int version);
 
 #endif /* UPG_UPG_H */

@@ -88,7 +88,8 @@ static bool settled_already(UpgDefinition *def, UpgMigration *before, UpgResult 
 static bool worker_has_it(UpgMigration *before, UpgResult *result);
 static void complete_definition(UpgDefinition *def, UpgMigration *before);
 static void check_requirements(UpgDefinition *def);
-static UpgCapture *begin_capture(const UpgScript *script, const UpgOptions *options);
+static UpgCapture *begin_capture(const UpgScript *script, const UpgOptions *options,
+								 UpgResult *result);
 static void queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 				  UpgScript *script, UpgCut *cut, UpgResult *result);
 static void settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
@@ -535,7 +536,7 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 			check =
 				upg_down_check_begin(options->down_check, def->name, def->up, def->down);
 		if (options->undo != UPG_UNDO_NONE)
-			capture = begin_capture(script, options);
+			capture = begin_capture(script, options, result);
 		upg_down_check_before_up(check);
 		upg_run_step(*run, &script->steps[0]);
 		upg_down_check_after_up(check);
@@ -567,11 +568,30 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
  * now, before anything runs; the rest turns out while it runs.
  */
 static UpgCapture *
-begin_capture(const UpgScript *script, const UpgOptions *options)
+begin_capture(const UpgScript *script, const UpgOptions *options, UpgResult *result)
 {
+	upg_warn_of_server(result);
 	if (options->undo == UPG_UNDO_REQUIRED)
 		upg_capture_check(script);
 	return upg_capture_begin(options->undo);
+}
+
+/*
+ * upg_warn_of_server
+ *		Say once in a session that this server was not tested.
+ */
+void
+upg_warn_of_server(UpgResult *result)
+{
+	static bool said = false;
+	char *why;
+
+	if (said)
+		return;
+	said = true;
+	why = upg_untested_server(upg_server_version());
+	if (why != NULL)
+		upg_result_warn(result, why);
 }
 
 /*
@@ -818,6 +838,8 @@ settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 	bool kept =
 		done > 0 && (upg_undo_is_kept(before->undo) || upg_steps_captured(before->id));
 
+	if (options->undo != UPG_UNDO_NONE)
+		upg_warn_of_server(result);
 	if (options->undo == UPG_UNDO_REQUIRED)
 		upg_capture_check(script);
 	if (kept && options->undo == UPG_UNDO_NONE)

@@ -150,6 +150,16 @@ note_conversions(UpgCapture *capture, AlterTableStmt *statement)
 }
 
 /*
+ * upg_capture_watching
+ *		The open capture, while the migration's own statements run; else NULL.
+ */
+UpgCapture *
+upg_capture_watching(void)
+{
+	return active && active->mode != UPG_UNDO_NONE && !finishing ? active : NULL;
+}
+
+/*
  * upg_capture_flag
  *		A statement cannot be taken back: refuse it, or write it down.
  */
@@ -166,9 +176,14 @@ upg_capture_flag(UpgCapture *capture, const char *what, const char *why,
 	if (capture->mode == UPG_UNDO_BEST_EFFORT)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(capture->cxt);
+		char *complaint = psprintf("%s cannot be taken back: %s", what, why);
+		ListCell *lc;
+		bool known = false;
 
-		capture->irreversible = lappend(
-			capture->irreversible, psprintf("%s cannot be taken back: %s", what, why));
+		foreach (lc, capture->irreversible)
+			known |= strcmp(lfirst(lc), complaint) == 0;
+		if (!known)
+			capture->irreversible = lappend(capture->irreversible, complaint);
 		MemoryContextSwitchTo(oldcxt);
 	}
 }
@@ -265,6 +280,7 @@ upg_capture_init(void)
 	ProcessUtility_hook = capture_ProcessUtility;
 	prev_ExecutorStart = ExecutorStart_hook;
 	ExecutorStart_hook = capture_ExecutorStart;
+	upg_capture_functions_init();
 	RegisterSubXactCallback(capture_subxact, NULL);
 	RegisterXactCallback(capture_xact, NULL);
 }
@@ -342,6 +358,7 @@ upg_capture_check(const UpgScript *script)
 	{
 		capture.line = script->statements[i].line;
 		upg_capture_refuse(&capture, script->statements[i].raw->stmt);
+		upg_capture_refuse_calls(&capture, script->statements[i].raw->stmt);
 	}
 }
 
@@ -360,6 +377,7 @@ upg_capture_complaints(const UpgScript *script)
 	{
 		capture.irreversible = NIL;
 		upg_capture_refuse(&capture, script->statements[i].raw->stmt);
+		upg_capture_refuse_calls(&capture, script->statements[i].raw->stmt);
 		foreach (lc, capture.irreversible)
 			complaints =
 				lappend(complaints, psprintf("line %d: %s", script->statements[i].line,

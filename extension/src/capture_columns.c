@@ -151,8 +151,12 @@ missing_value(HeapTuple attribute, Datum *value)
 	return !isnull;
 }
 
-static uint64
-table_bytes(Relation rel)
+/*
+ * upg_columns_table_bytes
+ *		What copying columns of a table reads: the table with its toasted values.
+ */
+uint64
+upg_columns_table_bytes(Relation rel)
 {
 	uint64 blocks = RelationGetNumberOfBlocks(rel);
 
@@ -270,6 +274,17 @@ upg_columns_desc(UpgUndoLog *log, Oid relation)
 }
 
 /*
+ * upg_columns_are_copied
+ *		Would the dropped columns of a table of this size be copied?
+ */
+bool
+upg_columns_are_copied(uint64 bytes)
+{
+	return upg_guc_undo_copy_limit < 0 ||
+		   bytes <= (uint64) upg_guc_undo_copy_limit * UINT64CONST(1024);
+}
+
+/*
  * upg_capture_columns
  *		Copy the values of the columns that the step dropped from tables that
  *		keep their file; fills log->columns and returns the digest.
@@ -297,9 +312,8 @@ upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes)
 		if (dropped == NIL)
 			continue;
 		rel = table_open(rows->relation, AccessShareLock);
-		bytes = table_bytes(rel);
-		if (bytes == 0 || (upg_guc_undo_copy_limit >= 0 &&
-						   bytes > (uint64) upg_guc_undo_copy_limit * UINT64CONST(1024)))
+		bytes = upg_columns_table_bytes(rel);
+		if (bytes == 0 || !upg_columns_are_copied(bytes))
 		{
 			if (bytes > 0)
 				*notes = lappend(

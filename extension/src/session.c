@@ -177,6 +177,8 @@ upg_begin(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(old);
 	current->drift = upg_drift_begin(options->drift, &result);
 	if (options->undo != UPG_UNDO_NONE)
+		upg_warn_of_server(&result);
+	if (options->undo != UPG_UNDO_NONE)
 		current->capture = begin_capture(def.name, options, fresh);
 
 	PG_RETURN_VOID();

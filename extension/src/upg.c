@@ -37,6 +37,7 @@
 UPG_MODULE_MAGIC("upg", UPG_VERSION);
 
 PG_FUNCTION_INFO_V1(upg_library_version);
+PG_FUNCTION_INFO_V1(upg_server_untested);
 
 void _PG_init(void);
 
@@ -64,6 +65,50 @@ Datum
 upg_library_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(UPG_VERSION));
+}
+
+/*
+ * upg_untested_server
+ *		Why a server of this version is one that upg was not tested with, or NULL.
+ */
+char *
+upg_untested_server(int version)
+{
+	if (UPG_TESTED_SERVER == 0)
+		return psprintf("upg was not tested with PostgreSQL %d", version / 10000);
+	if (version > UPG_TESTED_SERVER)
+		return psprintf("the server is PostgreSQL %d.%d, upg was tested up to %d.%d: a "
+						"rollback writes to catalogs, whose rules a newer minor release "
+						"may change",
+						version / 10000, version % 10000, UPG_TESTED_SERVER / 10000,
+						UPG_TESTED_SERVER % 10000);
+	return NULL;
+}
+
+/*
+ * upg_server_untested
+ *		The same as text, of this server by default.
+ */
+Datum
+upg_server_untested(PG_FUNCTION_ARGS)
+{
+	char *why =
+		upg_untested_server(PG_ARGISNULL(0) ? upg_server_version() : PG_GETARG_INT32(0));
+
+	if (why == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(why));
+}
+
+/*
+ * upg_server_version
+ *		The version of the running server, which may be newer than the one that
+ *		this library was built for.
+ */
+int
+upg_server_version(void)
+{
+	return pg_strtoint32(GetConfigOption("server_version_num", false, false));
 }
 
 /*

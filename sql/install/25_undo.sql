@@ -208,3 +208,20 @@ CREATE FUNCTION @extschema@.upg_finalize(name text)
 COMMENT ON FUNCTION @extschema@.upg_finalize(text) IS
     'give up the undo of a migration, and what it keeps on disk';
 REVOKE ALL ON FUNCTION @extschema@.upg_finalize(text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_undo_cost(script text, OUT line integer, OUT "table" text, OUT bytes bigint,
+    OUT rows bigint, OUT copied boolean)
+    RETURNS SETOF record
+    LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 5
+    AS 'MODULE_PATHNAME', 'upg_undo_cost';
+COMMENT ON FUNCTION @extschema@.upg_undo_cost(text) IS
+    'tables from which a script drops columns: what copying their values for the undo would read, and whether it is done';
+REVOKE ALL ON FUNCTION @extschema@.upg_undo_cost(text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_server_untested(version integer DEFAULT NULL)
+    RETURNS text
+    LANGUAGE C STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'upg_server_untested';
+COMMENT ON FUNCTION @extschema@.upg_server_untested(integer) IS
+    'why the server, or one of this version, is one that upg was not tested with; NULL if it was';
+REVOKE ALL ON FUNCTION @extschema@.upg_server_untested(integer) FROM PUBLIC;

@@ -23,6 +23,8 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_plan(text),
     @extschema@.upg_ledger_verify(),
     @extschema@.upg_script_info(text),
+    @extschema@.upg_undo_cost(text),
+    @extschema@.upg_server_untested(integer),
     @extschema@.upg_script_statements(text)
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 GRANT EXECUTE ON PROCEDURE @extschema@.upg_wait(text, interval)

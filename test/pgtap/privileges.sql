@@ -69,6 +69,8 @@ INSERT INTO matrix VALUES
     ('upg_schema_fingerprint_parts', 'vopau'),
     ('upg_schema_image', 'vopau'),
     ('upg_script_info', 'vopau'),
+    ('upg_undo_cost', 'vopau'),
+    ('upg_server_untested', 'vopau'),
     ('upg_script_statements', 'vopau'),
     ('upg_sketch_diff', 'vopau'),
     ('upg_sketch_estimate', 'vopau'),

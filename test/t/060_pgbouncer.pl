@@ -52,7 +52,7 @@ for (1 .. 50)
 	is(upg_finish(@all), 0, 'six runs through the pool end well');
 	my ($rc, $out, $err) = upg('up', '-d', $db, $dir);
 	like($out, qr/nothing to do: 32 applied/, 'and then there is nothing to do') or diag $err;
-	($rc, $out, $err) = upg('down', '-d', $db, '32_c');
+	($rc, $out, $err) = upg('down', '-d', $db, '--method=given', '32_c');
 	is($rc, 1, 'an error comes back through the pool as it is');
 	like($err, qr/UP006/, 'with its SQLSTATE');
 }
