@@ -30,7 +30,9 @@ typedef struct UpgStamps
 {
 	HTAB *by_anchor; /* of UpgStamp */
 	HTAB *temporary; /* OIDs of temporary relations */
-	Oid extension;   /* our own */
+	bool any_temporary;
+	UpgStamp *last; /* that was counted for */
+	Oid extension;  /* our own */
 } UpgStamps;
 
 extern UpgStamps *upg_stamps_create(void);

@@ -146,6 +146,7 @@ anchor_of(UpgStamps *stamps, Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *
 			if (form->relpersistence == RELPERSISTENCE_TEMP)
 			{
 				(void) hash_search(stamps->temporary, &form->oid, HASH_ENTER, NULL);
+				stamps->any_temporary = true;
 				return false;
 			}
 			/* who keeps a file for undo */
@@ -230,7 +231,7 @@ anchor_of(UpgStamps *stamps, Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *
 			*anchor = upg_row_relation(catalog, tuple, desc, &second);
 			break;
 	}
-	return !OidIsValid(*anchor) ||
+	return *anchor < FirstNormalObjectId || !stamps->any_temporary ||
 		   hash_search(stamps->temporary, anchor, HASH_FIND, NULL) == NULL;
 }
 
@@ -261,9 +262,15 @@ upg_stamps_add(UpgStamps *stamps, Relation rel, HeapTuple tuple, int sign)
 		return;
 	if (anchor < FirstNormalObjectId)
 		anchor = InvalidOid;
-	stamp = hash_search(stamps->by_anchor, &anchor, HASH_ENTER, &found);
-	if (!found)
-		stamp->rows = stamp->sum = 0;
+	/* rows of an object mostly lie together */
+	stamp = stamps->last;
+	if (stamp == NULL || stamp->anchor != anchor)
+	{
+		stamp = hash_search(stamps->by_anchor, &anchor, HASH_ENTER, &found);
+		if (!found)
+			stamp->rows = stamp->sum = 0;
+		stamps->last = stamp;
+	}
 	stamp->rows += sign;
 	stamp->sum += sign * row_sum(RelationGetRelid(rel), tuple);
 }
