@@ -158,6 +158,7 @@ extern void upg_ledger_attempt_json(const char *json, bool of_another);
 extern List *upg_ledger_missing_requirements(List *requires);
 extern void upg_ledger_check_requirements(const char *name, List *requires,
 										  char **unknown, char **cycle);
+extern bool upg_name_in(List *names, const char *name);
 extern List *upg_ledger_dependents(const char *name);
 extern char *upg_ledger_later(const char *order_key, const char *name);
 extern List *upg_ledger_applied_after(int64 applied_order);

@@ -303,6 +303,10 @@ extern List *upg_changes_merge(List *net, List *later);
 extern List *upg_undo_units(int64 migration);
 extern UpgUndoLog *upg_undo_unit_read(UpgUndoUnit *unit, bool own);
 
+/* in undo_order.c */
+extern List *upg_order_later(UpgUndoLog *log);
+extern List *upg_order_overlapping(int64 migration);
+
 /* in undo_lock.c */
 extern List *upg_undo_lock_list(UpgUndoLog *log);
 extern void upg_undo_lock(List *relations, const UpgUndoOptions *options);

@@ -145,6 +145,9 @@ typedef struct UpgMerge
 	MemoryContext cxt;
 } UpgMerge;
 
+/* in undo_order.c */
+extern void upg_order_check_rows(UpgMerge *merge);
+
 /* in undo_image.c */
 extern uint64 upg_value_hash(Datum value, bool isnull, Form_pg_attribute att);
 extern UpgSum upg_key_hash(HeapTuple row, TupleDesc desc, int nkey,

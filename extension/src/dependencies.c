@@ -186,3 +186,20 @@ upg_ledger_applied_after(int64 applied_order)
 
 	return upg_query_names(&query, &value);
 }
+
+/*
+ * upg_name_in
+ *		Is a name in a list?
+ */
+bool
+upg_name_in(List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}

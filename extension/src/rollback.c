@@ -66,7 +66,6 @@ static bool choose_undo(UpgMigration *migration, const UpgOptions *options,
 						UpgResult *result);
 static void check_dependents(const char *name, List *batch);
 static UpgMigration *find_to_roll_back(const char *name);
-static bool name_in(List *names, const char *name);
 
 /*
  * upg_rollback
@@ -79,6 +78,9 @@ upg_rollback(PG_FUNCTION_ARGS)
 	char *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char *to_name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	UpgOptions *options;
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool rehearse;
 	List *names;
 	ListCell *lc;
 
@@ -95,6 +97,13 @@ upg_rollback(PG_FUNCTION_ARGS)
 						errhint("Give either \"name\" or \"to_name\".")));
 
 	names = choose(name, to_name, options);
+	/* whether one can be taken back is known only when those after it are */
+	rehearse = options->dry_run && list_length(names) > 1;
+	if (rehearse)
+	{
+		BeginInternalSubTransaction("upg rehearsal");
+		MemoryContextSwitchTo(context);
+	}
 	foreach (lc, names)
 	{
 		RollbackCall call = {lfirst(lc), names, options};
@@ -110,6 +119,12 @@ upg_rollback(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		if (strcmp(result.state, "queued") == 0)
 			break;
+	}
+	if (rehearse)
+	{
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
 	}
 
 	return (Datum) 0;
@@ -158,20 +173,28 @@ choose(const char *name, const char *to_name, UpgOptions *options)
 
 /*
  * with_dependents
- *		With {"cascade": true}, put before a migration what requires it.
+ *		With {"cascade": true}, put before a migration what requires it, and what
+ *		later ones did to the same objects and rows.
  */
 static List *
 with_dependents(const char *name, List *chosen, UpgOptions *options)
 {
 	if (options->cascade)
 	{
+		UpgMigration *migration = upg_ledger_find(name);
 		List *dependents = upg_ledger_dependents(name);
 		ListCell *lc;
 
+		/* and what changed the same */
+		if (migration != NULL && upg_migration_has_undo(migration) && !options->by_down)
+			dependents = list_concat(dependents, upg_order_overlapping(migration->id));
 		foreach (lc, dependents)
-			chosen = with_dependents(lfirst(lc), chosen, options);
+		{
+			if (!upg_name_in(chosen, lfirst(lc)))
+				chosen = with_dependents(lfirst(lc), chosen, options);
+		}
 	}
-	if (!name_in(chosen, name))
+	if (!upg_name_in(chosen, name))
 		chosen = lappend(chosen, pstrdup(name));
 	return chosen;
 }
@@ -401,6 +424,12 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	{
 		result->warnings = list_concat(done.actions, done.notes);
 		result->state = "planned";
+		if (list_length(batch) > 1)
+		{
+			/* given up together with the rehearsal */
+			undo.dry_run = false;
+			upg_undo_rollback(migration->id, &undo, &done);
+		}
 		return;
 	}
 	foreach (lc, done.notes)
@@ -471,7 +500,7 @@ check_dependents(const char *name, List *batch)
 	/* In a dry run, those that would have gone before are still there. */
 	foreach (lc, dependents)
 	{
-		if (name_in(batch, lfirst(lc)))
+		if (upg_name_in(batch, lfirst(lc)))
 			continue;
 		if (n++ < 10)
 			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
@@ -518,17 +547,4 @@ find_to_roll_back(const char *name)
 			 errmsg("migration \"%s\" cannot be rolled back, because it is not applied",
 					name),
 			 errdetail("Its state is \"%s\".", upg_state_name(migration->state))));
-}
-
-static bool
-name_in(List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
 }

@@ -254,14 +254,24 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	if (conflicts != NIL)
 	{
 		StringInfoData detail;
+		StringInfoData names;
+		List *later;
 
 		initStringInfo(&detail);
 		append_list(&detail, conflicts, 50);
+		later = upg_order_later(log);
+		initStringInfo(&names);
+		foreach (lc, later)
+			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
+							 (char *) lfirst(lc));
 		ereport(ERROR,
 				(errcode(ERRCODE_UPG_LATER_CHANGES),
 				 errmsg("later changes stand in the way of the rollback"),
 				 errdetail("%s", detail.data),
-				 options->has_down
+				 later != NIL ? errhint("Roll back first, in this order: %s; the option "
+										"{\"cascade\": true} does. Nothing was changed.",
+										names.data)
+				 : options->has_down
 					 ? errhint("Nothing was changed. Take these back first, or run "
 							   "the down script with the option {\"method\": "
 							   "\"given\"}.")

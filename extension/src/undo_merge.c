@@ -332,109 +332,6 @@ plan_aside(UpgMerge *merge, UpgMergeTable *table)
 }
 
 /* ---------------------------------------------------------------------
- * Later migrations
- * ---------------------------------------------------------------------
- */
-/* Does this log do something to the rows of a table? */
-static bool
-touches_rows(UpgUndoLog *log, Oid relation, bool *known)
-{
-	UpgChange *change = upg_class_change(log, relation);
-	ListCell *lc;
-
-	*known = change != NULL && change->before == NULL;
-	foreach (lc, log->relations)
-	{
-		UpgRelationRows *rows = lfirst(lc);
-
-		if (rows->relation != relation)
-			continue;
-		*known = true;
-		return rows->inserted > 0 || rows->deleted > 0 || rows->switched;
-	}
-	return false;
-}
-
-/* How messages call a migration. */
-static char *
-migration_label(int64 migration)
-{
-	static UpgQuery query = {"SELECT name FROM upg.migrations WHERE migration_id = $1",
-							 SPI_OK_SELECT,
-							 1,
-							 {INT8OID}};
-	MemoryContext caller = CurrentMemoryContext;
-	Datum value = Int64GetDatum(migration);
-	char *label = "a migration";
-	UpgBooks books;
-
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	if (SPI_processed == 1)
-	{
-		char *name = upg_result_text(0, 1);
-		MemoryContext oldcxt = MemoryContextSwitchTo(caller);
-
-		label = psprintf("migration \"%s\"", name);
-		MemoryContextSwitchTo(oldcxt);
-	}
-	upg_books_close(&books);
-	return label;
-}
-
-/*
- * check_order
- *		A later migration that is still there must have touched other rows.
- */
-static void
-check_order(UpgMerge *merge)
-{
-	Relation rel = upg_undo_table("undo_log", AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	Relation parts = upg_undo_table("undo_relations", AccessShareLock);
-	HeapTuple tuple;
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		bool isnull;
-		int64 id = DatumGetInt64(heap_getattr(tuple, LOG_ID, desc, &isnull));
-		int64 migration =
-			DatumGetInt64(heap_getattr(tuple, LOG_MIGRATION, desc, &isnull));
-		SysScanDesc inner;
-		HeapTuple part;
-
-		if (id <= merge->log->id || migration == merge->log->migration ||
-			strcmp(TextDatumGetCString(heap_getattr(tuple, LOG_STATE, desc, &isnull)),
-				   "kept") != 0)
-			continue;
-		inner = upg_undo_scan(parts, id);
-		while (HeapTupleIsValid(part = systable_getnext(inner)))
-		{
-			TupleDesc pdesc = RelationGetDescr(parts);
-			Oid relation = DatumGetObjectId(heap_getattr(part, 2, pdesc, &isnull));
-			bool theirs = DatumGetBool(heap_getattr(part, 5, pdesc, &isnull)) ||
-						  DatumGetInt64(heap_getattr(part, 6, pdesc, &isnull)) > 0 ||
-						  DatumGetInt64(heap_getattr(part, 7, pdesc, &isnull)) > 0;
-			bool known;
-			bool ours = touches_rows(merge->log, relation, &known);
-
-			if (known && (theirs || ours))
-				upg_merge_refuse(
-					merge,
-					psprintf("%s was applied later and changed table %s as well: roll "
-							 "it back first",
-							 migration_label(migration),
-							 TextDatumGetCString(heap_getattr(part, 3, pdesc, &isnull))));
-		}
-		systable_endscan(inner);
-	}
-	systable_endscan(scan);
-	table_close(parts, AccessShareLock);
-	table_close(rel, AccessShareLock);
-}
-
-/* ---------------------------------------------------------------------
  * The plan and what is done by it
  * ---------------------------------------------------------------------
  */
@@ -460,7 +357,7 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 	log->merge = merge;
 	foreach (lc, upg_undo_lock_list(log))
 		merge->locked = lappend(merge->locked, upg_qualified_name(lfirst_oid(lc)));
-	check_order(merge);
+	upg_order_check_rows(merge);
 
 	if (changes)
 		foreach (lc, changes->changes)
