@@ -159,8 +159,11 @@ cmd_retention(UpgContext *ctx)
 	rows = conn_query(
 		ctx->conn,
 		"SELECT r.*, pg_catalog.pg_size_pretty(r.bytes) AS size,"
-		" COALESCE(r.bytes OPERATOR(pg_catalog.>) pg_catalog.pg_size_bytes($1), false)"
-		" OR COALESCE(r.age OPERATOR(pg_catalog.>) $2::pg_catalog.interval, false)"
+		" COALESCE(r.bytes OPERATOR(pg_catalog.>) pg_catalog.pg_size_bytes(COALESCE($1,"
+		" NULLIF(pg_catalog.current_setting('upg.retention_bytes', true), '-1'))), false)"
+		" OR COALESCE(r.age OPERATOR(pg_catalog.>) COALESCE($2,"
+		" NULLIF(pg_catalog.current_setting('upg.retention_age', true), '-1'))"
+		"::pg_catalog.interval, false)"
 		" OR COALESCE(r.xid_age OPERATOR(pg_catalog.>) $3::pg_catalog.int4, false) AS "
 		"over_limit"
 		" FROM @extschema@.upg_retention() r",

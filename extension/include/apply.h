@@ -59,4 +59,7 @@ extern void upg_record_failure(UpgRun *run, const char *migration, const char *d
 							   ErrorData *edata, TimestampTz started, int64 upgrade,
 							   bool refused);
 
+/* in retention.c */
+extern void upg_retention_after(UpgResult *result);
+
 #endif /* UPG_APPLY_H */

@@ -17,9 +17,12 @@
 /* in guc.c, in the order of the settings' names */
 extern int upg_guc_conflict_timeout;
 extern int upg_guc_down_check;
+extern int upg_guc_expire_after;
 extern int upg_guc_lock_retries;
 extern int upg_guc_lock_timeout;
 extern int upg_guc_out_of_order;
+extern int upg_guc_retention_age;
+extern int upg_guc_retention_bytes;
 extern int upg_guc_undo;
 extern int upg_guc_undo_copy_limit;
 extern int upg_guc_undo_proof_rows;

@@ -557,6 +557,8 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 	upg_ledger_attempt(&attempt);
 	upg_verify_after(verification, result);
 	upg_replace_move(id, replaced);
+	if (purpose == PURPOSE_APPLY)
+		upg_retention_after(result);
 	result->state = replaced != NIL ? "adopted" : "applied";
 }
 

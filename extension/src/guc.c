@@ -34,6 +34,9 @@ int upg_guc_down_check = UPG_DOWN_CHECK_OFF;
 /* What to do about a schema that others have changed since the last migration. */
 int upg_guc_drift = UPG_DRIFT_OFF;
 
+/* Seconds after which a way back is given up; -1: never. */
+int upg_guc_expire_after = -1;
+
 /* How often a statement that met its lock_timeout is tried again. */
 int upg_guc_lock_retries = 20;
 
@@ -47,6 +50,10 @@ int upg_guc_lock_timeout = 500;
 
 /* What to do with a migration that sorts before one that is already applied. */
 int upg_guc_out_of_order = UPG_ORDER_WARN;
+
+/* Seconds and kilobytes of what is kept for rollbacks that a migration warns of; -1: none. */
+int upg_guc_retention_age = -1;
+int upg_guc_retention_bytes = -1;
 
 /*
  * Whether a migration is captured, so that it can be taken back without a down
@@ -129,6 +136,12 @@ upg_guc_init(void)
 		&upg_guc_drift, UPG_DRIFT_OFF, drift_options, PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
+		"upg.expire_after",
+		"Sets the age at which the way back of a migration is given up.",
+		"It is looked at after each migration.  -1 never gives one up.",
+		&upg_guc_expire_after, -1, -1, INT_MAX, PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
 		"upg.lock_retries",
 		"Sets how often a statement is tried again after its lock timeout.", NULL,
 		&upg_guc_lock_retries, 20, 0, 1000, PGC_USERSET, 0, NULL, NULL, NULL);
@@ -144,6 +157,18 @@ upg_guc_init(void)
 		"Sets the policy for a migration that sorts before an applied one.", NULL,
 		&upg_guc_out_of_order, UPG_ORDER_WARN, out_of_order_options, PGC_USERSET, 0, NULL,
 		NULL, NULL);
+
+	DefineCustomIntVariable(
+		"upg.retention_age",
+		"Sets the age of what is kept for rollbacks above which a migration warns.",
+		"-1 does not warn.", &upg_guc_retention_age, -1, -1, INT_MAX, PGC_USERSET,
+		GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"upg.retention_bytes",
+		"Sets the size of what is kept for rollbacks above which a migration warns.",
+		"-1 does not warn.", &upg_guc_retention_bytes, -1, -1, INT_MAX, PGC_USERSET,
+		GUC_UNIT_KB, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable(
 		"upg.undo",

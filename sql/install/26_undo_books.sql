@@ -115,3 +115,36 @@ $function$;
 COMMENT ON FUNCTION @extschema@.upg_expire(interval, boolean) IS
     'finalize every migration whose undo is older than this; each is audited';
 REVOKE ALL ON FUNCTION @extschema@.upg_expire(interval, boolean) FROM PUBLIC;
+
+-- After each migration, if a setting asks for it.  Seconds, seconds and kilobytes; -1 is
+-- none.
+CREATE FUNCTION upg.retention_policy(expire_after bigint, max_age bigint, max_kilobytes bigint)
+    RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    r record;
+    total bigint := 0;
+BEGIN
+    FOR r IN SELECT * FROM @extschema@.upg_retention() x ORDER BY x.age DESC LOOP
+        IF expire_after >= 0 AND r.age > make_interval(secs => expire_after) THEN
+            BEGIN
+                PERFORM @extschema@.upg_finalize(r.migration);
+                CONTINUE;
+            EXCEPTION WHEN OTHERS THEN
+                RETURN NEXT format('the way back of migration "%s" has expired, but could not be given up: %s', r.migration, sqlerrm);
+            END;
+        ELSIF max_age >= 0 AND r.age > make_interval(secs => max_age) THEN
+            RETURN NEXT format('the way back of migration "%s" is kept for %s', r.migration, date_trunc('second', r.age));
+        END IF;
+        total := total + r.bytes;
+    END LOOP;
+    IF max_kilobytes >= 0 AND total > max_kilobytes * 1024 THEN
+        RETURN NEXT format('%s are kept to take migrations back; upg_retention() lists them', pg_size_pretty(total));
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.retention_policy(bigint, bigint, bigint) IS
+    'give up what has expired, and say what is over a limit';
+REVOKE ALL ON FUNCTION upg.retention_policy(bigint, bigint, bigint) FROM PUBLIC;
