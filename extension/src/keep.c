@@ -227,7 +227,7 @@ upg_keep_adopt(List *files)
 		UpgKeptFile *file = lfirst(lc);
 		Datum values[Natts_pg_class] = {0};
 		bool nulls[Natts_pg_class] = {0};
-		NameData name;
+		NameData name = {{0}}; /* padded, since all of it is stored */
 		Datum option = CStringGetTextDatum("autovacuum_enabled=false");
 		ObjectAddress myself;
 		bool heap = file->kind != RELKIND_INDEX && file->kind != RELKIND_SEQUENCE;
