@@ -119,6 +119,27 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *
 	return result;
 }
 
+/*
+ * with_defaults
+ *		Form the row again with the defaults of columns that it lacks.
+ *
+ * Not by heap_expand_tuple(): it leaves room behind the last value, which does no
+ * harm to a row that is only read, but is taken for values once the row has been
+ * stored and is expanded again.
+ */
+static HeapTuple
+with_defaults(HeapTuple row, TupleDesc desc)
+{
+	Datum *values = palloc(sizeof(Datum) * desc->natts);
+	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	HeapTuple result;
+
+	heap_deform_tuple(row, desc, values, nulls);
+	result = heap_form_tuple(desc, values, nulls);
+	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
+	return result;
+}
+
 static struct varlena *
 fetch_live(struct varlena *pointer, void *arg)
 {
@@ -196,10 +217,7 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 		/* a rewrite by others forgets the defaults of columns that it lacks */
 		if (HeapTupleHeaderGetNatts(row->t_data) < collector->desc->natts &&
 			collector->desc->constr && collector->desc->constr->missing)
-		{
-			whole = heap_expand_tuple(row, collector->desc);
-			whole->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
-		}
+			whole = with_defaults(row, collector->desc);
 		if (HeapTupleHasExternal(whole))
 			whole = rebuild(whole, collector->desc, fetch_live, NULL);
 		upg_notes_deleted(collector->notes, row, whole);

@@ -20,6 +20,20 @@ EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE || ' ' || SQLERRM || E'\n' || d;
 END $$;
 
+\echo # 5 ten times up and down: rows that were put back, each time with one default more
+CREATE TABLE again (id int PRIMARY KEY, v text, extra int DEFAULT 3);
+INSERT INTO again SELECT g, 'v' || g FROM generate_series(1, 200) g;
+CREATE TABLE again_before AS SELECT * FROM again;
+DO $$
+BEGIN
+  FOR i IN 1..10 LOOP
+    PERFORM undo_named.up('n5', 'UPDATE again SET v = upper(v) WHERE id % 2 = 0; DELETE FROM again WHERE id % 5 = 0; ALTER TABLE again DROP extra, ADD fresh text DEFAULT ''f''');
+    PERFORM upg.capture_undo('n5');
+    UPDATE undo_named.again SET v = v WHERE id = i;
+  END LOOP;
+END $$;
+SELECT count(*), count(b) AS same FROM again a LEFT JOIN again_before b ON a.* = b.*;
+
 \echo # 7 a dropped column, VACUUM FULL since
 CREATE TABLE t (id int PRIMARY KEY, a text, b int);
 INSERT INTO t SELECT g, 'a' || g, g FROM generate_series(1, 4) g;
