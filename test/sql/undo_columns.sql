@@ -48,7 +48,7 @@ SET enable_seqscan = off;
 SELECT id, b FROM keyed WHERE a = 'a99';
 RESET enable_seqscan;
 
--- rewritten since, in three ways
+-- 7 rewritten since, in three ways
 SELECT verdict FROM upg.capture_run('c3', 'ALTER TABLE undo_columns.keyed DROP a, DROP d; ALTER TABLE undo_columns.plain DROP z');
 VACUUM FULL keyed;
 VACUUM FULL plain;

@@ -91,7 +91,7 @@ SELECT try('c9');
 DELETE FROM u;
 SELECT try('c9');
 
-\echo # a name that is taken, an object that is gone, rows after a rewrite
+\echo # 104, 105 a name that is taken, an object that is gone, rows after a rewrite
 SELECT verdict FROM upg.capture_run('c10', 'DROP TABLE undo_conflicts.u');
 CREATE TABLE u (z int);
 SELECT try('c10');

@@ -37,7 +37,7 @@ SELECT verdict, count(*) > 0 AS there FROM upg.undo_log WHERE state = 'kept' GRO
 SELECT state, undo FROM upg_rollback('cic');
 SELECT is_back(), to_regclass('acc_bal');
 
--- dropped beside the traffic: it comes back with its OID, and with all rows
+-- 31 dropped beside the traffic: it comes back with its OID, and with all rows
 SELECT state FROM upg_apply('dic', 'DROP INDEX CONCURRENTLY acc_kind');
 CALL upg_wait('dic');
 SELECT migration, state, undo, to_regclass('acc_kind') FROM upg_status() WHERE migration = 'dic';
@@ -49,7 +49,7 @@ RESET enable_seqscan;
 DELETE FROM acc WHERE id = 501;
 SELECT is_back();
 
--- built anew, as one step among others
+-- 51 built anew, as one step among others
 SELECT state FROM upg_apply('mixed', $$
     ALTER TABLE acc ADD c int DEFAULT 7;
     REINDEX INDEX CONCURRENTLY acc_kind;
@@ -127,7 +127,7 @@ SELECT state FROM upg_apply('db', 'CREATE TABLE never (); CREATE DATABASE never'
 SELECT to_regclass('never');
 SELECT count(*) FROM upg_status() WHERE migration IN ('sys', 'db');
 
--- an index that cannot be built leaves nothing, and is built when it can be
+-- 50 an index that cannot be built leaves nothing, and is built when it can be
 UPDATE acc SET bal = 1;
 SELECT state FROM upg_apply('unique', 'CREATE UNIQUE INDEX CONCURRENTLY acc_bal ON acc (bal)');
 CALL upg_wait('unique');

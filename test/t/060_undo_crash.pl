@@ -65,7 +65,7 @@ is(state_of(), $before, 'crash after the rollback: everything is back');
 is(kept_files($db), 0, '... no file is kept any more');
 is(damage($db), '', '... tables and indexes are sound');
 
-# rolled back, but never committed
+# 106 rolled back, but never committed
 sql($db, "SELECT verdict FROM upg.capture_run('m', \$m\$$migration\$m\$)");
 my $after = sql($db, q{SELECT upg_schema_fingerprint('{public}')});
 my ($in, $out, $err) = ('', '', '');
@@ -123,7 +123,7 @@ node_sql(6011, q{SELECT notes FROM upg.capture_undo('m')});
 }
 run([ @as, "$b/pg_ctl", '-D', "$copy/copy", '-m', 'immediate', 'stop' ], '>', '/dev/null');
 
-# a standby follows
+# 107 a standby follows
 node('standby', 6012, '-R');
 sql($db, q{SELECT notes FROM upg.capture_undo('m')});
 is(state_of(), $before, 'rolled back after all that');
@@ -149,7 +149,7 @@ for (1 .. 200)
 run([ @as, "$b/pg_ctl", '-D', "$copy/standby", '-m', 'immediate', 'stop' ], '>', '/dev/null');
 run([ @as, 'rm', '-rf', "$copy/copy", "$copy/standby" ]);
 
-# to the last byte
+# 111 to the last byte
 my $files = sql($db, q{SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) f WHERE f ~ '^\d+$'});
 sql($db, "SELECT verdict FROM upg.capture_run('m4', 'CREATE TABLE q AS SELECT * FROM big; DROP TABLE q; DROP TABLE big CASCADE')");
 sql($db, q{SELECT upg.capture_finalize('m4')});

@@ -137,6 +137,7 @@ sub strike
 	return $o !~ /finished/;
 }
 
+# 106 each time something that ran is over or has not happened
 my ($inside, %done, @wrong) = (0);
 for my $i (1 .. $count)
 {

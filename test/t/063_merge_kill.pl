@@ -19,6 +19,7 @@ srand($seed);
 my $sum = q{SELECT (SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM t),
 	(SELECT md5(string_agg(f::text, ',' ORDER BY id)) FROM f), to_regclass('n') IS NULL};
 
+# 106 what the rollback of the merge is interrupted in.
 # What the application writes, so that there is something to merge in every way.
 sub build
 {

@@ -182,7 +182,7 @@ COPY shop.people TO '/tmp/upg-roundtrip-never.txt';
 -- case: copy with freeze
 -- expect: UP021
 CREATE TABLE shop.frz (a int); COPY shop.frz FROM '/dev/null' WITH (FREEZE);
--- case: a prepared transaction
+-- case: 100 a prepared transaction
 -- expect: 0A000
 PREPARE TRANSACTION 'rt';
 -- case: a subscription is altered

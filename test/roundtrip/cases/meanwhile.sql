@@ -32,7 +32,7 @@ ALTER TABLE shop.people ADD COLUMN x int DEFAULT 3; DROP INDEX shop.people_lower
 -- between: ALTER TABLE shop.people RENAME COLUMN note TO remark
 -- after: ALTER TABLE shop.people RENAME COLUMN remark TO note
 ALTER TABLE shop.people ADD COLUMN x int DEFAULT 3; ALTER TABLE shop.people ALTER COLUMN born SET NOT NULL;
--- case: a column renamed, renamed again since
+-- case: 103 a column renamed, renamed again since
 -- between: ALTER TABLE shop.people RENAME COLUMN remark TO comment
 -- undo: UP022 was changed since
 -- clear: ALTER TABLE shop.people RENAME COLUMN comment TO remark
@@ -67,7 +67,7 @@ CREATE TYPE shop.hue AS ENUM ('red');
 -- undo: UP022 owns objects
 -- clear: DROP TABLE shop.his
 CREATE ROLE rt_late;
--- case: a table dropped, its name taken since
+-- case: 104 a table dropped, its name taken since
 -- between: CREATE TABLE shop.items (other int)
 -- undo: UP022 is taken
 -- clear: DROP TABLE shop.items
