@@ -521,6 +521,8 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, List *tr
 	/* columns that went or came: a rollback has to know who wrote to them */
 	changed = tables_with_changed_columns(log);
 	tables = list_concat_unique_oid(tables, changed);
+	/* they come in the order of a hash table of locks */
+	list_sort(tables, list_oid_cmp);
 
 	foreach (lc, tables)
 	{
