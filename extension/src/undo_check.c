@@ -726,11 +726,18 @@ typedef struct CatalogReference
 static CatalogReference *references = NULL;
 static int nreferences = 0;
 
-/* Read what the server says about references between its catalogs. */
+/*
+ * load_references
+ *		Read what the server says about references between its catalogs.
+ *
+ * Up to 15 nothing keeps a role from being dropped that has made others members,
+ * so who that was is a note there and no reference.
+ */
 static void
 load_references(void)
 {
 	int ret;
+	int n = 0;
 	CatalogReference *list;
 
 	SPI_connect();
@@ -747,13 +754,16 @@ load_references(void)
 		TupleDesc desc = SPI_tuptable->tupdesc;
 		bool isnull;
 
-		list[i].catalog = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
-		list[i].column = get_attnum(list[i].catalog, SPI_getvalue(row, desc, 2));
-		list[i].target = DatumGetObjectId(SPI_getbinval(row, desc, 3, &isnull));
-		list[i].array = DatumGetBool(SPI_getbinval(row, desc, 4, &isnull));
-		list[i].optional = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+		list[n].catalog = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull));
+		list[n].column = get_attnum(list[n].catalog, SPI_getvalue(row, desc, 2));
+		list[n].target = DatumGetObjectId(SPI_getbinval(row, desc, 3, &isnull));
+		list[n].array = DatumGetBool(SPI_getbinval(row, desc, 4, &isnull));
+		list[n].optional = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
+		if (UPG_SERVER_VERSION >= 160000 || list[n].catalog != AuthMemRelationId ||
+			list[n].column != Anum_pg_auth_members_grantor)
+			n++;
 	}
-	nreferences = SPI_processed;
+	nreferences = n;
 	references = list;
 	SPI_finish();
 }

@@ -195,6 +195,10 @@ class Script:
             self.state = self.look()
             return
         now = self.look()
+        if set(self.state) - set(now):
+            # a table that was emptied again keeps its pages, and is now too large to be looked at
+            large = look(self.C, 1 << 20)
+            now.update((k, large[k]) for k in set(self.state) - set(now) if k in large)
         changed = sorted(k for k in set(now) | set(self.state) if now.get(k) != self.state.get(k))
         if changed or nth:
             found = self.full(before, script)

@@ -75,6 +75,10 @@ REASSIGN OWNED BY rt_27 TO rt_27b; DROP OWNED BY rt_27; DROP OWNED BY rt_27b CAS
 -- setup: CREATE ROLE rt_28 CREATEDB; CREATE ROLE rt_28m IN ROLE rt_28; COMMENT ON ROLE rt_28 IS 'goes'; ALTER ROLE rt_28 SET work_mem = '2MB'; ALTER TABLE shop.log OWNER TO rt_28; ALTER DEFAULT PRIVILEGES FOR ROLE rt_28 GRANT SELECT ON TABLES TO rt_28m
 -- after: DROP OWNED BY rt_28m; ALTER TABLE shop.log OWNER TO postgres; DROP OWNED BY rt_28; DROP ROLE rt_28, rt_28m
 ALTER TABLE shop.log OWNER TO postgres; DROP OWNED BY rt_28; DROP ROLE rt_28;
+-- case: 28 a role whose membership was granted by one that is gone
+-- setup: CREATE ROLE rt_28; CREATE ROLE rt_28m; CREATE ROLE rt_28g CREATEROLE;; DO $$ BEGIN IF current_setting('server_version_num')::int < 160000 THEN SET LOCAL ROLE rt_28g; END IF; GRANT rt_28 TO rt_28m; END $$;; DROP ROLE rt_28g
+-- after: DROP ROLE rt_28, rt_28m
+DROP ROLE rt_28m;
 -- case: 29 drop a table, make one of the same name, other shape
 DROP TABLE shop.nokey; CREATE TABLE shop.nokey (key uuid DEFAULT gen_random_uuid(), what text); INSERT INTO shop.nokey (what) VALUES ('new'), ('newer');
 -- case: 30 drop a sequence that a default uses
