@@ -108,6 +108,12 @@ for my $step (qw(apply rollback apply))
 is(kept_files($db) > 0, 1, 'files are kept');
 $takes{finalize} = $takes{rollback} / 2;
 
+sub postmaster
+{
+	open my $file, '<', "$server/data/postmaster.pid" or die "postmaster.pid: $!";
+	return <$file> + 0;
+}
+
 # Run a command and strike after part of its time; true if it was still running.
 sub strike
 {
@@ -119,14 +125,14 @@ sub strike
 	my $pid = $1;
 	$in .= command($what) . ";\n\\echo finished\n";
 	$h->pump_nb while length $in;
-	my $delay = rand() * $takes{$what} * 1.05;
-	sleep $delay;
-	if ($how eq 'kill') { kill 'KILL', $pid }
-	else { server_stop('immediate') }
+	sleep rand() * $takes{$what};
+	# an immediate stop is this signal; a program that sends it comes too late
+	kill $how eq 'kill' ? ('KILL', $pid) : ('QUIT', postmaster());
 	eval { $h->finish };
 	if ($how ne 'kill')
 	{
 		my ($so, $se);
+		server_stop('immediate');
 		run([ $script, 'start', $server, @config ], \undef, \$so, \$se) or die $se;
 	}
 	for (1 .. 300)
@@ -134,20 +140,24 @@ sub strike
 		last if run([ 'psql', '-XAtqc', 'SELECT 1', '-d', $db ], \undef, \my $po, \my $pe);
 		sleep 0.1;
 	}
-	return $o !~ /finished/;
+	my $hit = $o !~ /finished/;
+	# caches are cold after a crash, other work comes and goes: keep up with it
+	$takes{$what} *= $hit ? 1.04 : 0.8;
+	return $hit;
 }
 
 # 106 each time something that ran is over or has not happened
-my ($inside, %done, @wrong) = (0);
+my (%inside, %done, @wrong);
 for my $i (1 .. $count)
 {
 	my $was  = applied();
 	my $what = !$was ? 'apply' : ($i % 5 == 4 ? 'finalize' : 'rollback');
 	my $how  = rand() < 0.5 ? 'kill' : 'immediate';
 	if (!$was) { $name = 'm' . ++$number }
-	$inside++ if strike($what, $how);
+	my $hit = strike($what, $how);
 	my $now = applied();
 	my $where = "$i: $what, $how, seed $seed";
+	$inside{$what}++ if $hit;
 	if ($now) { push @wrong, "$where: neither before nor after" if after_of() ne $after }
 	else { push @wrong, "$where: not as before" if state_of() ne $before }
 	push @wrong, "$where: " . damage($db) if damage($db) ne '';
@@ -168,8 +178,11 @@ for my $i (1 .. $count)
 	last if @wrong;
 }
 is(join("\n", @wrong), '', "$count strikes: what ran had happened or had not, tables and indexes are sound");
-note("strikes inside a command: $inside; " . join(', ', map { "$_ $done{$_}" } sort keys %done));
-cmp_ok($inside, '>', 0, 'some of them hit');
+my $inside = 0;
+$inside += $_ for values %inside;
+diag("$inside of $count strikes inside a command: " . join(', ', map { "$_ $inside{$_}" } sort keys %inside)
+	  . '; done: ' . join(', ', map { "$_ $done{$_}" } sort keys %done));
+cmp_ok($inside, '>=', $count < 50 ? 1 : 0.6 * $count, 'enough of them hit');
 
 # and the standby
 my $state = applied() ? after_of() : state_of();
