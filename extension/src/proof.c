@@ -72,8 +72,9 @@ class_difference_allowed(UpgUndoLog *log, HeapTuple before, HeapTuple after, int
 			return !OidIsValid(old->reltoastrelid) &&
 				   list_member_oid(log->exempt, new->reltoastrelid);
 		case Anum_pg_class_relfilenode:
-			/* an index over a table that stays may have another file */
-			return old->relkind == RELKIND_INDEX &&
+			/* an index over a table that stays may have another file, and so may
+			 * what is the server's own */
+			return (old->relkind == RELKIND_INDEX || old->oid < FirstNormalObjectId) &&
 				   upg_keep_find(log->files, old->oid) == NULL;
 		default:
 			return false;

@@ -173,6 +173,25 @@ merge_class(UpgUndoRun *run, UpgChange *change, HeapTuple merged)
 }
 
 /*
+ * merge_system_class
+ *		A relation of the server's own keeps the file of now.
+ *
+ * REINDEX or CLUSTER gave it that, with the same content; the one of before is
+ * not kept, and other sessions have written to this one since.
+ */
+static void
+merge_system_class(UpgChange *change, HeapTuple merged)
+{
+	Form_pg_class current = (Form_pg_class) GETSTRUCT(change->current);
+	Form_pg_class form = (Form_pg_class) GETSTRUCT(merged);
+
+	form->relfilenode = current->relfilenode;
+	form->reltablespace = current->reltablespace;
+	form->relfrozenxid = current->relfrozenxid;
+	form->relminmxid = current->relminmxid;
+}
+
+/*
  * merge
  *		The row of now with every column that the migration changed put back.
  */
@@ -208,9 +227,13 @@ merge(UpgUndoRun *run, Relation rel, UpgCatalogInfo *info, UpgChange *change)
 	}
 	merged = heap_form_tuple(desc, values, nulls);
 	merged->t_self = change->current->t_self;
-	if (RelationGetRelid(rel) == RelationRelationId &&
-		((Form_pg_class) GETSTRUCT(merged))->oid >= FirstNormalObjectId)
-		merge_class(run, change, merged);
+	if (RelationGetRelid(rel) == RelationRelationId)
+	{
+		if (((Form_pg_class) GETSTRUCT(merged))->oid >= FirstNormalObjectId)
+			merge_class(run, change, merged);
+		else
+			merge_system_class(change, merged);
+	}
 	return merged;
 }
 

@@ -55,6 +55,18 @@ INSERT INTO t VALUES (5, 5);
 SELECT try('n8 default');
 TABLE t ORDER BY id;
 
+\echo # 21 relations of the server itself that got a new file keep it
+SELECT up('n21', 'CLUSTER pg_toast.pg_toast_2619 USING pg_toast_2619_index; REINDEX TABLE pg_statistic; REINDEX INDEX pg_rewrite_rel_rulename_index');
+CREATE TABLE files AS SELECT oid, relfilenode FROM pg_class WHERE relfilenode > 16384 AND oid < 16384;
+SELECT count(*) > 3 AS files FROM files;
+SELECT try('n21');
+SELECT count(*) FROM files f JOIN pg_class c USING (oid) WHERE c.relfilenode <> f.relfilenode;
+ANALYZE t;
+SET enable_seqscan = off;
+SELECT staattnum, stanullfrac FROM pg_statistic WHERE starelid = 't'::regclass ORDER BY staattnum;
+RESET enable_seqscan;
+REINDEX TABLE pg_statistic;
+
 \echo # 22 columns that come and go use up numbers, as with DROP COLUMN; reaching the limit loses nothing
 SELECT format('CREATE TABLE wide (%s)', string_agg(format('c%s int', c), ', ')) AS wide_table FROM generate_series(1, 1580) c \gset
 \set ECHO none
