@@ -186,7 +186,8 @@ with_dependents(const char *name, List *chosen, UpgOptions *options)
 		ListCell *lc;
 
 		/* and what changed the same */
-		if (migration != NULL && upg_migration_has_undo(migration) && !options->by_down)
+		if (migration != NULL && upg_migration_has_undo(migration) &&
+			options->method != UPG_METHOD_GIVEN)
 			dependents = list_concat(dependents, upg_order_overlapping(migration->id));
 		foreach (lc, dependents)
 		{
