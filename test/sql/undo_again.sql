@@ -1,7 +1,8 @@
 -- Forward again, as often as one likes; what is kept, for how long, and what is put back.
 \set SHOW_CONTEXT never
 SET client_min_messages = error;
-CREATE EXTENSION IF NOT EXISTS upg;
+DROP EXTENSION IF EXISTS upg;
+CREATE EXTENSION upg;
 CREATE SCHEMA ua;
 SET upg.undo = 'required';
 CREATE TABLE ua.t (id int PRIMARY KEY, a int, b text);
