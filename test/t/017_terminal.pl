@@ -96,8 +96,8 @@ is(sql('term', q{SELECT to_regclass('short') IS NOT NULL, to_regclass('long') IS
 is(sql('term', q{SELECT state FROM upg_history('2_long') LIMIT 1}), 'failed', '... which the history has') or diag $seen;
 
 # how far a statement of a worker is, as the server tells it
-sql('term', 'CREATE TABLE wide AS SELECT g AS i, md5(g::text) AS t FROM generate_series(1, 20000) g');
-sql('term', q{CREATE FUNCTION slowly(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.0002); RETURN t; END$$});
+sql('term', 'CREATE TABLE wide AS SELECT g AS i, md5(g::text) AS t FROM generate_series(1, 5000) g');
+sql('term', q{CREATE FUNCTION slowly(t text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.001); RETURN t; END$$});
 files("$work/index", '1_index.sql' => 'CREATE INDEX CONCURRENTLY wide_t ON wide (slowly(t));');
 ($rc, $seen) = on_terminal([ 'up', '-d', 'term', "$work/index" ]);
 is($rc, 0, 'an index of a worker, on a terminal') or diag $seen;
