@@ -25,6 +25,7 @@ typedef struct Verify
 	int faults;
 	int verified;  /* verify scripts that passed */
 	int looked;    /* migrations */
+	int objects;   /* differences of the schema */
 	UpgList names; /* of those with a fault, each once */
 } Verify;
 
@@ -173,6 +174,56 @@ verify_directory(UpgContext *ctx, Verify *verify)
 	return ok;
 }
 
+/*
+ * verify_schema
+ *		Rows of upg_drift(): what is not as the last migration left it.
+ */
+static bool
+verify_schema(UpgContext *ctx, Verify *verify)
+{
+	UpgRows *rows = conn_query(
+		ctx->conn,
+		"SELECT object, change, attribute, recorded, live FROM @extschema@.upg_drift()",
+		0, NULL);
+
+	if (rows == NULL)
+		return false;
+	for (int i = 0; i < rows_count(rows); i++)
+	{
+		const char *attribute = rows_named(rows, i, "attribute");
+		const char *recorded = rows_named(rows, i, "recorded");
+		const char *live = rows_named(rows, i, "live");
+		char *what = arena_strdup(ctx->arena, rows_named(rows, i, "change"));
+
+		if (attribute != NULL)
+			what = arena_printf(ctx->arena, "%s: %s was %s, is %s", what, attribute,
+								recorded ? recorded : "not there",
+								live ? live : "not there");
+		verify->objects++;
+		fault(ctx, verify, arena_strdup(ctx->arena, rows_named(rows, i, "object")),
+			  "schema", what, NULL, NULL);
+	}
+	rows_free(rows);
+	return true;
+}
+
+/* What the error says that "upg verify" ends with. */
+static void
+end_with_faults(UpgContext *ctx, const Verify *verify)
+{
+	int migrations = verify->names.count;
+
+	if (verify->objects > 0)
+		err_set(UPG_EXIT_VERIFICATION, "UPG-2033",
+				"the schema is not as the last migration left it: %d difference%s",
+				verify->objects, verify->objects == 1 ? "" : "s");
+	else
+		err_set(UPG_EXIT_VERIFICATION, "UPG-2033", "%d %s not as the books say",
+				migrations, migrations == 1 ? "migration is" : "migrations are");
+	err_where("%s", conn_describe(ctx->conn));
+	err_next(verify->objects > 0 ? "upg drift" : "upg explain NAME");
+}
+
 /* upg verify */
 int
 cmd_verify(UpgContext *ctx)
@@ -192,7 +243,8 @@ cmd_verify(UpgContext *ctx)
 		json_array(render_doc(), "faults");
 	}
 	ok = verify_records(ctx, &verify) &&
-		 (ctx->source == NULL || verify_directory(ctx, &verify));
+		 (ctx->source == NULL || verify_directory(ctx, &verify)) &&
+		 (ctx->counts[OPT_VERIFY_SCHEMA] == 0 || verify_schema(ctx, &verify));
 	if (ctx->json)
 	{
 		json_array_end(render_doc());
@@ -200,13 +252,7 @@ cmd_verify(UpgContext *ctx)
 		json_int(render_doc(), "verify_scripts", verify.verified);
 	}
 	if (ok && verify.faults > 0)
-	{
-		err_set(UPG_EXIT_VERIFICATION, "UPG-2033", "%d %s not as the books say",
-				verify.names.count,
-				verify.names.count == 1 ? "migration is" : "migrations are");
-		err_where("%s", conn_describe(ctx->conn));
-		err_next("upg explain NAME");
-	}
+		end_with_faults(ctx, &verify);
 	else if (ok && ctx->source == NULL)
 		render_text(ctx, "the records are in order; no directory was looked at\n");
 	else if (ok)

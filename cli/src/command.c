@@ -173,6 +173,22 @@ valid_choice(const char *choices, const char *value)
 }
 
 /*
+ * belongs_to_namesake
+ *		Does the command take another option of the same name in place of this one?
+ */
+static bool
+belongs_to_namesake(const UpgCommand *command, const UpgOption *option)
+{
+	if (command == NULL || command_has_option(command, (int) option->id))
+		return false;
+	for (const UpgOption *other = upg_options; other->name != NULL; other++)
+		if (strcmp(other->name, option->name) == 0 &&
+			command_has_option(command, (int) other->id))
+			return true;
+	return false;
+}
+
+/*
  * parse_long
  *		--name, --name=value or --name value; *i moves past the value.
  */
@@ -186,7 +202,8 @@ parse_long(UpgContext *ctx, int argc, char **argv, int *i)
 	{
 		const char *value = text[len] == '=' ? text + len + 1 : NULL;
 
-		if (strlen(option->name) != len || strncmp(option->name, text, len) != 0)
+		if (strlen(option->name) != len || strncmp(option->name, text, len) != 0 ||
+			belongs_to_namesake(ctx->command, option))
 			continue;
 		if (option->arg == NULL && value != NULL)
 			return usage_error(ctx, NULL, "option --%s takes no value", option->name);

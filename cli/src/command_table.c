@@ -167,6 +167,8 @@ const UpgOption upg_options[] = {
 	{OPT_ROWS, '\0', "rows", "N", "rows put into each table (default: 3)", NULL, false},
 	{OPT_SCHEMA, '\0', "schema", "SCHEMA", "schema for the functions (default: public)",
 	 NULL, false},
+	{OPT_VERIFY_SCHEMA, '\0', "schema", NULL,
+	 "the schema, too: is it as the last migration left it?", NULL, false},
 	{OPT_SCOPE, '\0', "scope", "LIST",
 	 "the tables it speaks of (default: its table, else the database)", NULL, false},
 	{OPT_SCRATCH, '\0', "scratch", "DBNAME",
@@ -238,6 +240,8 @@ static const unsigned char for_plan[] = {
 	OPT_TO,      OPT_DETAILED_EXITCODE, OPT_OUT_OF_ORDER, OPT_UNDO,
 	DIR_OPTIONS, VERIFY_OPTIONS,        OPT_TIMEOUT,      OPT_END};
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_verify_books[] = {OPT_VERIFY_SCHEMA, DIR_OPTIONS,
+												 OPT_TIMEOUT, OPT_END};
 static const unsigned char for_lint[] = {OPT_DOWNS,   OPT_FAIL_ON, OPT_ROWS,
 										 OPT_SCRATCH, OPT_HTML,    OPT_JUNIT,
 										 DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
@@ -397,8 +401,10 @@ const UpgCommand upg_commands[] = {
 	 "was "
 	 "changed, its record in the ledger is damaged or half done, or its verify script "
 	 "(Sqitch) fails. Verify scripts run in transactions that are rolled back. Without a "
-	 "directory only the records are looked at. Exit code 8 if something is found.",
-	 for_check, 0, 1, true, cmd_verify, NULL, false},
+	 "directory only the records are looked at. With --schema what differs between the "
+	 "schema and its record after the last migration is named, too (\"upg drift\"). Exit "
+	 "code 8 if something is found.",
+	 for_verify_books, 0, 1, true, cmd_verify, NULL, false},
 	{"check", NULL, "DIR", "read all files of a directory and find faults",
 	 "Reads every script, up and down, with the scanner and the server's parser, and "
 	 "checks order, "

@@ -75,6 +75,17 @@ my $plan = decode_json((upg('plan', '-d', $db, '--json', $dir))[1])->{plan};
 is($plan->[1]{undo}, 'required', '--json: what is asked for');
 like($plan->[1]{irreversible}, qr/line 3: NOTIFY/, '... and what is in the way');
 
+# ... and what copying dropped columns reads
+my $wide = database('wide');
+sql($wide, q{CREATE TABLE w (i int PRIMARY KEY, v text); INSERT INTO w SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g; ANALYZE w});
+my $drops = files(workdir(), '1_w.sql' => "SELECT 1;\nALTER TABLE w DROP COLUMN v;\n");
+($rc, $out, $err) = upg('plan', '-d', $wide, $drops);
+like($out, qr/^ +line 2: dropped values of public\.w are copied: \d+ kB to read, about 1000 rows to keep$/m, 'the cost of a dropped column');
+sql($wide, q{ALTER DATABASE wide SET upg.undo_copy_limit = '8kB'});
+($rc, $out, $err) = upg('plan', '-d', $wide, $drops);
+like($out, qr/line 2: dropped values of public\.w stay in place only: \d+ kB is above upg\.undo_copy_limit \(8kB\)/, '... or that it is not copied');
+is(decode_json((upg('plan', '-d', $wide, '--json', $drops))[1])->{plan}[0]{undo_cost}[0]{copied}, 'f', '--json: the same') ;
+
 ($rc, $out, $err) = upg('up', '-d', $db, $dir);
 is($rc, 1, 'refused');
 like($err, qr/NOTIFY cannot be taken back.*Who has heard it.*--undo=best_effort.*/s, '... with the reason and what to do');

@@ -25,9 +25,13 @@ files("$work/m", '0001_shop.up.sql' => $up, '0001_shop.down.sql' => 'DROP SCHEMA
 upg('up', '-d', $_, "$work/m") foreach qw(live copy);
 
 # nothing recorded, and faulty calls
+my $doc;
 ($rc, $out, $err) = upg('drift', '-d', 'live');
 is($rc, 1, 'without a record drift fails');
 like($err, qr/the state of the schema is not recorded.*upg_drift_record/s, 'and says what to do');
+($rc, $out, $err) = upg('verify', '--schema', '-d', 'live');
+is($rc, 1, 'and so does verify --schema');
+like($err, qr/not recorded.*upg_drift_record/s, 'for the same reason');
 foreach my $bad ([ 'drift', '--script=sideways' ], [ 'drift', '--record', '--script=adopt' ], [ 'drift', 'more' ],
 	[ 'adopt-drift' ], [ 'adopt-drift', 'x', "$work/none" ], [ 'up', '--drift=perhaps', "$work/m" ])
 {
@@ -40,6 +44,10 @@ like($out, qr/^\d+ objects recorded$/m, 'and counted');
 ($rc, $out, $err) = upg('drift', '-d', 'live');
 is($rc, 0, 'no drift exits 0');
 like($out, qr/^the schema is as the last migration left it$/m, 'and is said');
+($rc, $out, $err) = upg('verify', '--schema', '-d', 'live', "$work/m");
+is($rc, 0, 'verify --schema finds nothing') or diag "$out$err";
+($rc, $out, $err) = upg('verify', '--schema=shop', '-d', 'live');
+is($rc, 2, 'and takes no name') or diag "$out$err";
 ($rc, $out, $err) = upg('adopt-drift', 'none', "$work/m", '-d', 'live');
 is($rc, 0, 'nothing to adopt');
 is(scalar(glob("$work/m/*none*")), undef, 'writes nothing');
@@ -51,9 +59,17 @@ is($rc, 8, 'drift exits 8');
 like($out, qr/^column shop\.orders\.note +extra/m, 'a column');
 like($out, qr/^table shop\.clients +renamed +table shop\.customers +table shop\.clients/m, 'a new name');
 like($out, qr/^view shop\.open +missing/m, 'a view that is gone');
+($rc, $out, $err) = upg('verify', '--schema', '-d', 'live', "$work/m");
+is($rc, 8, 'verify --schema exits 8');
+like($out, qr/^schema +view shop\.open: missing$/m, 'and names each object');
+like($out, qr/^schema +table shop\.clients: renamed/m, '... and what became of it');
+like($err, qr/the schema is not as the last migration left it: \d+ differences/, '... and how many');
+is((upg('verify', '-d', 'live', "$work/m"))[0], 0, 'without it only the books are looked at');
+$doc = decode_json((upg('verify', '--schema', '--json', '-d', 'live'))[1]);
+is(scalar(grep { $_->{check} eq 'schema' } @{ $doc->{faults} }), scalar(@{ $doc->{faults} }), '--json names them, too');
 ($rc, $out, $err) = upg('drift', '--json', '-d', 'live');
 is($rc, 8, '--json exits 8, too');
-my $doc = decode_json($out);
+$doc = decode_json($out);
 is_deeply([ sort map { "$_->{change} $_->{object}" } @{ $doc->{drift} } ],
 	[ 'extra column shop.orders.note', 'extra function shop.twice(integer)', 'extra index shop.orders_note', 'missing view shop.open', 'renamed table shop.clients' ],
 	'--json names the same');
