@@ -69,6 +69,10 @@ extern UpgRows *conn_query_typed(UpgConn *conn, const char *sql, int nparams,
 extern bool conn_send(UpgConn *conn, const char *sql);
 extern bool conn_send_params(UpgConn *conn, const char *sql, int nparams,
 							 const char *const *params);
+extern bool conn_send_for_bytes(UpgConn *conn, const char *sql, int nparams,
+								const char *const *params);
+extern UpgRows *conn_query_bytes(UpgConn *conn, const char *sql,
+								 const char *const params[2], const int lengths[2]);
 extern void conn_cancel(UpgConn *conn);
 extern UpgRows *conn_receive(UpgConn *conn);
 extern bool conn_run(UpgConn *conn, const char *sql, int nparams,
@@ -83,6 +87,7 @@ extern int rows_columns(const UpgRows *rows);
 extern const char *rows_name(const UpgRows *rows, int col);
 extern char rows_type(const UpgRows *rows, int col);
 extern const char *rows_get(const UpgRows *rows, int row, int col);
+extern int rows_length(const UpgRows *rows, int row, int col);
 extern const char *rows_named(const UpgRows *rows, int row, const char *name);
 extern int64_t rows_int(const UpgRows *rows, int row, const char *name);
 extern bool rows_bool(const UpgRows *rows, int row, const char *name);

@@ -230,24 +230,39 @@ fill_schema(UpgConn *conn, const char *sql)
 }
 
 /*
- * conn_send_statement
- *		Send one statement with parameters as text; false with the error set.
+ * send_statement
+ *		Send one statement; false with the error set.
  *
- * "types": their OIDs, or NULL: as the server infers.
+ * "types": OIDs of the parameters, or NULL: as the server infers.  "lengths": they
+ * are bytes and so long, or NULL: they are text.  "bytes": the result is to come as
+ * bytes.
  */
-bool
-conn_send_statement(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
-					const char *const *params)
+static bool
+send_statement(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
+			   const char *const *params, const int *lengths, bool bytes)
 {
+	static const int formats[] = {1, 1};
+
 	conn->cancelled = false;
-	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, types, params, NULL,
-						   NULL, 0) ||
+	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, types, params,
+						   lengths, lengths ? formats : NULL, bytes) ||
 		(!conn->piped && !conn_flush(conn) && upg_interrupted == 0))
 	{
 		conn_server_error(conn, NULL);
 		return false;
 	}
 	return true;
+}
+
+/*
+ * conn_send_statement
+ *		Send one statement with parameters as text; false with the error set.
+ */
+bool
+conn_send_statement(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
+					const char *const *params)
+{
+	return send_statement(conn, sql, nparams, types, params, NULL, false);
 }
 
 /*
@@ -270,6 +285,17 @@ bool
 conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const *params)
 {
 	return conn_send_statement(conn, sql, nparams, NULL, params);
+}
+
+/*
+ * conn_send_for_bytes
+ *		The same; the values of the result come as bytes, which of text are text.
+ */
+bool
+conn_send_for_bytes(UpgConn *conn, const char *sql, int nparams,
+					const char *const *params)
+{
+	return send_statement(conn, sql, nparams, NULL, params, NULL, true);
 }
 
 /*
@@ -322,6 +348,19 @@ conn_receive(UpgConn *conn)
 	conn_server_error(conn, res);
 	PQclear(res);
 	return NULL;
+}
+
+/*
+ * conn_query_bytes
+ *		Run one statement with two parameters as bytes; NULL with the error set.
+ */
+UpgRows *
+conn_query_bytes(UpgConn *conn, const char *sql, const char *const params[2],
+				 const int lengths[2])
+{
+	if (!send_statement(conn, sql, 2, NULL, params, lengths, false))
+		return NULL;
+	return conn_receive(conn);
 }
 
 /*

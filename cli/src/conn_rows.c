@@ -85,6 +85,16 @@ rows_get(const UpgRows *rows, int row, int col)
 	return PQgetvalue(res, row, col);
 }
 
+/*
+ * rows_length
+ *		Bytes that a value takes, of one that came as bytes.
+ */
+int
+rows_length(const UpgRows *rows, int row, int col)
+{
+	return PQgetlength((const PGresult *) rows, row, col);
+}
+
 const char *
 rows_named(const UpgRows *rows, int row, const char *name)
 {

@@ -56,13 +56,22 @@ typedef struct Suspect
 
 #define SKETCH_CALL                                                             \
 	"SELECT s, (@extschema@.upg_checksum_info((@extschema@.upg_sketch_info(s))" \
-	".checksum)).row_count FROM @extschema@.upg_table_sketch("                  \
+	".checksum)).row_count::pg_catalog.text FROM @extschema@.upg_table_sketch(" \
 	"$1::pg_catalog.regclass, key => $2::pg_catalog.text[],"                    \
 	" columns => $3::pg_catalog.text[], filter => $4,"                          \
 	" except_columns => $5::pg_catalog.text[], mode => $6,"                     \
 	" mapping => $8::pg_catalog.jsonb,"                                         \
 	" seed => $7::pg_catalog.int8, cells => $9::pg_catalog.int4,"               \
 	" bucket => $10::pg_catalog.int4, buckets => $11::pg_catalog.int4) s"
+
+/* Taken apart in the same call that says whether they can be: they are sent once. */
+#define TAKE_APART_CALL                                                        \
+	"SELECT e.complete, e.cells_needed,"                                       \
+	" pg_catalog.encode(d.print, 'hex') COLLATE \"C\" AS print"                \
+	" FROM @extschema@.upg_sketch_estimate($1::pg_catalog.bytea,"              \
+	" $2::pg_catalog.bytea) e LEFT JOIN LATERAL (SELECT DISTINCT r.print FROM" \
+	" @extschema@.upg_sketch_diff(CASE WHEN e.complete THEN $1 END, CASE WHEN" \
+	" e.complete THEN $2 END) r) d ON true ORDER BY 3"
 
 /*
  * diff_error
@@ -99,15 +108,16 @@ diff_forget(TableDiff *diff)
 }
 
 /*
- * diff_ask_both
- *		Ask both sides at once, each about its own table; the answers are in diff->rows.
+ * ask_both
+ *		Ask both sides at once, each about its own table; the answers are in diff->rows,
+ *		as text or as bytes.
  *
  * The first "nargs" parameters are those of the side, "more" follow.  If one side
  * fails, the other is told to stop.
  */
-bool
-diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
-			  const char *const *more)
+static bool
+ask_both(TableDiff *diff, const char *sql, int nargs, int nmore, const char *const *more,
+		 bool bytes)
 {
 	const char *params[ARG_COUNT + 4];
 
@@ -117,7 +127,8 @@ diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
 		memcpy(params, diff->args[side], (size_t) nargs * sizeof(char *));
 		for (int i = 0; i < nmore; i++)
 			params[nargs + i] = more[i];
-		if (!conn_send_params(diff->conn[side], sql, nargs + nmore, params))
+		if (!(bytes ? conn_send_for_bytes : conn_send_params)(diff->conn[side], sql,
+															  nargs + nmore, params))
 			return diff_error((Side) side);
 	}
 	for (int side = SOURCE; side <= TARGET; side++)
@@ -130,6 +141,17 @@ diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
 		}
 	}
 	return true;
+}
+
+/*
+ * diff_ask_both
+ *		The same for those who want text.
+ */
+bool
+diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
+			  const char *const *more)
+{
+	return ask_both(diff, sql, nargs, nmore, more, false);
 }
 
 /*
@@ -439,6 +461,7 @@ compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 {
 	const char *more[3];
 	const char *sketches[2];
+	int lengths[2];
 	UpgArena *arena = diff->ctx->arena;
 	UpgRows *rows;
 	UpgList prints = {NULL, 0, 0};
@@ -449,47 +472,35 @@ compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 	more[0] = arena_printf(arena, "%" PRId64, cells);
 	more[1] = arena_printf(arena, "%d", part);
 	more[2] = arena_printf(arena, "%d", parts);
-	if (!diff_ask_both(diff, SKETCH_CALL, ARG_COUNT, 3, more))
+	if (!ask_both(diff, SKETCH_CALL, ARG_COUNT, 3, more, true))
 		return false;
 	for (int side = SOURCE; side <= TARGET; side++)
 	{
 		kept[side] = diff->rows[side];
 		diff->rows[side] = NULL;
 		sketches[side] = rows_get(kept[side], 0, 0);
+		lengths[side] = rows_length(kept[side], 0, 0);
 	}
-	rows = conn_query(diff->conn[TARGET],
-					  "SELECT complete, cells_needed FROM"
-					  " @extschema@.upg_sketch_estimate($1::pg_catalog.bytea,"
-					  " $2::pg_catalog.bytea)",
-					  2, sketches);
-	ok = rows != NULL;
+	rows = conn_query_bytes(diff->conn[TARGET], TAKE_APART_CALL, sketches, lengths);
+	ok = rows != NULL || diff_error(TARGET);
 	if (ok && !rows_bool(rows, 0, "complete"))
 	{
 		*need = rows_int(rows, 0, "cells_needed");
 		if (*need <= cells)
 			*need = cells * 2;
 	}
-	rows_free(rows);
-	if (ok && *need == 0)
+	else if (ok)
 	{
 		for (int side = SOURCE; side <= TARGET; side++)
 			diff->count[side] += rows_int(kept[side], 0, "row_count");
-		rows = conn_query(diff->conn[TARGET],
-						  "SELECT DISTINCT pg_catalog.encode(print, 'hex') COLLATE \"C\""
-						  " FROM @extschema@.upg_sketch_diff($1::pg_catalog.bytea,"
-						  " $2::pg_catalog.bytea) ORDER BY 1",
-						  2, sketches);
-		ok = rows != NULL;
-		for (int i = 0; ok && i < rows_count(rows); i++)
-			list_add(&prints, rows_get(rows, i, 0));
+		for (int i = 0; i < rows_count(rows) && rows_named(rows, i, "print"); i++)
+			list_add(&prints, rows_named(rows, i, "print"));
 		for (int i = 0; ok && i < prints.count; i += CHUNK)
 			ok = look_again(diff, prints.items + i,
 							prints.count - i < CHUNK ? prints.count - i : CHUNK);
 		list_free(&prints);
-		rows_free(rows);
 	}
-	else if (!ok)
-		diff_error(TARGET);
+	rows_free(rows);
 	rows_free(kept[SOURCE]);
 	rows_free(kept[TARGET]);
 	return ok;

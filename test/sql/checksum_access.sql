@@ -51,6 +51,14 @@ SET ROLE checksum_reader;
 SELECT (upg_checksum_info(upg_table_checksum('secret'))).row_count AS owner_under_forced_policy;
 RESET ROLE;
 
+-- T87: a view that is a barrier shows no more than it does to SELECT.
+CREATE VIEW barrier WITH (security_barrier) AS SELECT * FROM copy WHERE id <= 10;
+GRANT SELECT ON barrier TO checksum_reader;
+CREATE FUNCTION peek(integer) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN IF $1 > 10 THEN RAISE EXCEPTION 'seen %', $1; END IF; RETURN true; END $$;
+SET ROLE checksum_reader;
+SELECT (upg_checksum_info(upg_table_checksum('barrier', filter => 'checksum_access.peek(id)'))).row_count AS t87_barrier;
+RESET ROLE;
+
 -- Privileges on a parent are enough for its partitions, as in SELECT.
 CREATE TABLE whole (id integer, v text) PARTITION BY LIST (id);
 CREATE TABLE half1 PARTITION OF whole FOR VALUES IN (1);

@@ -258,6 +258,15 @@ SELECT (SELECT c FROM pg_temp.first_sum) OPERATOR(public.=) public.upg_table_che
 COMMIT;
 DROP TABLE first_sum;
 
+-- T52: a label that is renamed changes the values that have it.
+CREATE TABLE moods AS SELECT 'sad'::mood AS m;
+CREATE TEMP TABLE mood_sum AS SELECT upg_table_checksum('moods') AS c;
+ALTER TYPE mood RENAME VALUE 'sad' TO 'blue';
+SELECT upg_table_checksum('moods') = c AS t52_renamed FROM mood_sum;
+ALTER TYPE mood RENAME VALUE 'blue' TO 'sad';
+SELECT upg_table_checksum('moods') = c AS t52_named_back FROM mood_sum;
+DROP TABLE mood_sum;
+
 -- T59: the error names column and type; so does that for a nested one.
 CREATE TABLE refused (id integer, who aclitem);
 SELECT upg_table_checksum('refused');

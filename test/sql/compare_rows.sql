@@ -59,7 +59,10 @@ SELECT type, with_key(type, expr) AS t71 FROM (VALUES
     ('uuid', 'md5(g::text)'), ('text', $$'ключ ' || g$$), ('text COLLATE "C"', $$'k' || g$$), ('bytea', 'sha256(g::text::bytea)'),
     ('numeric', 'g / 7.0'), ('float8', 'g / 7.0'), ('timestamptz', $$'2020-01-01'::timestamptz + g * interval '1 s'$$), ('date', $$'2000-01-01'::date + g$$),
     ('text', $$repeat('long', 500) || g$$), ('int4range', 'int4range(g, g + 5)'), ('integer[]', 'ARRAY[g, g]'), ('inet', $$'10.0.0.0'::inet + g$$), ('oid', 'g::bigint'),
-    ('jsonb', $$jsonb_build_object('k', g)$$), ('"char"', 'g::text'), ('name', $$'n' || g$$)) AS t (type, expr) WHERE type <> '"char"';
+    ('smallint', 'CASE g WHEN 77 THEN -32768 WHEN 78 THEN 32767 WHEN 79 THEN -1 ELSE g END'), ('integer', 'CASE g WHEN 77 THEN -2147483648 WHEN 78 THEN 2147483647 WHEN 79 THEN -1 ELSE g END'),
+    ('bigint', 'CASE g WHEN 77 THEN -9223372036854775808 WHEN 78 THEN 9223372036854775807 WHEN 79 THEN 0 ELSE g END'),
+    ('numeric', $$CASE g WHEN 77 THEN 1.00 WHEN 78 THEN 'NaN' WHEN 79 THEN 'Infinity' ELSE g + 1 END$$), ('float8', $$CASE g WHEN 77 THEN 'NaN'::float8 WHEN 78 THEN '-0' WHEN 79 THEN '-Infinity' ELSE g END$$),
+    ('text COLLATE "en-x-icu"', $$CASE WHEN g % 2 = 0 THEN 'a' ELSE 'B' END || g$$), ('jsonb', $$jsonb_build_object('k', g)$$), ('"char"', 'g::text'), ('name', $$'n' || g$$)) AS t (type, expr) WHERE type <> '"char"';
 CREATE TABLE composite (a integer, b text, c timestamptz, v integer, PRIMARY KEY (c, a, b));
 INSERT INTO composite SELECT g % 10, 'b' || g, '2020-01-01', g FROM generate_series(1, 200) g;
 CREATE TABLE composite2 AS SELECT * FROM composite;
@@ -83,6 +86,24 @@ SET client_min_messages = warning;
 SELECT difference, row_key, source_row, target_row FROM upg_compare('nullable', 'nullable2', key => '{k}');
 CREATE INDEX ON nullable2 (k);
 SELECT difference, row_key, source_row, target_row FROM upg_compare('nullable', 'nullable2', key => '{k}');
+
+-- T71: indexes that do not identify rows at all times are not chosen.
+CREATE TABLE unsure (a integer NOT NULL, b text NOT NULL, c integer NOT NULL, v integer);
+INSERT INTO unsure SELECT g, 'b' || g, g, g FROM generate_series(1, 20) g;
+CREATE TABLE unsure2 AS SELECT * FROM unsure;
+UPDATE unsure2 SET v = 0 WHERE a = 7;
+CREATE UNIQUE INDEX ON unsure2 (a) WHERE a > 3;
+CREATE UNIQUE INDEX ON unsure2 (lower(b));
+ALTER TABLE unsure2 ADD UNIQUE (c) DEFERRABLE;
+SET client_min_messages = notice;
+SELECT difference, row_key, source_row ->> 'a' AS source, target_row ->> 'a' AS target FROM upg_compare('unsure', 'unsure2');
+SET client_min_messages = warning;
+SELECT difference, row_key, changed_columns FROM upg_compare('unsure', 'unsure2', key => '{c}');
+-- in semantic mode 1.0 and 1.00 are one key, in strict mode two
+CREATE TABLE scale1 AS SELECT 1.0 AS k, 'x' AS v;
+CREATE TABLE scale2 AS SELECT 1.00 AS k, 'x' AS v;
+SELECT difference, row_key FROM upg_compare('scale1', 'scale2', key => '{k}');
+SELECT count(*) FROM upg_compare('scale1', 'scale2', key => '{k}', mode => 'semantic');
 
 -- T27, T76, T77: copies.
 CREATE TABLE bag (k integer, v text);

@@ -476,3 +476,9 @@ PQgetvalue(const PGresult *res, int tup_num, int field_num)
 {
 	return res->fields[tup_num * res->nnames + field_num];
 }
+
+int
+PQgetlength(const PGresult *res, int tup_num, int field_num)
+{
+	return (int) strlen(PQgetvalue(res, tup_num, field_num));
+}

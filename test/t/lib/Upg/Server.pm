@@ -123,11 +123,11 @@ sub reap
 # Wait until a query gives "t"; false after some seconds.
 sub wait_for
 {
-    my ($self, $query, $seconds) = @_;
+    my ($self, $query, $seconds, @options) = @_;
     my $end = time + ($seconds || 30);
     while (time < $end)
     {
-        my ($status, $out) = $self->psql($query);
+        my ($status, $out) = $self->psql($query, @options);
         return 1 if !$status && $out eq 't';
         sleep 0.05;
     }
