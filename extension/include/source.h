@@ -47,6 +47,7 @@ extern void upg_check_expression(const char *text, const char *what);
 
 /* in job.c */
 extern List *upg_text_array_to_list(ArrayType *array, const char *what);
+extern List *upg_names_argument(FunctionCallInfo fcinfo, int n, const char *what);
 extern List *upg_job_names(UpgSource *source, List *columns, List *except,
 						   Jsonb *mapping);
 extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names,

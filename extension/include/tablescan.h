@@ -62,6 +62,7 @@ typedef void (*UpgScanRowFunc)(void *arg, UpgScanPlan *plan, UpgSum hash,
 
 /* in scanplan.c */
 extern UpgScanPlan *upg_scan_plan(const UpgScanJob *job, TupleDesc desc);
+extern int upg_scan_key_width(const UpgEncoder *enc);
 extern UpgSum upg_scan_key(UpgScanPlan *plan, UpgSum hash);
 
 /* in tablescan.c */

@@ -91,7 +91,7 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	UpgScanJob job;
 	UpgSource *source;
 	List *columns = NIL;
-	List *except = NIL;
+	List *except;
 	ListCell *lc;
 
 	if (PG_ARGISNULL(0))
@@ -109,13 +109,12 @@ upg_table_checksum(PG_FUNCTION_ARGS)
 	source =
 		upg_source_open(PG_GETARG_OID(0), PG_GETARG_BOOL(7),
 						PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	if (!PG_ARGISNULL(3))
-		except = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(3), "except_columns");
+	except = upg_names_argument(fcinfo, 3, "except_columns");
 	foreach (lc, except)
 		(void) upg_source_attribute(source, lfirst(lc));
 	if (!PG_ARGISNULL(1))
 	{
-		columns = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(1), "columns");
+		columns = upg_names_argument(fcinfo, 1, "columns");
 		if (columns == NIL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("columns must not be an empty array")));

@@ -67,15 +67,6 @@ typedef struct Comparison
 	ReturnSetInfo *result;
 } Comparison;
 
-/* Arguments that are lists of names. */
-static List *
-names_argument(FunctionCallInfo fcinfo, int n, const char *what)
-{
-	if (PG_ARGISNULL(n))
-		return NIL;
-	return upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(n), what);
-}
-
 /*
  * usable_key
  *		The columns of an index if they identify rows at all times, else NIL.
@@ -503,9 +494,9 @@ upg_compare(PG_FUNCTION_ARGS)
 	Comparison *cmp = palloc0(sizeof(Comparison));
 	Jsonb *mapping = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
 	char *filter = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
-	List *columns = names_argument(fcinfo, 3, "columns");
-	List *except = names_argument(fcinfo, 4, "except_columns");
-	List *key = names_argument(fcinfo, 2, "key");
+	List *columns = upg_names_argument(fcinfo, 3, "columns");
+	List *except = upg_names_argument(fcinfo, 4, "except_columns");
+	List *key = upg_names_argument(fcinfo, 2, "key");
 	List *names[2];
 	List *common = NIL;
 	UpgCanonicalMode mode;
@@ -521,7 +512,7 @@ upg_compare(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	cmp->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	cmp->workers = PG_ARGISNULL(8) ? -1 : PG_GETARG_INT32(8);
-	cmp->hidden = names_argument(fcinfo, 9, "redact");
+	cmp->hidden = upg_names_argument(fcinfo, 9, "redact");
 	mode = upg_canonical_mode(text_to_cstring(PG_GETARG_TEXT_PP(7)));
 
 	/* a seed of this run alone, so that nobody can have prepared collisions for it */

@@ -109,12 +109,6 @@ text_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-static List *
-names_argument(FunctionCallInfo fcinfo, int n, const char *what)
-{
-	return PG_ARGISNULL(n) ? NIL : upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(n), what);
-}
-
 /*
  * upg_invariant_declare
  *		Declare an invariant, or declare it anew.
@@ -150,11 +144,11 @@ upg_invariant_declare(PG_FUNCTION_ARGS)
 	decl.kind = text_argument(fcinfo, 1);
 	decl.query = text_argument(fcinfo, 2);
 	decl.rel = PG_ARGISNULL(3) ? InvalidOid : PG_GETARG_OID(3);
-	decl.columns = names_argument(fcinfo, 4, "columns");
+	decl.columns = upg_names_argument(fcinfo, 4, "columns");
 	decl.refs = PG_ARGISNULL(5) ? InvalidOid : PG_GETARG_OID(5);
-	decl.ref_columns = names_argument(fcinfo, 6, "ref_columns");
-	decl.key = names_argument(fcinfo, 7, "key");
-	decl.scope = qualified_names(names_argument(fcinfo, 8, "scope"));
+	decl.ref_columns = upg_names_argument(fcinfo, 6, "ref_columns");
+	decl.key = upg_names_argument(fcinfo, 7, "key");
+	decl.scope = qualified_names(upg_names_argument(fcinfo, 8, "scope"));
 	decl.severity = text_argument(fcinfo, 9);
 	decl.description = text_argument(fcinfo, 10);
 

@@ -55,6 +55,16 @@ upg_text_array_to_list(ArrayType *array, const char *what)
 }
 
 /*
+ * upg_names_argument
+ *		Argument "n", an array of names, as such a list; NIL if it is null.
+ */
+List *
+upg_names_argument(FunctionCallInfo fcinfo, int n, const char *what)
+{
+	return PG_ARGISNULL(n) ? NIL : upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(n), what);
+}
+
+/*
  * upg_name_in_list
  *		Whether a list of C strings has this one.
  */

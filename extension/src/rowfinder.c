@@ -256,10 +256,7 @@ decode_key(UpgSum key, UpgScanPlan *plan, Datum *values)
 	{
 		UpgEncoder *enc = plan->key->columns[k].encoder;
 		uint64 raw = 0;
-		int width = enc->kind == UPG_ENC_BYTES ? enc->width
-					: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4
-						? 8
-						: enc->typlen;
+		int width = upg_scan_key_width(enc);
 
 		if (enc->kind == UPG_ENC_BYTES)
 		{
@@ -459,9 +456,7 @@ any_row(const UpgFoundKey *entry)
 static int
 compare_direct(const UpgEncoder *enc, const char **a, const char **b)
 {
-	int width = enc->kind == UPG_ENC_BYTES                                 ? enc->width
-				: enc->kind == UPG_ENC_WIDE2 || enc->kind == UPG_ENC_WIDE4 ? 8
-																		   : enc->typlen;
+	int width = upg_scan_key_width(enc);
 	int cmp = 0;
 
 	if (enc->kind == UPG_ENC_BYTES)

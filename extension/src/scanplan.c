@@ -38,11 +38,11 @@ find_attribute(TupleDesc desc, const char *name)
 }
 
 /*
- * direct_width
+ * upg_scan_key_width
  *		Bytes that a value takes in a key that is written out; 0 if it cannot.
  */
-static int
-direct_width(const UpgEncoder *enc)
+int
+upg_scan_key_width(const UpgEncoder *enc)
 {
 	switch (enc->kind)
 	{
@@ -99,7 +99,7 @@ upg_scan_plan(const UpgScanJob *job, TupleDesc desc)
 	plan->key_form = UPG_KEY_DIRECT;
 	for (int i = 0; i < job->nkeys; i++)
 	{
-		int w = direct_width(plan->key->columns[i].encoder);
+		int w = upg_scan_key_width(plan->key->columns[i].encoder);
 
 		if (w == 0)
 			plan->key_form = UPG_KEY_PRINT;

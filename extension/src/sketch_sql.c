@@ -46,22 +46,18 @@ static UpgSource *
 prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 {
 	UpgSource *source;
-	List *key = NIL;
-	List *columns = NIL;
-	List *except = NIL;
+	List *key;
+	List *columns;
+	List *except;
 	Jsonb *mapping = NULL;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(first + 5) || PG_ARGISNULL(first + 6) ||
 		PG_ARGISNULL(first + 7))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("relation, mode, seed and only_this must not be null")));
-	if (!PG_ARGISNULL(first))
-		key = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first), "key");
-	if (!PG_ARGISNULL(first + 1))
-		columns = upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first + 1), "columns");
-	if (!PG_ARGISNULL(first + 3))
-		except =
-			upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(first + 3), "except_columns");
+	key = upg_names_argument(fcinfo, first, "key");
+	columns = upg_names_argument(fcinfo, first + 1, "columns");
+	except = upg_names_argument(fcinfo, first + 3, "except_columns");
 	if (!PG_ARGISNULL(first + 4))
 		mapping = PG_GETARG_JSONB_P(first + 4);
 
