@@ -28,13 +28,14 @@ sub setting
     return $ENV{"BENCH_$name"} // $default;
 }
 
-# Start the server of this run; PGHOST and friends lead to it.  Returns a
-# directory for files that goes away with it.
+# Start the server of this run, with settings (NAME=VALUE) if any are given; PGHOST
+# and friends lead to it.  Returns a directory for files that goes away with it.
 sub start_server
 {
+    my @settings = @_;
     $server = tempdir('/tmp/upg-bench.XXXXXX');
     $owner = $$;
-    system("$top/scripts/server.sh", 'start', $server) == 0 or die "the server did not start\n";
+    system("$top/scripts/server.sh", 'start', $server, @settings) == 0 or die "the server did not start\n";
     foreach (qx("$top/scripts/server.sh" env "$server"))
     {
         while (/(PG\w+)='?([^' ]+)'?/g) { $ENV{$1} = $2 unless $1 eq 'PATH'; }

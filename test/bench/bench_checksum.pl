@@ -7,7 +7,7 @@
 # Starts a private server, or, with PGHOST set, uses that one, which must run on this machine.
 # Cost is the CPU time of a warm backend, read from /proc/PID/schedstat, so other work on
 # the machine does not count; only the parallel speed-up is wall time.  Queries are taken in
-# turns and the median of the repeats is shown.  Plans are pinned, tables frozen.
+# turns and the median of the ratios of each round is shown.  Plans are pinned, tables frozen.
 # --full takes 5 million narrow and 2 million wide rows; the default takes minutes.
 # The exit status is 1 if a bar is not met.
 use strict;
@@ -86,7 +86,7 @@ sub median {
 }
 
 my $s = session();
-my (%cost, %wall);
+my (%cost, %wall, %rounds);
 
 # Measure named queries in turns.
 sub measure {
@@ -102,7 +102,15 @@ sub measure {
             push @{ $w{$name} }, time - $w0;
         }
     }
-    for my $name (@names) { $cost{$name} = median(@{ $c{$name} }); $wall{$name} = median(@{ $w{$name} }) }
+    for my $name (@names) { $cost{$name} = median(@{ $c{$name} }); $wall{$name} = median(@{ $w{$name} }); $rounds{$name} = $c{$name} }
+}
+
+# How many times as much one query costs as another: the median over the rounds if they
+# were measured in turns, so that what disturbs the machine disturbs both.
+sub ratio {
+    my ($a, $b) = @_;
+    return $cost{$a} / $cost{$b} if @{ $rounds{$a} } != @{ $rounds{$b} };
+    return median(map { $rounds{$a}[$_] / $rounds{$b}[$_] } 0 .. $#{ $rounds{$a} });
 }
 
 my @report;
@@ -113,6 +121,15 @@ sub bar {
     my $ok = $up ? $value >= $must : $value <= $must;
     push @report, [ $id, $what, $value, $must, $moonshot, $ok ? 'met' : 'NOT MET' ];
     printf "%-4s %-58s %8.2f  must %s %-6s moonshot %-6s %s\n", $id, $what, $value, $up ? '>=' : '<=', $must, $moonshot, $ok ? 'met' : 'NOT MET';
+}
+
+# The aggregate over whole rows: the executor forms each row before it is called, so
+# count() of the whole row, which hashes nothing, shows how fast it could be at most.
+sub record_form {
+    my ($t, $must) = @_;
+    my $name = $t eq 'n' ? 'narrow' : 'wide';
+    bar('B8', "$name: record aggregate faster than hash_record", ratio("$t hash_record", "$t record"), $must, 3, 1);
+    printf "     %-58s %8.2f\n", "$name: count(whole row) faster than hash_record", ratio("$t hash_record", "$t whole");
 }
 
 sub wanted { return !defined $opt{only} || $_[0] =~ /$opt{only}/ }
@@ -128,17 +145,17 @@ if (wanted('narrow')) {
     my $agg = "upg_checksum_agg(ARRAY['aid','bid','abalance','filler'], aid, bid, abalance, filler)";
     measure(
         'n count' => 'SELECT count(*) FROM n', 'n upg' => q{SELECT upg_table_checksum('n', workers => 0)},
-        'n agg' => "SELECT $agg FROM n", 'n record' => 'SELECT upg_checksum_agg(n) FROM n',
+        'n agg' => "SELECT $agg FROM n", 'n record' => 'SELECT upg_checksum_agg(n) FROM n', 'n whole' => 'SELECT count(n) FROM n',
         'n hash_record' => 'SELECT sum(hash_record_extended(n, 0)) FROM n', 'n hashtext' => 'SELECT sum(hashtextextended(n::text, 0)) FROM n',
         'n sketch' => q{SELECT length(upg_table_sketch('n', key => '{aid}', workers => 0))});
     measure('n md5' => 'SELECT md5(string_agg(md5(n::text), NULL ORDER BY aid)) FROM n');
-    bar('B1', 'narrow: checksum / count(*)', $cost{'n upg'} / $cost{'n count'}, 1.20, 0.95);
-    bar('B3', 'narrow: faster than sum(hash_record_extended)', $cost{'n hash_record'} / $cost{'n upg'}, 5, 7, 1);
-    bar('B4', 'narrow: faster than hashtext(t::text)', $cost{'n hashtext'} / $cost{'n upg'}, 8, 11, 1);
-    bar('B5', 'narrow: faster than md5 of string_agg', $cost{'n md5'} / $cost{'n upg'}, 32, 43, 1);
-    bar('B8', 'narrow: column aggregate faster than hash_record', $cost{'n hash_record'} / $cost{'n agg'}, 1.9, 3, 1);
-    bar('B8', 'narrow: record aggregate faster than hash_record', $cost{'n hash_record'} / $cost{'n record'}, 1.9, 3, 1);
-    bar('B9', 'narrow: sketch / plain checksum', $cost{'n sketch'} / $cost{'n upg'}, 1.25, 1.10);
+    bar('B1', 'narrow: checksum / count(*)', ratio('n upg', 'n count'), 1.20, 0.95);
+    bar('B3', 'narrow: faster than sum(hash_record_extended)', ratio('n hash_record', 'n upg'), 5, 7, 1);
+    bar('B4', 'narrow: faster than hashtext(t::text)', ratio('n hashtext', 'n upg'), 8, 11, 1);
+    bar('B5', 'narrow: faster than md5 of string_agg', ratio('n md5', 'n upg'), 32, 43, 1);
+    bar('B8', 'narrow: column aggregate faster than hash_record', ratio('n hash_record', 'n agg'), 1.9, 3, 1);
+    record_form('n', 1.9);
+    bar('B9', 'narrow: sketch / plain checksum', ratio('n sketch', 'n upg'), 1.25, 1.10);
     printf "     ns/row: count %.0f, upg %.0f, sketch %.0f, agg %.0f, record %.0f, hash_record %.0f\n",
       map { $cost{"n $_"} / $opt{narrow} * 1e9 } qw(count upg sketch agg record hash_record);
 }
@@ -153,18 +170,18 @@ if (wanted('wide')) {
     (my $names = $cols) =~ s/(\w+)/'$1'/g;
     measure(
         'w count' => 'SELECT count(*) FROM w', 'w last' => 'SELECT count(last) FROM w', 'w upg' => q{SELECT upg_table_checksum('w', workers => 0)},
-        'w agg' => "SELECT upg_checksum_agg(ARRAY[$names], $cols) FROM w", 'w record' => 'SELECT upg_checksum_agg(w) FROM w',
+        'w agg' => "SELECT upg_checksum_agg(ARRAY[$names], $cols) FROM w", 'w record' => 'SELECT upg_checksum_agg(w) FROM w', 'w whole' => 'SELECT count(w) FROM w',
         'w hash_record' => 'SELECT sum(hash_record_extended(w, 0)) FROM w', 'w hashtext' => 'SELECT sum(hashtextextended(w::text, 0)) FROM w',
         'w sketch' => q{SELECT length(upg_table_sketch('w', key => '{id}', workers => 0))});
     measure('w md5' => 'SELECT md5(string_agg(md5(w::text), NULL ORDER BY id)) FROM w');
-    bar('B2', 'wide: checksum / count(last column)', $cost{'w upg'} / $cost{'w last'}, 0.75, 0.52);
-    bar('B2', 'wide: checksum / count(*)', $cost{'w upg'} / $cost{'w count'}, 3.2, 2.2);
-    bar('B3', 'wide: faster than sum(hash_record_extended)', $cost{'w hash_record'} / $cost{'w upg'}, 5.5, 8.5, 1);
-    bar('B4', 'wide: faster than hashtext(t::text)', $cost{'w hashtext'} / $cost{'w upg'}, 13, 18, 1);
-    bar('B5', 'wide: faster than md5 of string_agg', $cost{'w md5'} / $cost{'w upg'}, 20, 28, 1);
-    bar('B8', 'wide: column aggregate faster than hash_record', $cost{'w hash_record'} / $cost{'w agg'}, 1.8, 3, 1);
-    bar('B8', 'wide: record aggregate faster than hash_record', $cost{'w hash_record'} / $cost{'w record'}, 1.8, 3, 1);
-    bar('B9', 'wide: sketch / plain checksum', $cost{'w sketch'} / $cost{'w upg'}, 1.25, 1.10);
+    bar('B2', 'wide: checksum / count(last column)', ratio('w upg', 'w last'), 0.75, 0.52);
+    bar('B2', 'wide: checksum / count(*)', ratio('w upg', 'w count'), 3.2, 2.2);
+    bar('B3', 'wide: faster than sum(hash_record_extended)', ratio('w hash_record', 'w upg'), 5.5, 8.5, 1);
+    bar('B4', 'wide: faster than hashtext(t::text)', ratio('w hashtext', 'w upg'), 13, 18, 1);
+    bar('B5', 'wide: faster than md5 of string_agg', ratio('w md5', 'w upg'), 20, 28, 1);
+    bar('B8', 'wide: column aggregate faster than hash_record', ratio('w hash_record', 'w agg'), 1.8, 3, 1);
+    record_form('w', 1.8);
+    bar('B9', 'wide: sketch / plain checksum', ratio('w sketch', 'w upg'), 1.25, 1.10);
     printf "     ns/row: count %.0f, count(last) %.0f, upg %.0f, sketch %.0f, agg %.0f, record %.0f, hash_record %.0f\n",
       map { $cost{"w $_"} / $opt{wide} * 1e9 } qw(count last upg sketch agg record hash_record);
 }
@@ -180,10 +197,10 @@ if (wanted('toast')) {
         'c row' => 'SELECT sum(pg_column_size(c.*)) FROM c', 'c md5' => 'SELECT md5(string_agg(md5(c::text), NULL ORDER BY id)) FROM c',
         'z upg' => q{SELECT upg_table_checksum('z', workers => 0)}, 'z hash_record' => 'SELECT sum(hash_record_extended(z, 0)) FROM z',
         'z copy' => q{COPY z TO '/dev/null' (FORMAT binary)});
-    bar('B6', 'toast: checksum / forced detoast of the row', $cost{'c upg'} / $cost{'c row'}, 1.05, 0.50);
-    bar('B6', 'toast: faster than md5 of string_agg', $cost{'c md5'} / $cost{'c upg'}, 9, 20, 1);
-    bar('B7', 'compressed: checksum / COPY binary', $cost{'z upg'} / $cost{'z copy'}, 0.85, 0.65);
-    bar('B7', 'compressed: faster than hash_record', $cost{'z hash_record'} / $cost{'z upg'}, 3.5, 4.6, 1);
+    bar('B6', 'toast: checksum / forced detoast of the row', ratio('c upg', 'c row'), 1.05, 0.50);
+    bar('B6', 'toast: faster than md5 of string_agg', ratio('c md5', 'c upg'), 9, 20, 1);
+    bar('B7', 'compressed: checksum / COPY binary', ratio('z upg', 'z copy'), 0.85, 0.65);
+    bar('B7', 'compressed: faster than hash_record', ratio('z hash_record', 'z upg'), 3.5, 4.6, 1);
     printf "     us/row: toast upg %.2f, detoast %.2f; compressed upg %.2f, copy %.2f\n", $cost{'c upg'} / $opt{toast} * 1e6, $cost{'c row'} / $opt{toast} * 1e6,
       $cost{'z upg'} / $opt{toast} / 5 * 1e6, $cost{'z copy'} / $opt{toast} / 5 * 1e6;
 }
@@ -213,14 +230,14 @@ if (wanted('compare') && wanted('narrow')) {
             'd except' => 'SELECT count(*) FROM ((TABLE n EXCEPT TABLE n2) UNION ALL (TABLE n2 EXCEPT TABLE n)) x');
     }
     run($s, 'SET enable_indexscan = on; SET enable_bitmapscan = on');
-    bar('B11', 'compare, 20 differences: faster than FULL JOIN', $cost{'d join'} / $cost{'d compare'}, 9, 13, 1);
-    bar('B11', 'compare, 20 differences: faster than EXCEPT both ways', $cost{'d except'} / $cost{'d compare'}, 19, 30, 1);
-    bar('B12', 'compare / the two plain checksums', $cost{'d compare'} / $cost{'d sums'}, 1.3, 1.10);
+    bar('B11', 'compare, 20 differences: faster than FULL JOIN', ratio('d join', 'd compare'), 9, 13, 1);
+    bar('B11', 'compare, 20 differences: faster than EXCEPT both ways', ratio('d except', 'd compare'), 19, 30, 1);
+    bar('B12', 'compare / the two plain checksums', ratio('d compare', 'd sums'), 1.3, 1.10);
     my $many = int($opt{narrow} / 250);
     run($s, "UPDATE n2 SET abalance = 2 WHERE aid > 100 AND aid <= 100 + $many; VACUUM (FREEZE, ANALYZE) n2");
     $found = run($s, "SELECT count(*) FROM upg_compare('n', 'n2', workers => 0)");
     measure('m compare' => q{SELECT count(*) FROM upg_compare('n', 'n2', workers => 0)});
-    bar('3', "compare, $found differences: faster than FULL JOIN", $cost{'d join'} / $cost{'m compare'}, 4, 4, 1);
+    bar('3', "compare, $found differences: faster than FULL JOIN", ratio('d join', 'm compare'), 4, 4, 1);
 }
 
 run($s, 'DROP SCHEMA upg_bench CASCADE') unless $opt{keep};
