@@ -65,7 +65,7 @@ packages() {
         "libcjson-dev libssl-dev libxxhash-dev" ;;
     test) echo "postgresql-$major postgresql-$major-pgtap libcmocka-dev libipc-run-perl python3" \
         "pgbouncer procps strace time" ;;
-    bench) echo "sqitch libdbd-pg-perl npm time" ;;
+    bench) echo "sqitch libdbd-pg-perl npm time postgresql-comparator" ;;
     dev) echo "clang clang-format shellcheck codespell lcov valgrind" ;;
     matrix) echo "mmdebstrap" ;;
     *)

@@ -227,6 +227,7 @@ sub bytes_on_the_wire
 {
     my ($run) = @_;
     mkdir "$dir/proxy";
+    unlink "$dir/proxy/.s.PGSQL.$ENV{PGPORT}";
     my $listen = IO::Socket::UNIX->new(Local => "$dir/proxy/.s.PGSQL.$ENV{PGPORT}", Listen => 8) or die "proxy: $!\n";
     pipe(my $read, my $write);
     my $pid = fork // die "fork: $!\n";
