@@ -84,7 +84,7 @@ def split(text):
             buf = []
             if not statement:
                 continue
-            if re.match(r'copy\b.*\bfrom\s+std(in)\b', statement, re.I | re.S):
+            if re.match(r'copy\b.*\bfrom\s+std(in|out)\b', statement, re.I | re.S):
                 start = text.find('\n', at) + 1
                 if text.startswith('\\.', start):
                     end = start

@@ -251,7 +251,7 @@ class Script:
         with open(path, 'w', encoding='utf8', errors='surrogateescape') as f:
             f.write(data)
         os.chmod(path, 0o644)
-        return re.sub(r'\bfrom\s+std(in)\b', "FROM '%s'" % path, text, count=1, flags=re.I)
+        return re.sub(r'\bfrom\s+std(in|out)\b', "FROM '%s'" % path, text, count=1, flags=re.I)
 
     def item(self, it):
         if it.kind == 'meta':

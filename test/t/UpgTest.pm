@@ -22,7 +22,7 @@ my $dir;
 my $work;
 
 # What a developer's shell sets must not change a test, but how much of it runs.
-delete @ENV{ grep { /^(UPG_|PG|DATABASE_URL)/ && !/^(UPG_SERVER|UPG_PROGRAM|UPG_FULL$|UPG_SEED$|UPG_UNDO_KILLS$|PG_CONFIG)/ } keys %ENV };
+delete @ENV{ grep { /^(UPG_|PG|DATABASE_URL)/ && !/^(UPG_SERVER|UPG_PROGRAM|UPG_FULL$|UPG_SEED$|UPG_UNDO_KILLS$|UPG_KILLS$|PG_CONFIG)/ } keys %ENV };
 $ENV{NO_COLOR} = 1;
 $ENV{LC_ALL}   = 'C.UTF-8';
 
