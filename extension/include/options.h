@@ -55,6 +55,7 @@ typedef struct UpgOptions
 	bool dry_run;
 	bool cascade;
 	char *reason;
+	char *undo_digest; /* roll back only if this is what is kept, or NULL */
 	int on_conflict; /* UpgOnConflict */
 	List *policies;  /* of UpgTablePolicy */
 	List *fills;     /* of UpgFill */

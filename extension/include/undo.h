@@ -264,6 +264,7 @@ extern void upg_undo_log_exempt(int64 id, List *oids);
 extern void upg_undo_log_state(int64 id, const char *state);
 extern UpgUndoLog *upg_undo_log_read(int64 id, bool own);
 extern List *upg_undo_log_list(int64 migration);
+extern char *upg_undo_guard(int64 migration);
 extern void upg_undo_log_erase(int64 id);
 extern List *upg_undo_log_heads(int64 except);
 extern List *upg_undo_log_kept(int64 migration);

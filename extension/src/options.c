@@ -65,6 +65,7 @@ static const OptionDef option_defs[] = {
 	{"size", UPG_OPTION_BEGIN},
 	{"source", APPLYING},
 	{"undo", APPLYING},
+	{"undo_digest", UPG_OPTION_ROLLBACK},
 	{"upgrade", APPLYING | UPG_OPTION_ROLLBACK},
 	{"verify", APPLYING | UPG_OPTION_ROLLBACK},
 	{"verify_budget", APPLYING | UPG_OPTION_ROLLBACK},
@@ -156,6 +157,8 @@ upg_options_parse(Jsonb *given, UpgOptionUse use)
 			options->method = parse_method(option_text(name, &value));
 		else if (strcmp(def->name, "undo") == 0)
 			options->undo = upg_undo_mode_parse(option_text(name, &value));
+		else if (strcmp(def->name, "undo_digest") == 0)
+			options->undo_digest = option_text(name, &value);
 		else if (strcmp(def->name, "sha256") == 0)
 			options->sha256 = parse_sha256(option_text(name, &value));
 		else if (strcmp(def->name, "size") == 0)

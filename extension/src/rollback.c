@@ -410,6 +410,15 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 	migration = find_to_roll_back(migration->name);
 	check_dependents(migration->name, batch);
 
+	if (options->undo_digest != NULL &&
+		strcmp(options->undo_digest, upg_undo_guard(migration->id)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_UPG_UNDO_UNUSABLE),
+						errmsg("the undo of migration \"%s\" is not the one that this "
+							   "script was made of",
+							   migration->name),
+						errdetail("The migration was taken back and applied again "
+								  "meanwhile."),
+						errhint("Make the script anew with upg_down().")));
 	if (!options->dry_run)
 		verification = upg_verify_before(migration->name, "down", options, keys);
 	upg_options_of_undo(options, &undo);

@@ -275,6 +275,37 @@ upg_undo_log_list(int64 migration)
 }
 
 /*
+ * upg_undo_guard
+ *		A text that tells whether what is kept of a migration is still the same.
+ */
+char *
+upg_undo_guard(int64 migration)
+{
+	Relation rel = upg_undo_table("undo_log", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	uint64 guard = 0;
+	ListCell *lc;
+
+	foreach (lc, upg_undo_log_list(migration))
+	{
+		UpgUndoHead *entry = lfirst(lc);
+		SysScanDesc scan = upg_undo_scan(rel, entry->id);
+		HeapTuple tuple = systable_getnext(scan);
+		bool isnull;
+		int64 part[2];
+
+		if (!HeapTupleIsValid(tuple))
+			upg_undo_damaged(entry->id, "Its head is gone.");
+		part[0] = entry->id;
+		part[1] = DatumGetInt64(heap_getattr(tuple, LOG_DIGEST, desc, &isnull));
+		guard = upg_digest_mix(guard, part, sizeof(part));
+		systable_endscan(scan);
+	}
+	table_close(rel, AccessShareLock);
+	return psprintf("%016" INT64_MODIFIER "x", guard);
+}
+
+/*
  * upg_undo_log_read
  *		Read a kept log, after checking that it is of this server, this database,
  *		this catalog version and not damaged.

@@ -293,16 +293,6 @@ COMMENT ON FUNCTION @extschema@.upg_locks() IS
     'who holds which object of which footprint';
 REVOKE ALL ON FUNCTION @extschema@.upg_locks() FROM PUBLIC;
 
-CREATE FUNCTION @extschema@.upg_down(name text)
-    RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp STRICT
-    AS $sql$
-    SELECT m.down_sql FROM upg.migrations m WHERE m.name = upg_down.name
-$sql$;
-COMMENT ON FUNCTION @extschema@.upg_down(text) IS
-    'down script of a migration';
-REVOKE ALL ON FUNCTION @extschema@.upg_down(text) FROM PUBLIC;
-
 CREATE FUNCTION @extschema@.upg_plan(target text DEFAULT NULL, OUT ord integer, OUT migration text, OUT action text,
     OUT requires text[], OUT statements integer, OUT transactional boolean, OUT state text,
     OUT notes text[])

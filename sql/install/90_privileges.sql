@@ -34,7 +34,9 @@ GRANT SELECT ON upg.status, upg.versions, upg.upgrades, upg.rollback_records
     TO upg_viewer, upg_operator, upg_approver, upg_admin, upg_auditor;
 
 -- Scripts may hold what not everybody should see.
-GRANT EXECUTE ON FUNCTION @extschema@.upg_down(text)
+GRANT EXECUTE ON FUNCTION
+    @extschema@.upg_down(text, boolean),
+    @extschema@.upg_down_statements(text, boolean)
     TO upg_operator, upg_approver, upg_admin, upg_auditor;
 GRANT SELECT ON upg.migrations, upg.steps, upg.attempts TO upg_admin, upg_auditor;
 
@@ -160,3 +162,46 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_drift_record(),
     @extschema@.upg_drift_forget()
     TO upg_operator, upg_admin;
+-- A readable down is made with the rights of who asks for it.
+GRANT EXECUTE ON FUNCTION
+    upg.image_options(text[]),
+    upg.down_acl(aclitem[], "char", oid),
+    upg.down_labels(oid, oid, integer),
+    upg.down_reparse(text),
+    upg.down_sequence_options(oid),
+    upg.down_columns(oid),
+    upg.down_column(jsonb),
+    upg.down_fdw_options(text[]),
+    upg.down_foreign_keys_last("char"),
+    upg.down_relations(),
+    upg.down_routines(),
+    upg.down_types(),
+    upg.down_operator(oid),
+    upg.down_members(oid, oid),
+    upg.down_others(),
+    upg.down_objects(),
+    upg.down_owners(),
+    upg.down_keys(text[]),
+    upg.down_depends(),
+    upg.down_set(jsonb, text),
+    upg.down_set_clauses(jsonb, jsonb),
+    upg.down_grants(text, jsonb, jsonb, text, text[]),
+    upg.down_decor(jsonb, jsonb, text[]),
+    upg.down_create_table(jsonb, integer[]),
+    upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean),
+    upg.down_relation_changes(jsonb, jsonb),
+    upg.down_early(jsonb),
+    upg.down_anew(jsonb, jsonb),
+    upg.down_actions(jsonb, jsonb, jsonb, jsonb, text[]),
+    upg.down_ranks(text[], jsonb, jsonb),
+    upg.down_make(jsonb, integer[]),
+    upg.down_drop(jsonb),
+    upg.down_alter(jsonb, jsonb),
+    upg.down_settings(jsonb, jsonb),
+    upg.down_renames(jsonb, jsonb, jsonb, jsonb, boolean, integer),
+    upg.down_plan(jsonb, jsonb, jsonb, jsonb, text[]),
+    upg.down_state(text[]),
+    upg.down_tables(jsonb, jsonb, jsonb, oid[], oid[]),
+    upg.down_differences(jsonb, jsonb, jsonb, jsonb),
+    upg.down_summary(jsonb, jsonb)
+    TO upg_operator, upg_approver, upg_admin, upg_auditor;

@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * undo_down_run.c
+ *		A portable down: looked at before and after the undo, then tried.
+ *
+ * First the undo runs in a subtransaction, so that the server's own deparsers
+ * describe what was there before; it is abandoned.  Then the statements made
+ * of the difference run in another one, from the state of now; what they leave
+ * is compared with what the undo had left, and a statement about anything that
+ * differs is not called exact.  That subtransaction is abandoned, too.
+ *
+ * A statement that fails here is no statement of the script.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ *
+ * IDENTIFICATION
+ *		extension/src/undo_down_run.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "compat.h"
+#include "undo_down.h"
+
+/* What the script sets, and what its trial runs under. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} settings[] = {{"search_path", ""},
+				{"check_function_bodies", "off"},
+				{"client_min_messages", "warning"},
+				{"row_security", "off"},
+				{"default_tablespace", ""},
+				{"default_table_access_method", "heap"},
+				{"DateStyle", "ISO, YMD"},
+				{"IntervalStyle", "postgres"},
+				{"extra_float_digits", "1"},
+				{"bytea_output", "hex"},
+				{"xmloption", "content"},
+				{"standard_conforming_strings", "on"}};
+
+/*
+ * upg_down_settings
+ *		The statements that begin a script: settings of its transaction.
+ */
+void
+upg_down_settings(StringInfo script)
+{
+	for (int i = 0; i < lengthof(settings); i++)
+		appendStringInfo(script, "SET LOCAL %s = '%s';\n", settings[i].name,
+						 settings[i].value);
+	appendStringInfoString(script, "SET LOCAL session_replication_role = replica;\n");
+}
+
+/* The same for this backend, until the nest level ends. */
+static int
+begin_settings(void)
+{
+	int level = NewGUCNestLevel();
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("session_replication_role", "replica", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+/*
+ * upg_down_add
+ *		Add a statement; "text" may come later.  It is exact until proven otherwise.
+ */
+UpgDownStatement *
+upg_down_add(UpgDownRun *run, int phase, const char *image, const char *text)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(run->cxt);
+	UpgDownStatement *statement = palloc0(sizeof(UpgDownStatement));
+
+	statement->phase = phase;
+	statement->image = pstrdup(image);
+	statement->tag = "exact";
+	if (text != NULL)
+		statement->ways = list_make1(pstrdup(text));
+	run->statements = lappend(run->statements, statement);
+	MemoryContextSwitchTo(oldcxt);
+	return statement;
+}
+
+/*
+ * leave
+ *		Abandon the subtransactions above "level".
+ */
+static void
+leave(int level, MemoryContext cxt, ResourceOwner owner)
+{
+	while (GetCurrentTransactionNestLevel() > level)
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+}
+
+/* One way to say it: true if it ran; else why not, in the run's memory. */
+static bool
+run_one(UpgDownRun *run, const char *text, char **why)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		SPI_connect();
+		if (SPI_execute(text, false, 0) < 0)
+			elog(ERROR, "statement cannot be run");
+		SPI_finish();
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		CommandCounterIncrement();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData *edata;
+
+		MemoryContextSwitchTo(run->cxt);
+		edata = CopyErrorData();
+		FlushErrorState();
+		leave(level, cxt, owner);
+		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+			edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+			edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
+			ReThrowError(edata);
+		*why = edata->message;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/*
+ * upg_down_execute
+ *		Run a statement; what cannot be run is marked as impossible.
+ */
+bool
+upg_down_execute(UpgDownRun *run, UpgDownStatement *statement)
+{
+	char *why = NULL;
+	ListCell *lc;
+
+	foreach (lc, statement->ways)
+	{
+		char *reason = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (run_one(run, lfirst(lc), &reason))
+		{
+			statement->text = lfirst(lc);
+			return true;
+		}
+		if (why == NULL)
+			why = reason;
+	}
+	statement->tag = "impossible";
+	statement->reason = why;
+	return false;
+}
+
+/* What is done in a subtransaction, and given up. */
+typedef void (*TrialCallback)(UpgDownRun *run, bool portable);
+
+/*
+ * in_trial
+ *		Call back in a subtransaction under the script's settings; abandon it.
+ *
+ * An error leaves the subtransaction, too, for callers that catch it.
+ */
+static void
+in_trial(UpgDownRun *run, TrialCallback callback, bool portable)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int level = GetCurrentTransactionNestLevel();
+	int nestlevel = begin_settings();
+
+	BeginInternalSubTransaction("upg_down");
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		callback(run, portable);
+	}
+	PG_CATCH();
+	{
+		ErrorData *edata;
+
+		MemoryContextSwitchTo(cxt);
+		edata = CopyErrorData();
+		FlushErrorState();
+		leave(level, cxt, owner);
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	leave(level, cxt, owner);
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/* Run the undo, look at what it leaves. */
+static void
+look_before(UpgDownRun *run, bool portable)
+{
+	UpgUndoOptions options = {0};
+	UpgOwnRows own;
+
+	options.on_conflict = UPG_ON_CONFLICT_KEEP;
+	own.first = GetCurrentTransactionId();
+	own.lsn = GetXLogInsertRecPtr();
+	upg_undo_rollback(run->migration, &options, &run->done);
+	CommandCounterIncrement();
+	upg_down_read(run, &run->before);
+	if (portable)
+	{
+		upg_down_plan(run);
+		upg_down_rows_before(run, &own);
+	}
+}
+
+/*
+ * upg_down_look
+ *		What the rollback of a migration changes, and with "portable" the
+ *		statements for it.
+ *
+ * Takes the locks of the rollback, and lets them go.  Raises what the rollback
+ * would raise.
+ */
+UpgDownRun *
+upg_down_look(int64 migration, bool portable)
+{
+	UpgDownRun *run = palloc0(sizeof(UpgDownRun));
+	int nestlevel = begin_settings();
+
+	run->cxt = CurrentMemoryContext;
+	run->migration = migration;
+	upg_down_logs(run);
+	upg_down_read(run, &run->now);
+	AtEOXact_GUC(false, nestlevel);
+	in_trial(run, look_before, portable);
+	return run;
+}
+
+/* Run the script; rows come after the tables and before keys and triggers. */
+static void
+run_script(UpgDownRun *run, bool portable)
+{
+	List *planned = run->statements;
+	bool rows = false;
+	UpgDownState after = {0};
+	ListCell *lc;
+
+	run->trial.first = GetCurrentTransactionId();
+	run->trial.lsn = GetXLogInsertRecPtr();
+	run->statements = NIL;
+	foreach (lc, planned)
+	{
+		UpgDownStatement *statement = lfirst(lc);
+		MemoryContext oldcxt;
+
+		if (statement->phase > 50 && !rows)
+		{
+			upg_down_rows_write(run);
+			rows = true;
+		}
+		oldcxt = MemoryContextSwitchTo(run->cxt);
+		run->statements = lappend(run->statements, statement);
+		MemoryContextSwitchTo(oldcxt);
+		(void) upg_down_execute(run, statement);
+	}
+	if (!rows)
+		upg_down_rows_write(run);
+	upg_down_read(run, &after);
+	upg_down_judge(run, &after);
+}
+
+/*
+ * upg_down_try
+ *		Run the statements, compare, give it all up.
+ */
+void
+upg_down_try(UpgDownRun *run)
+{
+	in_trial(run, run_script, true);
+}

@@ -1,0 +1,261 @@
+-- Readable downs, part 1: every object of the schema as it is now, with the DDL that
+-- makes it and the DDL that takes it away, written by the server's own deparsers.
+-- upg_down() calls this twice, once as things are and once after the undo has run
+-- in a subtransaction, and makes statements of what differs (72_down_plan.sql).
+-- An object's key is CATALOG:OID; a rollback keeps OIDs, so a rename is seen as one.
+CREATE FUNCTION upg.down_acl(acl aclitem[], kind "char", owner oid)
+    RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_agg(jsonb_build_array(
+           CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
+           CASE WHEN x.grantor <> owner THEN quote_ident(pg_get_userbyid(x.grantor)) END,
+           x.is_grantable, x.privileges) ORDER BY x.n)
+FROM (SELECT e.grantee, e.grantor, e.is_grantable, min(e.n) AS n, string_agg(e.privilege_type, ', ' ORDER BY e.n) AS privileges
+      FROM aclexplode(coalesce(acl, acldefault(kind, owner))) WITH ORDINALITY e (grantor, grantee, privilege_type, is_grantable, n)
+      GROUP BY 1, 2, 3) x
+$function$;
+COMMENT ON FUNCTION upg.down_acl(aclitem[], "char", oid) IS 'privileges as arrays of grantee, grantor if it is not the owner, grant option, privileges';
+REVOKE ALL ON FUNCTION upg.down_acl(aclitem[], "char", oid) FROM PUBLIC;
+
+CREATE FUNCTION upg.down_labels(class oid, object oid, sub integer)
+    RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_object_agg(provider, label) FROM pg_seclabel WHERE classoid = class AND objoid = object AND objsubid = sub
+$function$;
+COMMENT ON FUNCTION upg.down_labels(oid, oid, integer) IS 'security labels of an object';
+REVOKE ALL ON FUNCTION upg.down_labels(oid, oid, integer) FROM PUBLIC;
+
+-- 'ARRAY[...]::text[]' of a deparsed IN list reads back as other casts; without the
+-- cast it reads back as it was.
+CREATE FUNCTION upg.down_reparse(definition text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT regexp_replace(definition, '\(ARRAY\[((?:''(?:[^''\\]|'''')*''::character varying(?:, )?)+)\]\)::text\[\]', 'ARRAY[\1]', 'g')
+$function$;
+COMMENT ON FUNCTION upg.down_reparse(text) IS 'a deparsed expression in a form that deparses to the same again';
+REVOKE ALL ON FUNCTION upg.down_reparse(text) FROM PUBLIC;
+
+CREATE FUNCTION upg.down_sequence_options(sequence oid)
+    RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT format('INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s %s', s.seqincrement, s.seqmin, s.seqmax,
+              s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END)
+FROM pg_sequence s WHERE s.seqrelid = sequence
+$function$;
+COMMENT ON FUNCTION upg.down_sequence_options(oid) IS 'options of a sequence, as ALTER SEQUENCE takes them';
+REVOKE ALL ON FUNCTION upg.down_sequence_options(oid) FROM PUBLIC;
+
+CREATE FUNCTION upg.down_columns(relation oid)
+    RETURNS jsonb
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+           'n', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'typid', a.atttypid,
+           'collation', CASE WHEN a.attcollation <> t.typcollation THEN
+               (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
+                JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END,
+           'notnull', CASE WHEN a.attnotnull THEN true END,
+           'default', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+                       WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum),
+           'generated', nullif(a.attgenerated, ''), 'identity', nullif(a.attidentity, ''),
+           'sequence', (SELECT jsonb_build_object('oid', s.oid, 'id', format('%I.%I', sn.nspname, s.relname), 'options', upg.down_sequence_options(s.oid))
+                        FROM pg_depend d JOIN pg_class s ON s.oid = d.objid JOIN pg_namespace sn ON sn.oid = s.relnamespace
+                        WHERE a.attidentity <> '' AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+                          AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND s.relkind = 'S'),
+           'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, 'natural storage', t.typstorage,
+           'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
+           'statistics', nullif(a.attstattarget, -1),
+           'options', upg.image_options(a.attoptions), 'fdw', (SELECT jsonb_object_agg(o.option_name, o.option_value) FROM pg_options_to_table(a.attfdwoptions) o),
+           'acl', CASE WHEN a.attacl IS NOT NULL THEN upg.down_acl(a.attacl, 'c', c.relowner) END,
+           'local', a.attislocal, 'inherited', a.attinhcount, 'comment', col_description(a.attrelid, a.attnum),
+           'labels', upg.down_labels(1259, a.attrelid, a.attnum))) ORDER BY a.attnum)
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+$function$;
+COMMENT ON FUNCTION upg.down_columns(oid) IS 'columns of a relation with everything that DDL can say about them';
+REVOKE ALL ON FUNCTION upg.down_columns(oid) FROM PUBLIC;
+
+-- One column as it stands in CREATE TABLE and ADD COLUMN.  NOT NULL and identity come later.
+CREATE FUNCTION upg.down_column(col jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', quote_ident(col ->> 'name'), col ->> 'type', 'COMPRESSION ' || (col ->> 'compression'), 'COLLATE ' || (col ->> 'collation'),
+                 CASE WHEN col ? 'generated' THEN 'GENERATED ALWAYS AS (' || (col ->> 'default') || ') STORED'
+                      WHEN col ? 'default' THEN 'DEFAULT ' || upg.down_reparse(col ->> 'default') END)
+$function$;
+COMMENT ON FUNCTION upg.down_column(jsonb) IS 'a column as it stands in CREATE TABLE';
+REVOKE ALL ON FUNCTION upg.down_column(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.down_fdw_options(options text[])
+    RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT 'OPTIONS (' || string_agg(quote_ident(option_name) || ' ' || quote_literal(option_value), ', ') || ')' FROM pg_options_to_table(options)
+$function$;
+COMMENT ON FUNCTION upg.down_fdw_options(text[]) IS 'OPTIONS clause of foreign objects';
+REVOKE ALL ON FUNCTION upg.down_fdw_options(text[]) FROM PUBLIC;
+
+CREATE FUNCTION upg.down_foreign_keys_last(contype "char")
+    RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE contype WHEN 'f' THEN 64 ELSE 60 END
+$function$;
+COMMENT ON FUNCTION upg.down_foreign_keys_last("char") IS 'the phase in which a constraint is made';
+REVOKE ALL ON FUNCTION upg.down_foreign_keys_last("char") FROM PUBLIC;
+
+CREATE FUNCTION upg.down_relations()
+    RETURNS TABLE (key text, def jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $function$
+DECLARE
+    spaces oid[];
+    members oid[];
+BEGIN
+    SELECT array_agg(n.oid) INTO spaces FROM pg_namespace n
+    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'upg');
+    SELECT coalesce(array_agg(d.objid), '{}') INTO members FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e';
+
+    -- tables, views, foreign tables, sequences that are not an identity's
+    RETURN QUERY
+    SELECT '1259:' || c.oid, jsonb_build_object(
+        'kind', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+        'image', CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence ' WHEN 'f' THEN 'foreign table '
+                                ELSE 'table ' END || format('%I.%I', n.nspname, c.relname),
+        'id', format('%I.%I', n.nspname, c.relname), 'name', c.relname, 'ns', n.oid, 'relkind', c.relkind,
+        'owner', quote_ident(pg_get_userbyid(c.relowner)),
+        'acl', upg.down_acl(c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner), 'acl set', c.relacl IS NOT NULL,
+        'comment', obj_description(c.oid, 'pg_class'), 'labels', upg.down_labels(1259, c.oid, 0),
+        'columns', CASE WHEN c.relkind <> 'S' THEN upg.down_columns(c.oid) END,
+        'persistence', c.relpersistence, 'am', (SELECT quote_ident(am.amname) FROM pg_am am WHERE am.oid = c.relam),
+        'tablespace', (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = c.reltablespace),
+        'options', to_jsonb(c.reloptions), 'toast options', (SELECT to_jsonb(t.reloptions) FROM pg_class t WHERE t.oid = c.reltoastrelid),
+        'parents', (SELECT jsonb_agg(i.inhparent ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid),
+        'parent names', (SELECT jsonb_agg(format('%I.%I', pn.nspname, p.relname) ORDER BY i.inhseqno) FROM pg_inherits i
+                         JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid),
+        'parent columns', CASE WHEN c.relispartition THEN (SELECT jsonb_agg(a.attname ORDER BY a.attnum) FROM pg_inherits i JOIN pg_attribute a ON a.attrelid = i.inhparent
+                           WHERE i.inhrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END,
+        'bound', CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+        'partition key', CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+        'rls', c.relrowsecurity, 'force rls', c.relforcerowsecurity,
+        'replica', CASE WHEN c.relkind IN ('r', 'p', 'm') THEN c.relreplident END,
+        'replica index', (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident),
+        'clustered', (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisclustered),
+        'of type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
+        'definition', CASE WHEN c.relkind IN ('v', 'm') THEN upg.down_reparse(rtrim(pg_get_viewdef(c.oid), ';')) END,
+        'populated', c.relispopulated,
+        'key dependent', EXISTS (SELECT FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                                 WHERE w.ev_class = c.oid AND d.refclassid = 'pg_constraint'::regclass),
+        'server', (SELECT quote_ident(s.srvname) FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
+        'fdw options', (SELECT upg.down_fdw_options(f.ftoptions) FROM pg_foreign_table f WHERE f.ftrelid = c.oid),
+        'sequence', (SELECT jsonb_build_object('type', format_type(s.seqtypid, NULL), 'options', upg.down_sequence_options(s.seqrelid))
+                     FROM pg_sequence s WHERE s.seqrelid = c.oid),
+        'owned by', (SELECT format('%I.%I.%I', pn.nspname, p.relname, a.attname)
+                     FROM pg_depend d JOIN pg_class p ON p.oid = d.refobjid JOIN pg_namespace pn ON pn.oid = p.relnamespace
+                     JOIN pg_attribute a ON a.attrelid = p.oid AND a.attnum = d.refobjsubid
+                     WHERE c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                       AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a' AND d.refobjsubid > 0),
+        'owned by key', (SELECT '1259:' || d.refobjid FROM pg_depend d WHERE c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                         AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a' AND d.refobjsubid > 0),
+        'owned by column', (SELECT d.refobjsubid FROM pg_depend d WHERE c.relkind = 'S' AND d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                         AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a' AND d.refobjsubid > 0))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid <> ALL (members)
+      AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i'));
+
+    -- indexes that are not a constraint's
+    RETURN QUERY
+    SELECT '1259:' || c.oid, jsonb_build_object(
+        'kind', 'INDEX', 'image', format('index %I.%I', n.nspname, c.relname), 'id', format('%I.%I', n.nspname, c.relname), 'name', c.relname, 'ns', n.oid,
+        'of', '1259:' || i.indrelid, 'definition', upg.down_reparse(pg_get_indexdef(c.oid)), 'plain', i.indexprs IS NULL AND i.indpred IS NULL,
+        'valid', i.indisvalid, 'index', format('%I.%I', n.nspname, c.relname),
+        'tablespace', (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = c.reltablespace),
+        'parent index', (SELECT format('%I.%I', pn.nspname, p.relname) FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+                         JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid),
+        'targets', (SELECT jsonb_object_agg(a.attnum, a.attstattarget) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0),
+        'comment', obj_description(c.oid, 'pg_class'))
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces) AND i.indrelid <> ALL (members)
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'));
+
+    -- constraints; what a parent hands down comes with the parent's
+    RETURN QUERY
+    SELECT '2606:' || k.oid, jsonb_build_object(
+        'kind', 'CONSTRAINT', 'name', k.conname, 'ns', 0, 'contype', k.contype, 'of', CASE WHEN k.conrelid <> 0 THEN '1259:' || k.conrelid ELSE '1247:' || k.contypid END,
+        'image', format('constraint %I on %s', k.conname,
+                        coalesce((SELECT CASE c.relkind WHEN 'f' THEN 'foreign table ' ELSE 'table ' END || format('%I.%I', n.nspname, c.relname)
+                                  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = k.conrelid),
+                                 'type ' || format_type(nullif(k.contypid, 0), NULL))),
+        'on', coalesce((SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = k.conrelid),
+                       'DOMAIN ' || format_type(nullif(k.contypid, 0), NULL)),
+        'target', (SELECT '1259:' || k.confrelid WHERE k.contype = 'f'),
+        'definition', upg.down_reparse(pg_get_constraintdef(k.oid)), 'no inherit', k.connoinherit, 'phase', upg.down_foreign_keys_last(k.contype),
+        'partitioned', (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = k.conrelid),
+        'plain', k.contype IN ('p', 'u', 'f'),
+        'index', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE c.oid = k.conindid AND k.contype IN ('p', 'u', 'x')),
+        'parent index', (SELECT format('%I.%I', pn.nspname, p.relname) FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+                         JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = k.conindid AND k.contype IN ('p', 'u', 'x')),
+        'index comment', CASE WHEN k.contype IN ('p', 'u', 'x') THEN obj_description(k.conindid, 'pg_class') END,
+        'comment', obj_description(k.oid, 'pg_constraint'))
+    FROM pg_constraint k
+    WHERE k.connamespace = ANY (spaces) AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conrelid <> ALL (members)
+      AND (k.conislocal OR k.contype IN ('p', 'u', 'x')) AND NOT (k.contype = 'f' AND k.conparentid <> 0)
+      AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I', 'c')));
+
+    RETURN QUERY
+    SELECT '2620:' || t.oid, jsonb_build_object(
+        'kind', 'TRIGGER', 'name', t.tgname, 'ns', 0, 'of', '1259:' || c.oid, 'on', format('%I.%I', n.nspname, c.relname),
+        'image', format('trigger %I on %s', t.tgname, CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'f' THEN 'foreign table ' ELSE 'table ' END
+                                                      || format('%I.%I', n.nspname, c.relname)),
+        'definition', upg.down_reparse(pg_get_triggerdef(t.oid)), 'enabled', t.tgenabled, 'comment', obj_description(t.oid, 'pg_trigger'))
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces) AND NOT t.tgisinternal AND t.tgparentid = 0 AND c.oid <> ALL (members);
+
+    RETURN QUERY
+    SELECT '2618:' || w.oid, jsonb_build_object(
+        'kind', 'RULE', 'name', w.rulename, 'ns', 0, 'of', '1259:' || c.oid, 'on', format('%I.%I', n.nspname, c.relname),
+        'image', format('rule %I on %s', w.rulename, CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'f' THEN 'foreign table ' ELSE 'table ' END
+                                                     || format('%I.%I', n.nspname, c.relname)),
+        'definition', upg.down_reparse(rtrim(pg_get_ruledef(w.oid), ';')), 'enabled', w.ev_enabled, 'comment', obj_description(w.oid, 'pg_rewrite'))
+    FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces) AND w.rulename <> '_RETURN' AND c.oid <> ALL (members);
+
+    RETURN QUERY
+    SELECT '3256:' || p.oid, jsonb_build_object(
+        'kind', 'POLICY', 'name', p.polname, 'ns', 0, 'of', '1259:' || c.oid, 'on', format('%I.%I', n.nspname, c.relname),
+        'image', format('policy %I on table %I.%I', p.polname, n.nspname, c.relname),
+        'definition', concat_ws(' ', CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE' END,
+            CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END,
+            'TO ' || (SELECT string_agg(CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END, ', ') FROM unnest(p.polroles) o),
+            'USING (' || upg.down_reparse(pg_get_expr(p.polqual, p.polrelid)) || ')', 'WITH CHECK (' || upg.down_reparse(pg_get_expr(p.polwithcheck, p.polrelid)) || ')'),
+        'comment', obj_description(p.oid, 'pg_policy'))
+    FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relnamespace = ANY (spaces) AND c.oid <> ALL (members);
+
+    RETURN QUERY
+    SELECT '3381:' || s.oid, jsonb_build_object(
+        'kind', 'STATISTICS', 'id', format('%I.%I', n.nspname, s.stxname), 'name', s.stxname, 'ns', n.oid, 'of', '1259:' || s.stxrelid,
+        'image', format('statistics %I.%I', n.nspname, s.stxname), 'owner', quote_ident(pg_get_userbyid(s.stxowner)),
+        'definition', pg_get_statisticsobjdef(s.oid), 'target', nullif(s.stxstattarget, -1), 'comment', obj_description(s.oid, 'pg_statistic_ext'))
+    FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+    WHERE s.stxnamespace = ANY (spaces) AND s.stxrelid <> ALL (members);
+END
+$function$;
+COMMENT ON FUNCTION upg.down_relations() IS 'tables, views, sequences and what belongs to them, with what is needed to make them';
+REVOKE ALL ON FUNCTION upg.down_relations() FROM PUBLIC;

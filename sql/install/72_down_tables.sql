@@ -1,0 +1,282 @@
+-- Readable downs, part 3: statements about one object, from how it is (a) and how it
+-- was (b); either may be null.  A statement is an array of texts: ways to say it, of
+-- which the first that works is taken.  Phases: 73_down_plan.sql.
+CREATE FUNCTION upg.down_set(options jsonb, prefix text)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT coalesce(jsonb_object_agg(prefix || split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), '{}')
+FROM jsonb_array_elements_text(CASE jsonb_typeof(options) WHEN 'array' THEN options ELSE '[]' END) o
+$function$;
+COMMENT ON FUNCTION upg.down_set(jsonb, text) IS 'storage options as an object';
+REVOKE ALL ON FUNCTION upg.down_set(jsonb, text) FROM PUBLIC;
+
+-- SET and RESET of options, each as a clause.
+CREATE FUNCTION upg.down_set_clauses(a jsonb, b jsonb)
+    RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT 'RESET (' || string_agg(k, ', ') || ')' FROM jsonb_object_keys(a) k WHERE NOT b ? k HAVING count(*) > 0
+UNION ALL
+SELECT 'SET (' || string_agg(e.key || ' = ' || quote_literal(e.value), ', ') || ')' FROM jsonb_each_text(b) e
+WHERE a ->> e.key IS DISTINCT FROM e.value HAVING count(*) > 0
+$function$;
+COMMENT ON FUNCTION upg.down_set_clauses(jsonb, jsonb) IS 'SET and RESET clauses that turn some storage options into others';
+REVOKE ALL ON FUNCTION upg.down_set_clauses(jsonb, jsonb) FROM PUBLIC;
+
+-- Privileges, from scratch and in their order, which pg_dump shows.
+CREATE FUNCTION upg.down_grants(what text, kept jsonb, wanted jsonb, columns text, strangers text[])
+    RETURNS SETOF text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    names text[];
+    g jsonb;
+BEGIN
+    SELECT array_agg(DISTINCT x) INTO names FROM (
+        SELECT e ->> 0 FROM jsonb_array_elements(coalesce(kept, '[]') || coalesce(wanted, '[]')) e UNION SELECT unnest(strangers)) n (x) WHERE x IS NOT NULL;
+    IF names IS NOT NULL THEN
+        RETURN NEXT format('REVOKE ALL%s ON %s FROM %s CASCADE', columns, what, array_to_string(names, ', '));
+    END IF;
+    FOR g IN SELECT e FROM jsonb_array_elements(coalesce(wanted, '[]')) WITH ORDINALITY u (e, o) ORDER BY o LOOP
+        IF g ->> 1 IS NOT NULL THEN
+            RETURN NEXT 'SET ROLE ' || (g ->> 1);
+        END IF;
+        RETURN NEXT format('GRANT %s ON %s TO %s%s', CASE WHEN columns = '' THEN g ->> 3 ELSE
+                           (SELECT string_agg(p || columns, ', ') FROM unnest(string_to_array(g ->> 3, ', ')) p) END, what, g ->> 0,
+                           CASE WHEN (g ->> 2)::boolean THEN ' WITH GRANT OPTION' ELSE '' END);
+        IF g ->> 1 IS NOT NULL THEN
+            RETURN NEXT 'RESET ROLE';
+        END IF;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_grants(text, jsonb, jsonb, text, text[]) IS 'statements that make the privileges on an object what they were';
+REVOKE ALL ON FUNCTION upg.down_grants(text, jsonb, jsonb, text, text[]) FROM PUBLIC;
+
+-- Owner, privileges, comment and labels of any object.
+CREATE FUNCTION upg.down_decor(a jsonb, b jsonb, strangers text[])
+    RETURNS TABLE (phase integer, statements text[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind CONSTANT text := b ->> 'kind';
+    id CONSTANT text := coalesce(b ->> 'id', quote_ident(b ->> 'name'));
+    named text;
+    label record;
+BEGIN
+    named := kind || ' ' || CASE WHEN kind IN ('CONSTRAINT', 'TRIGGER', 'RULE', 'POLICY') THEN quote_ident(b ->> 'name') || ' ON ' || (b ->> 'on') ELSE id END;
+    IF b ? 'owner' AND a ->> 'owner' IS DISTINCT FROM b ->> 'owner' AND kind NOT IN ('CAST', 'USER MAPPING') THEN
+        RETURN QUERY SELECT CASE kind WHEN 'EVENT TRIGGER' THEN 86 ELSE 66 END, ARRAY[format('ALTER %s %s OWNER TO %s', kind, id, b ->> 'owner')];
+    END IF;
+    IF b ? 'acl' AND kind <> 'DEFAULT PRIVILEGES' AND kind <> 'SETTINGS'
+        AND (CASE WHEN a IS NULL THEN (b ->> 'acl set')::boolean OR strangers <> '{}' ELSE a -> 'acl' IS DISTINCT FROM b -> 'acl' END) THEN
+        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants(
+            CASE kind WHEN 'VIEW' THEN 'TABLE' WHEN 'MATERIALIZED VIEW' THEN 'TABLE' WHEN 'FOREIGN TABLE' THEN 'TABLE' WHEN 'AGGREGATE' THEN 'FUNCTION'
+                      WHEN 'SERVER' THEN 'FOREIGN SERVER' ELSE kind END || ' ' || CASE WHEN kind = 'AGGREGATE' THEN regexp_replace(id, '\(\*\)$', '()') ELSE id END,
+            a -> 'acl', b -> 'acl', '', strangers) g;
+    END IF;
+    IF a ->> 'comment' IS DISTINCT FROM b ->> 'comment' THEN
+        RETURN QUERY SELECT CASE kind WHEN 'EVENT TRIGGER' THEN 86 ELSE 68 END, ARRAY[format('COMMENT ON %s IS %s', named, coalesce(quote_literal(b ->> 'comment'), 'NULL'))];
+    END IF;
+    IF a ->> 'index comment' IS DISTINCT FROM b ->> 'index comment' THEN
+        RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON INDEX %s IS %s', b ->> 'index', coalesce(quote_literal(b ->> 'index comment'), 'NULL'))];
+    END IF;
+    FOR label IN SELECT coalesce(x.key, y.key) AS provider, y.value FROM jsonb_each_text(a -> 'labels') x FULL JOIN jsonb_each_text(b -> 'labels') y USING (key)
+                 WHERE x.value IS DISTINCT FROM y.value LOOP
+        RETURN QUERY SELECT 68, ARRAY[format('SECURITY LABEL FOR %I ON %s IS %s', label.provider, named, coalesce(quote_literal(label.value), 'NULL'))];
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_decor(jsonb, jsonb, text[]) IS 'statements about owner, privileges, comment and labels of an object';
+REVOKE ALL ON FUNCTION upg.down_decor(jsonb, jsonb, text[]) FROM PUBLIC;
+
+-- CREATE TABLE.  Columns that have to be filled first get NOT NULL afterwards.
+CREATE FUNCTION upg.down_create_table(b jsonb, filled integer[])
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    partition CONSTANT boolean := b ? 'bound' AND NOT EXISTS (
+        SELECT FROM jsonb_array_elements(b -> 'columns') c WHERE (c ->> 'local')::boolean OR (c ->> 'inherited')::int = 0)
+        AND (SELECT jsonb_agg(c -> 'name' ORDER BY o) FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o)) = b -> 'parent columns';
+    columns text;
+    tail text;
+BEGIN
+    tail := concat_ws(E'\n', 'PARTITION BY ' || (b ->> 'partition key'),
+        'USING ' || CASE WHEN b ->> 'relkind' = 'r' AND b ->> 'am' <> 'heap' THEN b ->> 'am' END,
+        'WITH (' || (SELECT string_agg(key || ' = ' || quote_literal(value), ', ')
+                     FROM jsonb_each_text(upg.down_set(b -> 'options', '') || upg.down_set(b -> 'toast options', 'toast.'))) || ')',
+        'TABLESPACE ' || (b ->> 'tablespace'));
+    IF partition THEN
+        RETURN concat_ws(E'\n', format('CREATE %sTABLE %s PARTITION OF %s %s', CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END,
+                                       b ->> 'id', b -> 'parent names' ->> 0, b ->> 'bound'), nullif(tail, ''));
+    END IF;
+    SELECT string_agg(E'\n\t' || upg.down_column(c) || CASE WHEN (c ->> 'notnull')::boolean AND (filled IS NULL OR (c ->> 'n')::int = ANY (filled)) THEN ' NOT NULL' ELSE '' END,
+                      ',' ORDER BY o) INTO columns
+    FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o) WHERE (c ->> 'local')::boolean OR b ? 'bound';
+    RETURN concat_ws(E'\n', format('CREATE %s%s %s (%s)', CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END, b ->> 'kind', b ->> 'id',
+                                   coalesce(columns || E'\n', '')),
+                     'INHERITS (' || CASE WHEN NOT b ? 'bound' AND EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') c WHERE NOT (c ->> 'local')::boolean)
+                                          THEN (SELECT string_agg(p, ', ') FROM jsonb_array_elements_text(b -> 'parent names') p) END || ')',
+                     nullif(tail, ''), 'SERVER ' || (b ->> 'server'), b ->> 'fdw options');
+END
+$function$;
+COMMENT ON FUNCTION upg.down_create_table(jsonb, integer[]) IS 'CREATE TABLE for a table as it was';
+REVOKE ALL ON FUNCTION upg.down_create_table(jsonb, integer[]) FROM PUBLIC;
+
+-- One column of a table that is there: from a, or from nothing, to b.  "converted": its
+-- type is made anew; "emptied": its default went before a function is made anew.
+CREATE FUNCTION upg.down_column_changes(t jsonb, a jsonb, b jsonb, added boolean, converted boolean, emptied boolean)
+    RETURNS TABLE (phase integer, statements text[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind CONSTANT text := CASE t ->> 'kind' WHEN 'FOREIGN TABLE' THEN 'FOREIGN TABLE' WHEN 'VIEW' THEN 'VIEW' WHEN 'MATERIALIZED VIEW' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END;
+    head CONSTANT text := format('ALTER %s %s ALTER COLUMN %I ', kind, t ->> 'id', b ->> 'name');
+    ours CONSTANT boolean := (b ->> 'inherited')::int = 0 OR (b ->> 'local')::boolean;
+    table_like CONSTANT boolean := t ->> 'kind' IN ('TABLE', 'FOREIGN TABLE');
+    retyped CONSTANT boolean := a IS NOT NULL AND table_like AND ours AND (b ->> 'inherited')::int = 0
+        AND (converted OR (a ->> 'type', a ->> 'collation') IS DISTINCT FROM (b ->> 'type', b ->> 'collation'));
+    typ CONSTANT text := (b ->> 'type') || coalesce(' COLLATE ' || (b ->> 'collation'), '');
+    col CONSTANT text := quote_ident(b ->> 'name');
+BEGIN
+    IF retyped THEN
+        IF a ? 'default' AND NOT a ? 'generated' THEN
+            RETURN QUERY SELECT 40, ARRAY[head || 'DROP DEFAULT'];
+        END IF;
+        -- rows that do not fit get their values with the data
+        RETURN QUERY SELECT 40, ARRAY[
+            format('%sTYPE %s USING %s::%s', head, typ, CASE WHEN converted THEN col || '::text' ELSE col END, b ->> 'type'),
+            format('%sTYPE %s USING %s::text::%s', head, typ, col, b ->> 'type'),
+            format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ALTER COLUMN %s TYPE %s USING NULL', t ->> 'id', col, col, typ)];
+    END IF;
+    IF NOT added AND NOT b ? 'generated' AND (retyped AND b ? 'default' OR emptied AND b ? 'default' OR (a ->> 'default') IS DISTINCT FROM (b ->> 'default')
+                                             AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
+        RETURN QUERY SELECT 58, ARRAY[head || coalesce('SET DEFAULT ' || upg.down_reparse(b ->> 'default'), 'DROP DEFAULT')];
+    END IF;
+    IF (a ->> 'notnull')::boolean AND NOT b ? 'notnull' AND ours THEN
+        RETURN QUERY SELECT 40, ARRAY[head || 'DROP NOT NULL'];
+    ELSIF b ? 'notnull' AND (added OR retyped OR NOT a ? 'notnull') THEN
+        RETURN QUERY SELECT 57, ARRAY[head || 'SET NOT NULL'];
+    END IF;
+    IF a ? 'identity' AND NOT b ? 'identity' THEN
+        RETURN QUERY SELECT 39, ARRAY[head || 'DROP IDENTITY'];
+    ELSIF b ? 'identity' AND NOT coalesce(a ? 'identity', false) THEN
+        RETURN QUERY SELECT 58, ARRAY[format('%sADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)', head,
+            CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, b #>> '{sequence,id}', b #>> '{sequence,options}')];
+    ELSE
+        IF a ->> 'identity' IS DISTINCT FROM b ->> 'identity' THEN
+            RETURN QUERY SELECT 58, ARRAY[head || 'SET GENERATED ' || CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END];
+        END IF;
+        IF a #>> '{sequence,id}' <> b #>> '{sequence,id}' THEN
+            RETURN QUERY SELECT 34, ARRAY[format('ALTER SEQUENCE %s RENAME TO %s', a #>> '{sequence,id}', (parse_ident(b #>> '{sequence,id}'))[2])];
+        END IF;
+        IF a #>> '{sequence,options}' <> b #>> '{sequence,options}' THEN
+            RETURN QUERY SELECT 58, ARRAY[format('ALTER SEQUENCE %s %s', b #>> '{sequence,id}', b #>> '{sequence,options}')];
+        END IF;
+    END IF;
+    IF table_like OR kind = 'MATERIALIZED VIEW' THEN
+        IF coalesce(b ->> 'storage', b ->> 'natural storage') <> coalesce(CASE WHEN a IS NOT NULL AND NOT retyped THEN coalesce(a ->> 'storage', a ->> 'natural storage') END, b ->> 'natural storage') THEN
+            RETURN QUERY SELECT 40, ARRAY[head || 'SET STORAGE ' || CASE coalesce(b ->> 'storage', b ->> 'natural storage') WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
+                                                 WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END];
+        END IF;
+        IF NOT added AND a IS NOT NULL AND a ->> 'compression' IS DISTINCT FROM b ->> 'compression' THEN
+            RETURN QUERY SELECT 40, ARRAY[head || 'SET COMPRESSION ' || coalesce(b ->> 'compression', 'DEFAULT')];
+        END IF;
+        IF coalesce(a ->> 'statistics', '-1') <> coalesce(b ->> 'statistics', '-1') THEN
+            RETURN QUERY SELECT 40, ARRAY[head || 'SET STATISTICS ' || coalesce(b ->> 'statistics', '-1')];
+        END IF;
+        RETURN QUERY SELECT 40, ARRAY[head || s] FROM upg.down_set_clauses(
+            upg.down_set(to_jsonb(string_to_array(a ->> 'options', ', ')), ''), upg.down_set(to_jsonb(string_to_array(b ->> 'options', ', ')), '')) s;
+    END IF;
+    IF a -> 'fdw' IS DISTINCT FROM b -> 'fdw' THEN
+        RETURN QUERY SELECT 40, ARRAY[head || 'OPTIONS (' || string_agg(o, ', ') || ')'] FROM (
+            SELECT 'DROP ' || quote_ident(k) FROM jsonb_object_keys(a -> 'fdw') k WHERE NOT coalesce(b -> 'fdw' ? k, false)
+            UNION ALL SELECT CASE WHEN coalesce(a -> 'fdw' ? e.key, false) THEN 'SET ' ELSE 'ADD ' END || quote_ident(e.key) || ' ' || quote_literal(e.value)
+            FROM jsonb_each_text(b -> 'fdw') e WHERE a #>> ARRAY['fdw', e.key] IS DISTINCT FROM e.value) x (o);
+    END IF;
+    IF a -> 'acl' IS DISTINCT FROM b -> 'acl' THEN
+        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('TABLE ' || (t ->> 'id'), a -> 'acl', b -> 'acl', ' (' || quote_ident(b ->> 'name') || ')', '{}') g;
+    END IF;
+    IF a ->> 'comment' IS DISTINCT FROM b ->> 'comment' THEN
+        RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON COLUMN %s.%I IS %s', t ->> 'id', b ->> 'name', coalesce(quote_literal(b ->> 'comment'), 'NULL'))];
+    END IF;
+    RETURN QUERY SELECT 68, ARRAY[format('SECURITY LABEL FOR %I ON COLUMN %s.%I IS %s', coalesce(x.key, y.key), t ->> 'id', b ->> 'name', coalesce(quote_literal(y.value), 'NULL'))]
+    FROM jsonb_each_text(a -> 'labels') x FULL JOIN jsonb_each_text(b -> 'labels') y USING (key) WHERE x.value IS DISTINCT FROM y.value;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean) IS 'statements about one column';
+REVOKE ALL ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean) FROM PUBLIC;
+
+-- A relation that is there, or has just been made (a is null): all but its columns.
+CREATE FUNCTION upg.down_relation_changes(a jsonb, b jsonb)
+    RETURNS TABLE (phase integer, statements text[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    head CONSTANT text := format('ALTER %s %s ', b ->> 'kind', b ->> 'id');
+    made CONSTANT text := CASE WHEN a IS NULL THEN upg.down_create_table(b, NULL) END;
+    c text;
+BEGIN
+    IF b ->> 'kind' = 'SEQUENCE' THEN
+        IF a IS NOT NULL AND a -> 'sequence' <> b -> 'sequence' THEN
+            RETURN QUERY SELECT 40, ARRAY[format('ALTER SEQUENCE %s AS %s %s', b ->> 'id', b #>> '{sequence,type}', b #>> '{sequence,options}')];
+        END IF;
+        IF a ->> 'owned by' IS DISTINCT FROM b ->> 'owned by' THEN
+            RETURN QUERY SELECT 59, ARRAY[format('ALTER SEQUENCE %s OWNED BY %s', b ->> 'id', coalesce(b ->> 'owned by', 'NONE'))];
+        END IF;
+    END IF;
+    IF b ->> 'relkind' IN ('r', 'm', 'S') AND a ->> 'persistence' <> b ->> 'persistence' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || CASE b ->> 'persistence' WHEN 'u' THEN 'SET UNLOGGED' ELSE 'SET LOGGED' END];
+    END IF;
+    IF a ->> 'am' <> b ->> 'am' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || 'SET ACCESS METHOD ' || (b ->> 'am')];
+    END IF;
+    IF a IS NOT NULL AND b ->> 'kind' IN ('TABLE', 'MATERIALIZED VIEW') AND a ->> 'tablespace' IS DISTINCT FROM b ->> 'tablespace' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || 'SET TABLESPACE ' || coalesce(b ->> 'tablespace', 'pg_default')];
+    END IF;
+    IF a IS NOT NULL THEN
+        RETURN QUERY SELECT 42, ARRAY[head || s] FROM upg.down_set_clauses(
+            upg.down_set(a -> 'options', '') || upg.down_set(a -> 'toast options', 'toast.'), upg.down_set(b -> 'options', '') || upg.down_set(b -> 'toast options', 'toast.')) s;
+        IF a ->> 'of type' IS DISTINCT FROM b ->> 'of type' THEN
+            RETURN QUERY SELECT 42, ARRAY[head || coalesce('OF ' || (b ->> 'of type'), 'NOT OF')];
+        END IF;
+    ELSIF b ? 'of type' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || 'OF ' || (b ->> 'of type')];
+    END IF;
+    -- parents: of a partition one, with its bound
+    IF b ? 'bound' THEN
+        IF (a IS NULL AND made !~ ' PARTITION OF ') OR a IS NOT NULL AND (a -> 'parents' IS DISTINCT FROM b -> 'parents' OR a ->> 'bound' IS DISTINCT FROM b ->> 'bound') THEN
+            RETURN QUERY SELECT CASE WHEN b ? 'partition key' THEN 48 ELSE 49 END, ARRAY[format('ALTER TABLE %s ATTACH PARTITION %s %s', b -> 'parent names' ->> 0, b ->> 'id', b ->> 'bound')];
+        END IF;
+    ELSIF a IS NOT NULL OR made !~ 'INHERITS \(' THEN
+        FOR c IN SELECT n FROM jsonb_array_elements(b -> 'parents') WITH ORDINALITY p (o, i) JOIN jsonb_array_elements_text(b -> 'parent names') WITH ORDINALITY q (n, i) USING (i)
+                 WHERE a IS NULL OR NOT coalesce(a -> 'parents' @> o, false) ORDER BY i LOOP
+            RETURN QUERY SELECT 63, ARRAY[head || 'INHERIT ' || c];
+        END LOOP;
+    END IF;
+    IF (a ->> 'rls')::boolean IS DISTINCT FROM (b ->> 'rls')::boolean AND ((b ->> 'rls')::boolean OR a IS NOT NULL) THEN
+        RETURN QUERY SELECT 66, ARRAY[head || CASE WHEN (b ->> 'rls')::boolean THEN 'ENABLE' ELSE 'DISABLE' END || ' ROW LEVEL SECURITY'];
+    END IF;
+    IF (a ->> 'force rls')::boolean IS DISTINCT FROM (b ->> 'force rls')::boolean AND ((b ->> 'force rls')::boolean OR a IS NOT NULL) THEN
+        RETURN QUERY SELECT 66, ARRAY[head || CASE WHEN (b ->> 'force rls')::boolean THEN '' ELSE 'NO ' END || 'FORCE ROW LEVEL SECURITY'];
+    END IF;
+    IF b ? 'replica' AND (coalesce(a ->> 'replica', 'd'), a ->> 'replica index') IS DISTINCT FROM (b ->> 'replica', b ->> 'replica index') THEN
+        RETURN QUERY SELECT 66, ARRAY[head || 'REPLICA IDENTITY ' || CASE b ->> 'replica' WHEN 'd' THEN 'DEFAULT' WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
+                                              ELSE 'USING INDEX ' || coalesce(b ->> 'replica index', '') END];
+    END IF;
+    IF a ->> 'clustered' IS DISTINCT FROM b ->> 'clustered' THEN
+        RETURN QUERY SELECT 66, ARRAY[head || coalesce('CLUSTER ON ' || (b ->> 'clustered'), 'SET WITHOUT CLUSTER')];
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_relation_changes(jsonb, jsonb) IS 'statements about a relation besides its columns';
+REVOKE ALL ON FUNCTION upg.down_relation_changes(jsonb, jsonb) FROM PUBLIC;
