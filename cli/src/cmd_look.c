@@ -53,6 +53,9 @@ static const UpgColumn scan_columns[] = {{"task", "task"},
 										 {"blocks_done", NULL},
 										 {"blocks_total", NULL},
 										 {NULL, NULL}};
+static const UpgColumn statement_columns[] = {
+	{"n", "n"},     {"object", "object"}, {"statement", "statement"},
+	{"tag", "tag"}, {"reason", "reason"}, {NULL, NULL}};
 static const UpgColumn lock_columns[] = {
 	{"object", "object"}, {"mode", "mode"},           {"state", "state"}, {"pid", "pid"},
 	{"usename", "role"},  {"migration", "migration"}, {"since", "since"}, {NULL, NULL}};
@@ -330,6 +333,78 @@ show_down(UpgContext *ctx, const char *name)
 	return upg_error.exit_code;
 }
 
+/*
+ * show_statements
+ *		The way back as JSON: statement by statement, and what of it runs as one text.
+ */
+static int
+show_statements(UpgContext *ctx, const char *const *params)
+{
+	UpgRows *rows =
+		conn_query(ctx->conn,
+				   "SELECT n, object, statement, tag, reason"
+				   " FROM @extschema@.upg_down_statements($1, $2::pg_catalog.bool)",
+				   2, params);
+	UpgBuf text;
+
+	if (rows == NULL)
+		return upg_error.exit_code;
+	if (rows_count(rows) == 0)
+	{
+		rows_free(rows);
+		return show_nothing(ctx, params[0]);
+	}
+	buf_init(&text);
+	for (int row = 0; row < rows_count(rows); row++)
+	{
+		const char *tag = rows_get(rows, row, 3);
+
+		if (rows_get(rows, row, 2) == NULL || (tag && strcmp(tag, "impossible") == 0))
+			continue;
+		buf_add(&text, rows_get(rows, row, 2));
+		if (tag != NULL)
+			buf_add(&text, ";\n");
+	}
+	render_start(ctx);
+	json_string(render_doc(), "down", text.data);
+	render_rows(ctx, rows, "statements", statement_columns);
+	buf_free(&text);
+	rows_free(rows);
+	return UPG_EXIT_OK;
+}
+
+/*
+ * show_down
+ *		The way back, as a script.
+ */
+static int
+show_down(UpgContext *ctx, const char *name)
+{
+	const char *params[2];
+	const char *script;
+	UpgRows *rows;
+
+	params[0] = name;
+	params[1] = opt_on(ctx, OPT_PORTABLE) ? "true" : "false";
+	if (ctx->json)
+		return show_statements(ctx, params);
+	rows = conn_query(ctx->conn,
+					  "SELECT @extschema@.upg_down($1, $2::pg_catalog.bool) AS down", 2,
+					  params);
+	if (rows == NULL)
+		return upg_error.exit_code;
+	script = rows_get(rows, 0, 0);
+	if (script == NULL)
+	{
+		rows_free(rows);
+		return show_nothing(ctx, name);
+	}
+	render_start(ctx);
+	render_text(ctx, "%s%s", script, str_ends(script, "\n") ? "" : "\n");
+	rows_free(rows);
+	return UPG_EXIT_OK;
+}
+
 /* upg show */
 int
 cmd_show(UpgContext *ctx)
@@ -342,6 +417,20 @@ cmd_show(UpgContext *ctx)
 	if (opt_on(ctx, OPT_DOWN))
 		return show_down(ctx, name);
 	rows = ledger_row(ctx, name);
+	params[0] = ctx_arg(ctx, 0);
+	if (opt_on(ctx, OPT_PORTABLE) && !opt_on(ctx, OPT_DOWN))
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2000", "--portable needs --down");
+		return upg_error.exit_code;
+	}
+	if (!ctx_connect(ctx, true))
+		return upg_error.exit_code;
+	if (opt_on(ctx, OPT_DOWN))
+		return show_down(ctx, params[0]);
+	rows = conn_query(ctx->conn,
+					  "SELECT * FROM @extschema@.upg_status()"
+					  " WHERE migration OPERATOR(pg_catalog.=) $1",
+					  1, params);
 	if (rows == NULL)
 		return upg_error.exit_code;
 	render_start(ctx);

@@ -147,6 +147,8 @@ const UpgOption upg_options[] = {
 	{OPT_OWNERS, '\0', "owners", NULL, "with owners and privileges", NULL, false},
 	{OPT_PG_DUMP, '\0', "pg-dump", "PROGRAM",
 	 "the pg_dump to run (default: pg_dump in the PATH)", NULL, false},
+	{OPT_PORTABLE, '\0', "portable", NULL,
+	 "with --down: plain DDL and DML for a server without upg", NULL, false},
 	{OPT_QUERY, '\0', "query", "SQL", "the query, for the kinds true, empty and equal",
 	 NULL, false},
 	{OPT_RANGES, '\0', "ranges", "N",
@@ -291,7 +293,8 @@ static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
 											 OPT_END};
-static const unsigned char for_show[] = {OPT_DOWN, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_show[] = {OPT_DOWN, OPT_PORTABLE, OPT_TIMEOUT,
+										 OPT_END};
 static const unsigned char for_repair[] = {OPT_MARK, OPT_REASON,  OPT_DRY_RUN,
 										   OPT_YES,  OPT_TIMEOUT, OPT_END};
 static const unsigned char for_retention[] = {OPT_MAX_BYTES, OPT_MAX_AGE, OPT_MAX_XID_AGE,
@@ -488,7 +491,9 @@ const UpgCommand upg_commands[] = {
 	 for_progress, 0, 0, true, cmd_progress, NULL, false},
 	{"show", NULL, "NAME", "everything about one migration",
 	 "Shows state, checksums and dependencies; with --down the SQL that would take it "
-	 "back.",
+	 "back: the script that came with it, or one made of its undo log, for psql on this "
+	 "server or, with --portable, on one without upg. Each statement says whether it "
+	 "gives back exactly what was there, because it was tried and given up.",
 	 for_show, 1, 1, true, cmd_show, NULL, false},
 	{"doctor", NULL, "[DIR]", "find out what is wrong, and what to do",
 	 "Looks at the server, versions, rights of the role, worker slots, migrations that "

@@ -230,7 +230,7 @@ BEGIN
         IF a IS NOT NULL AND a -> 'sequence' <> b -> 'sequence' THEN
             RETURN QUERY SELECT 40, ARRAY[format('ALTER SEQUENCE %s AS %s %s', b ->> 'id', b #>> '{sequence,type}', b #>> '{sequence,options}')];
         END IF;
-        IF a ->> 'owned by' IS DISTINCT FROM b ->> 'owned by' THEN
+        IF (a -> 'owned by key', a -> 'owned by column') IS DISTINCT FROM (b -> 'owned by key', b -> 'owned by column') AND (a IS NOT NULL OR b ? 'owned by') THEN
             RETURN QUERY SELECT 59, ARRAY[format('ALTER SEQUENCE %s OWNED BY %s', b ->> 'id', coalesce(b ->> 'owned by', 'NONE'))];
         END IF;
     END IF;

@@ -113,16 +113,18 @@ BEGIN
     WHILE more LOOP
         more := false;
         FOR d IN SELECT e FROM jsonb_array_elements(deps) e
-                 WHERE act ->> (e ->> 1) IN ('anew', 'drop') OR cols ? ((e ->> 1) || '.' || (e ->> 2)) LOOP
+                 WHERE act ->> (e ->> 1) IN ('anew', 'drop', 'create') OR cols ? ((e ->> 1) || '.' || (e ->> 2)) LOOP
             x := d ->> 0;
             y := d ->> 1;
             CONTINUE WHEN NOT (a ? x AND b ? x) OR act ->> x = 'anew';
-            y_col := coalesce(act ->> y, '') NOT IN ('anew', 'drop');
-            CONTINUE WHEN act ->> y = 'drop' AND NOT upg.down_early(a -> y);
+            y_col := coalesce(act ->> y, '') NOT IN ('anew', 'drop', 'create');
+            -- a default may name the same as before and mean another sequence or function
+            CONTINUE WHEN (act ->> y = 'create' OR act ->> y = 'drop' AND NOT upg.down_early(a -> y))
+                AND NOT (a -> x ->> 'kind' = 'TABLE' AND coalesce(a -> y, b -> y) ->> 'kind' IN ('SEQUENCE', 'FUNCTION') AND (d ->> 4)::int > 0);
             IF a -> x ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') THEN
                 IF y_col THEN
                     CONTINUE; -- a partition or child: the column's change reaches it
-                ELSIF act ->> y = 'drop' THEN
+                ELSIF act ->> y = 'drop' AND upg.down_early(a -> y) THEN
                     CONTINUE;
                 ELSIF (coalesce(a -> y, b -> y)) ->> 'kind' IN ('TYPE', 'DOMAIN') THEN
                     CONTINUE WHEN (d ->> 4)::int = 0 OR cols ->> (x || '.' || (d ->> 4)) = 'converted';
@@ -135,7 +137,7 @@ BEGIN
                     END IF;
                     more := true;
                     CONTINUE;
-                ELSIF (coalesce(a -> y, b -> y)) ->> 'kind' IN ('FUNCTION', 'OPERATOR', 'TABLE', 'VIEW') AND (d ->> 4)::int > 0
+                ELSIF (coalesce(a -> y, b -> y)) ->> 'kind' IN ('FUNCTION', 'OPERATOR', 'TABLE', 'VIEW', 'SEQUENCE') AND (d ->> 4)::int > 0
                       AND NOT EXISTS (SELECT FROM jsonb_array_elements(a -> x -> 'columns') c WHERE c -> 'n' = d -> 4 AND c ? 'generated') THEN
                     CONTINUE WHEN cols ? (x || '.' || (d ->> 4));
                     cols := cols || jsonb_build_object(x || '.' || (d ->> 4), 'emptied');

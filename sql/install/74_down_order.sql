@@ -303,7 +303,7 @@ BEGIN
                 FROM jsonb_array_elements(x -> 'columns') e
                 WHERE (e ->> 'inherited')::int = 0 AND NOT EXISTS (SELECT FROM jsonb_array_elements(y -> 'columns') f WHERE f -> 'n' = e -> 'n');
             END IF;
-            IF y ->> 'kind' = 'SEQUENCE' AND x IS NOT NULL AND x ? 'owned by key' AND (x ->> 'owned by' IS DISTINCT FROM y ->> 'owned by') THEN
+            IF y ->> 'kind' = 'SEQUENCE' AND x IS NOT NULL AND x ? 'owned by key' AND (x -> 'owned by key', x -> 'owned by column') IS DISTINCT FROM (y -> 'owned by key', y -> 'owned by column') THEN
                 RETURN QUERY SELECT 16, 0, 1::bigint, k, y ->> 'image', ARRAY[format('ALTER SEQUENCE %s OWNED BY NONE', x ->> 'id')];
             END IF;
             RETURN QUERY SELECT r.phase, (branks ->> k)::int, 1000 + row_number() OVER (), k, y ->> 'image', r.statements FROM upg.down_relation_changes(x, y) r;
@@ -330,7 +330,7 @@ BEGIN
 
     -- sequences whose table is made anew must not go with it
     FOR k IN SELECT e.key FROM jsonb_each(a) e WHERE e.value ->> 'kind' = 'SEQUENCE' AND act ->> (e.value ->> 'owned by key') = 'anew' AND b ? e.key
-             AND coalesce(act ->> e.key, '') <> 'anew' AND e.value ->> 'owned by' IS NOT DISTINCT FROM b -> e.key ->> 'owned by' LOOP
+             AND coalesce(act ->> e.key, '') <> 'anew' AND (e.value -> 'owned by key', e.value -> 'owned by column') = (b -> e.key -> 'owned by key', b -> e.key -> 'owned by column') LOOP
         RETURN QUERY SELECT 16, 0, 1::bigint, k, a -> k ->> 'image', ARRAY[format('ALTER SEQUENCE %s OWNED BY NONE', a -> k ->> 'id')];
         RETURN QUERY SELECT 59, 0, 1::bigint, k, a -> k ->> 'image', ARRAY[format('ALTER SEQUENCE %s OWNED BY %s', b -> k ->> 'id', b -> k ->> 'owned by')];
     END LOOP;
