@@ -634,14 +634,46 @@ write_updates(UpgDownRun *run, UpgDownTable *table, List *pairs)
 	}
 }
 
+/* Has every row a value in each column of the key?  Columns may just have come. */
+static bool
+keys_known(UpgDownTable *table, List *rows)
+{
+	ListCell *lc;
+
+	foreach (lc, rows)
+	{
+		UpgDownRow *row = lfirst(lc);
+
+		for (int i = 0; i < table->ncolumns; i++)
+			if (table->in_key[i] && row->values[i] == NULL)
+				return false;
+	}
+	return true;
+}
+
 /* What is on one side only becomes DELETE, UPDATE, INSERT. */
 static void
 write_table(UpgDownRun *run, UpgDownTable *table, List *gone)
 {
 	List *pairs = NIL;
+	int64 all = list_length(gone) + (int64) list_length(table->before);
+	int64 left = cancel(table, gone, table->before);
 
-	if (cancel(table, gone, table->before) == 0)
+	if (left == 0)
 		return;
+	table->keyed = table->keyed && keys_known(table, gone);
+	if (left == all && !table->keyed && gone != NIL && strcmp(table->mode, "rows") != 0)
+	{
+		StringInfoData sql;
+		ListCell *lc;
+
+		/* none of the rows stays */
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "DELETE FROM ONLY %s", table->id);
+		emit(run, table, &sql);
+		foreach (lc, gone)
+			((UpgDownRow *) lfirst(lc))->matched = true;
+	}
 	if (table->keyed)
 	{
 		HTAB *hash = hash_rows(table, table->before, true);
@@ -733,7 +765,7 @@ blame_rows(UpgDownRun *run, UpgDownTable *table, const char *why)
 			statement->reason = MemoryContextStrdup(run->cxt, why);
 		}
 	}
-	if (!found || table->too_large)
+	if (!found || (table->too_large && strcmp(table->mode, "check") != 0))
 	{
 		UpgDownStatement *statement = upg_down_add(run, 99, table->image, NULL);
 
@@ -801,9 +833,11 @@ upg_down_rows_check(UpgDownRun *run)
 		if (table->too_large)
 		{
 			blame_rows(run, table,
-					   psprintf("the rows of %s are more than upg.undo_copy_limit and "
-								"not in this script",
-								table->image));
+					   psprintf("the rows of %s are more than upg.undo_copy_limit and %s",
+								table->image,
+								strcmp(table->mode, "check") == 0
+									? "were not compared"
+									: "not in this script"));
 			continue;
 		}
 		if (!is_there(table))

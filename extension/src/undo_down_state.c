@@ -419,7 +419,8 @@ upg_down_plan(UpgDownRun *run)
 {
 	static const char sql[] =
 		"SELECT phase, image, statements FROM upg.down_plan($1, $2, $3, $4,"
-		" $5 || $6) ORDER BY phase, rank, seq, key COLLATE \"C\"";
+		" $5 || $6) ORDER BY phase, rank, COALESCE($2 -> key, $1 -> key) ->> 'image'"
+		" COLLATE \"C\", seq";
 	Oid types[] = {JSONBOID, JSONBOID, JSONBOID, JSONBOID, TEXTARRAYOID, TEXTARRAYOID};
 	Datum values[] = {run->now.objects, run->before.objects, run->now.depends,
 					  run->before.depends, run->now.keys, run->before.keys};

@@ -8,7 +8,7 @@ CREATE FUNCTION upg.image_acl(acl aclitem[], kind "char", owner oid)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT nullif((SELECT string_agg(a::text, ', ' ORDER BY a::text COLLATE "C") FROM unnest(acl) a),
+SELECT nullif((SELECT coalesce(string_agg(a::text, ', ' ORDER BY a::text COLLATE "C"), 'none') FROM unnest(acl) a),
               (SELECT string_agg(a::text, ', ' ORDER BY a::text COLLATE "C") FROM unnest(acldefault(kind, owner)) a))
 $function$;
 COMMENT ON FUNCTION upg.image_acl(aclitem[], "char", oid) IS 'privileges as sorted text, null if they are the default ones';

@@ -67,7 +67,8 @@ SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
            'default', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                        WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum),
            'generated', nullif(a.attgenerated, ''), 'identity', nullif(a.attidentity, ''),
-           'sequence', (SELECT jsonb_build_object('oid', s.oid, 'id', format('%I.%I', sn.nspname, s.relname), 'options', upg.down_sequence_options(s.oid))
+           'sequence', (SELECT jsonb_build_object('oid', s.oid, 'id', format('%I.%I', sn.nspname, s.relname), 'options', upg.down_sequence_options(s.oid),
+                                                    'acl', upg.down_acl(s.relacl, 's', s.relowner), 'acl set', s.relacl IS NOT NULL)
                         FROM pg_depend d JOIN pg_class s ON s.oid = d.objid JOIN pg_namespace sn ON sn.oid = s.relnamespace
                         WHERE a.attidentity <> '' AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                           AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND s.relkind = 'S'),

@@ -182,6 +182,9 @@ BEGIN
             RETURN QUERY SELECT 58, ARRAY[format('ALTER SEQUENCE %s %s', b #>> '{sequence,id}', b #>> '{sequence,options}')];
         END IF;
     END IF;
+    IF b ? 'sequence' AND (CASE WHEN a ? 'sequence' THEN a #> '{sequence,acl}' <> b #> '{sequence,acl}' ELSE (b #>> '{sequence,acl set}')::boolean END) THEN
+        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('SEQUENCE ' || (b #>> '{sequence,id}'), a #> '{sequence,acl}', b #> '{sequence,acl}', '', '{}') g;
+    END IF;
     IF table_like OR kind = 'MATERIALIZED VIEW' THEN
         IF coalesce(b ->> 'storage', b ->> 'natural storage') <> coalesce(CASE WHEN a IS NOT NULL AND NOT retyped THEN coalesce(a ->> 'storage', a ->> 'natural storage') END, b ->> 'natural storage') THEN
             RETURN QUERY SELECT 40, ARRAY[head || 'SET STORAGE ' || CASE coalesce(b ->> 'storage', b ->> 'natural storage') WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'

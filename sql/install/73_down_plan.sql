@@ -102,8 +102,11 @@ BEGIN
             -- columns that go or get another type
             FOR col IN SELECT o FROM jsonb_array_elements(CASE WHEN a -> k ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') THEN a -> k -> 'columns' ELSE '[]' END) o
                        LEFT JOIN jsonb_array_elements(b -> k -> 'columns') n ON n -> 'n' = o -> 'n'
-                       WHERE n IS NULL OR (n ->> 'type', n ->> 'collation') IS DISTINCT FROM (o ->> 'type', o ->> 'collation') LOOP
-                cols := cols || jsonb_build_object(k || '.' || (col ->> 'n'), 'changed');
+                       WHERE n IS NULL OR (n ->> 'type', n ->> 'collation', n -> 'typid') IS DISTINCT FROM (o ->> 'type', o ->> 'collation', o -> 'typid') LOOP
+                -- another type of the same name?
+                cols := cols || jsonb_build_object(k || '.' || (col ->> 'n'), CASE WHEN EXISTS (
+                    SELECT FROM jsonb_array_elements(b -> k -> 'columns') n WHERE n -> 'n' = col -> 'n' AND n -> 'type' = col -> 'type' AND n -> 'typid' <> col -> 'typid')
+                    THEN 'converted' ELSE 'changed' END);
             END LOOP;
         END IF;
     END LOOP;

@@ -189,6 +189,8 @@ DECLARE
     taken boolean;
     late integer;
     lift jsonb := '{}';
+    spaces jsonb;
+    space text;
 BEGIN
     IF a #>> '{}' IS NULL OR b #>> '{}' IS NULL THEN
         RETURN;
@@ -200,6 +202,10 @@ BEGIN
     aranks := upg.down_ranks(ARRAY(SELECT e.key FROM jsonb_each_text(act) e WHERE e.value IN ('drop', 'anew') ORDER BY 1), adeps, a);
     SELECT coalesce(array_agg(DISTINCT g ->> 0), '{}') INTO strangers FROM (SELECT * FROM jsonb_each(a) UNION ALL SELECT * FROM jsonb_each(b)) e (key, value),
         jsonb_array_elements(e.value #> '{acl,acl}') g WHERE e.key LIKE '826:%';
+    -- schemas that go and leave their name to one that comes back are called otherwise meanwhile
+    SELECT coalesce(jsonb_object_agg(substr(e.key, 6), 'upg_down_schema_' || s.n), '{}') INTO spaces
+    FROM (SELECT d.key, row_number() OVER (ORDER BY a -> d.key ->> 'name' COLLATE "C") AS n FROM jsonb_each_text(act) d WHERE d.value = 'drop' AND d.key LIKE '2615:%') s, jsonb_each_text(act) e
+    WHERE e.key = s.key AND EXISTS (SELECT FROM jsonb_each_text(act) f WHERE f.key LIKE '2615:%' AND f.value <> 'drop' AND b -> f.key -> 'name' = a -> e.key -> 'name');
     -- what needs a view that comes late comes later
     FOR k IN SELECT e.key FROM jsonb_each(branks) e ORDER BY e.value::int LOOP
         IF (b -> k ->> 'key dependent')::boolean OR b -> k ->> 'kind' IN ('VIEW', 'MATERIALIZED VIEW', 'FUNCTION', 'PROCEDURE') AND EXISTS (
@@ -208,7 +214,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    FOR k, what IN SELECT e.key, e.value FROM jsonb_each_text(act) e ORDER BY 1 LOOP
+    FOR k, what IN SELECT e.key, e.value FROM jsonb_each_text(act) e ORDER BY coalesce(b -> e.key, a -> e.key) ->> 'image' COLLATE "C", 1 LOOP
         serial := serial + 1;
         x := a -> k;
         y := b -> k;
@@ -245,7 +251,7 @@ BEGIN
                 WHERE NOT e ? 'generated' AND NOT f ? 'generated';
                 RETURN QUERY SELECT 69, 0, 1::bigint, k, x ->> 'image', ARRAY[format('DROP TABLE upg_down_rows_%s', serial)];
             END IF;
-            taken := NOT upg.down_early(x) AND x ->> 'kind' NOT IN ('EXTENSION', 'ROLE') AND (what = 'anew' OR EXISTS (
+            taken := NOT upg.down_early(x) AND x ->> 'kind' NOT IN ('EXTENSION', 'ROLE', 'SCHEMA') AND NOT spaces ? (x ->> 'ns') AND (what = 'anew' OR EXISTS (
                 SELECT FROM jsonb_each_text(act) e WHERE e.value <> 'drop' AND e.key <> k AND b -> e.key ->> 'kind' = x ->> 'kind' AND b -> e.key ->> 'id' = x ->> 'id'));
             IF implied THEN
                 NULL;
@@ -254,15 +260,20 @@ BEGIN
                                     -coalesce((aranks ->> k)::int, 0), 1::bigint, k, x ->> 'image', ARRAY[upg.down_drop(x)];
             ELSE
                 late := CASE x ->> 'kind' WHEN 'SCHEMA' THEN 75 WHEN 'ROLE' THEN 77 WHEN 'EXTENSION' THEN 73 ELSE 70 END;
-                IF taken THEN
-                    RETURN QUERY SELECT 31, 0, 1::bigint, k, x ->> 'image', ARRAY[format('ALTER %s %s RENAME TO upg_down_%s', x ->> 'kind', x ->> 'id', serial)];
-                    RETURN QUERY SELECT late, -coalesce((aranks ->> k)::int, 0), 1::bigint, k, x ->> 'image', ARRAY[format('DROP %s %supg_down_%s%s', x ->> 'kind',
-                        CASE WHEN (x ->> 'ns')::oid <> 0 THEN coalesce(coalesce(b -> ('2615:' || (x ->> 'ns')), a -> ('2615:' || (x ->> 'ns'))) ->> 'id', 'public') || '.' ELSE '' END, serial,
-                        CASE WHEN x ->> 'kind' IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE') THEN substr(x ->> 'id', strpos(x ->> 'id', '(')) ELSE '' END)];
+                -- where it will be by then
+                space := CASE WHEN (x ->> 'ns')::oid = 0 THEN '' ELSE
+                    coalesce(b -> ('2615:' || (x ->> 'ns')) ->> 'id', spaces ->> (x ->> 'ns'), a -> ('2615:' || (x ->> 'ns')) ->> 'id') || '.' END;
+                IF x ->> 'kind' = 'SCHEMA' AND spaces ? substr(k, 6) THEN
+                    RETURN QUERY SELECT 32, 0, 1::bigint, k, x ->> 'image', ARRAY[format('ALTER SCHEMA %s RENAME TO %s', x ->> 'id', spaces ->> substr(k, 6))];
+                    RETURN QUERY SELECT late, 0, 1::bigint, k, x ->> 'image', ARRAY['DROP SCHEMA ' || (spaces ->> substr(k, 6))];
                 ELSE
-                    RETURN QUERY SELECT late, -coalesce((aranks ->> k)::int, 0), 1::bigint, k, x ->> 'image', ARRAY[upg.down_drop(
-                        CASE WHEN (x ->> 'ns')::oid <> 0 AND b ? ('2615:' || (x ->> 'ns')) AND x ->> 'kind' NOT IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE')
-                             THEN x || jsonb_build_object('id', (b -> ('2615:' || (x ->> 'ns')) ->> 'id') || '.' || quote_ident(x ->> 'name')) ELSE x END)];
+                    IF taken THEN
+                        RETURN QUERY SELECT 31, 0, 1::bigint, k, x ->> 'image', ARRAY[format('ALTER %s %s RENAME TO upg_down_%s', x ->> 'kind', x ->> 'id', serial)];
+                    END IF;
+                    RETURN QUERY SELECT late, -coalesce((aranks ->> k)::int, 0), 1::bigint, k, x ->> 'image', ARRAY[format('DROP %s %s%s%s', x ->> 'kind', space,
+                        CASE WHEN taken THEN 'upg_down_' || serial ELSE quote_ident(x ->> 'name') END,
+                        CASE WHEN x ->> 'kind' IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE') THEN
+                             substr(x ->> 'id', length(format('%s.%I', a -> ('2615:' || (x ->> 'ns')) ->> 'id', x ->> 'name')) + 1) ELSE '' END)];
                 END IF;
             END IF;
             IF what = 'drop' THEN
@@ -299,9 +310,9 @@ BEGIN
                     RETURN QUERY SELECT 16, 0, 1::bigint, k, y ->> 'image', ARRAY[CASE WHEN x ? 'bound' THEN format('ALTER TABLE %s DETACH PARTITION %s', o #>> '{}', x ->> 'id')
                                                                          ELSE format('ALTER TABLE %s NO INHERIT %s', x ->> 'id', o #>> '{}') END];
                 END LOOP;
-                RETURN QUERY SELECT 25, 0, row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(e ->> 'name'), ARRAY[format('ALTER %s %s DROP COLUMN %I', x ->> 'kind', x ->> 'id', e ->> 'name')]
+                RETURN QUERY SELECT CASE WHEN (e ->> 'inherited')::int = 0 THEN 25 ELSE 26 END, 0, row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(e ->> 'name'), ARRAY[format('ALTER %s %s DROP COLUMN %I', x ->> 'kind', x ->> 'id', e ->> 'name')]
                 FROM jsonb_array_elements(x -> 'columns') e
-                WHERE (e ->> 'inherited')::int = 0 AND NOT EXISTS (SELECT FROM jsonb_array_elements(y -> 'columns') f WHERE f -> 'n' = e -> 'n');
+                WHERE ((e ->> 'inherited')::int = 0 OR (e ->> 'local')::boolean) AND NOT EXISTS (SELECT FROM jsonb_array_elements(y -> 'columns') f WHERE f -> 'n' = e -> 'n');
             END IF;
             IF y ->> 'kind' = 'SEQUENCE' AND x IS NOT NULL AND x ? 'owned by key' AND (x -> 'owned by key', x -> 'owned by column') IS DISTINCT FROM (y -> 'owned by key', y -> 'owned by column') THEN
                 RETURN QUERY SELECT 16, 0, 1::bigint, k, y ->> 'image', ARRAY[format('ALTER SEQUENCE %s OWNED BY NONE', x ->> 'id')];

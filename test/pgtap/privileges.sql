@@ -37,6 +37,7 @@ INSERT INTO matrix VALUES
     ('upg_constraints_recheck', 'vopau'),
     ('upg_digest', 'vopau'),
     ('upg_down', 'opau'),
+    ('upg_down_statements', 'opau'),
     ('upg_finalize', 'oa'),
     ('upg_rollback_preview', 'oa'),
     ('upg_put_back', 'oa'),

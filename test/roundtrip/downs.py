@@ -93,11 +93,13 @@ class Downs:
         for t in tags:
             self.tags[t] += 1
         if case.get('between'):
+            # an undo is good in its own database only, so the script runs in the copy
             self.copy(db + '_ref', db)
-            done, err = self.sql(db + '_ref', "SET client_min_messages = error;\nSELECT upg_rollback('c');\nDROP EXTENSION upg;")
+            done, err = self.sql(db, "SET client_min_messages = error;\nSELECT upg_rollback('c');\nDROP EXTENSION upg;")
             if done is None:
                 return 'refused', 'upg_rollback: ' + err
-            before = strip(dump(db + '_ref'))
+            before = strip(dump(db))
+            db += '_ref'
         must(PSQL + [db, '-c', 'SET client_min_messages = error', '-c', 'DROP EXTENSION upg'])
         done, err = command(PSQL + [db, '-f', script])
         if done is None:
@@ -152,7 +154,7 @@ class Downs:
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument('files', nargs='+')
-ap.add_argument('--db', default='upg_downs')
+ap.add_argument('--db', default='upg_roundtrip')
 ap.add_argument('--work', default=os.environ.get('TMPDIR', '/tmp'), help='directory for the scripts')
 ap.add_argument('--sample', type=int, default=1, help='only every Nth case')
 ap.add_argument('--skip', type=int, default=0, help='leave out the first so many')
