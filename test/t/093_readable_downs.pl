@@ -1,0 +1,58 @@
+# Readable downs: the portable down of cases of the round-trip corpus, run by psql on a
+# database without upg, leaves what was there before; no statement is called exact that
+# is not.  All cases take half an hour; without UPG_FULL every tenth runs.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use IPC::Run qw(run);
+use JSON::PP qw(decode_json);
+use Test::More;
+use UpgTest;
+
+server_start('fsync=off', 'autovacuum=off', 'allow_in_place_tablespaces=on', 'wal_level=logical');
+my $top  = "$FindBin::Bin/../..";
+my $work = workdir();
+my ($rc, $out, $err);
+
+# the command: script, JSON, usage
+database('readable');
+sql('readable', 'CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t VALUES (1, $$x$$, 2)');
+my $dir = files("$work/m", '0001_drop.up.sql' => "ALTER TABLE t DROP COLUMN a;\n");
+($rc, $out, $err) = upg('up', '-d', 'readable', '--undo=required', $dir);
+is($rc, 0, 'a migration with undo') or diag $err;
+($rc, $out, $err) = upg('show', '-d', 'readable', '--down', '0001_drop');
+is($rc, 0, 'show --down') or diag $err;
+like($out, qr/^-- column public\.t\.a comes back$/m, '... says what comes back');
+like($out, qr/^SELECT .*upg_rollback\('0001_drop'.*undo_digest/m, '... and calls the rollback, guarded');
+($rc, $out, $err) = upg('show', '-d', 'readable', '--down', '--portable', '0001_drop');
+is($rc, 0, 'show --down --portable') or diag $err;
+like($out, qr/^-- exact\nCREATE TABLE public\.t \(/m, '... is plain DDL, with tags');
+unlike($out, qr/upg_rollback/, '... that does not need upg');
+my $script = $out;
+($rc, $out, $err) = upg('show', '-d', 'readable', '--down', '--portable', '--json', '0001_drop');
+is($rc, 0, 'the same as JSON') or diag $err;
+my $json = decode_json($out);
+is(join(' ', sort keys %{ $json->{statements}[0] }), 'n object reason statement tag', '... each with its fields');
+is(scalar(grep { $_->{tag} ne 'exact' } @{ $json->{statements} }), 0, '... all of them exact');
+like($json->{down}, qr/^CREATE TABLE public\.t/m, '... and what runs as one text');
+($rc, $out, $err) = upg('show', '-d', 'readable', '--portable', '0001_drop');
+is($rc, 2, '--portable without --down is refused');
+($rc, $out, $err) = upg('show', '-d', 'readable', '--down', '--portable', '--json', 'nonesuch');
+isnt($rc, 0, 'an unknown migration') or diag $out;
+sql('readable', 'DROP EXTENSION upg');
+($out, $err) = ('', '');
+ok(run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'readable' ], \$script, \$out, \$err),
+	'psql runs the script without upg') or diag $err;
+is(sql('readable', 'SELECT t FROM t'), '(1,x,2)', '... and the row is what it was');
+
+my @cases = sort glob "$top/test/roundtrip/cases/*.sql";
+my @only  = $ENV{UPG_FULL} ? () : ('--sample', 10);
+($out, $err) = ('', '');
+my $ok = run([ 'python3', "$top/test/roundtrip/downs.py", '--work', $work, @only, @cases ], \undef, \$out, \$err);
+ok($ok, 'portable downs: at least 90 % give back what was there, none that does not says so') or diag($out, $err);
+my ($tried, $same, $wrong) = $out =~ /^downs (\d+): same (\d+) .* wrong (\d+)/m;
+diag($1) if $out =~ /^(downs .*)$/m;
+cmp_ok($tried // 0, '>', $ENV{UPG_FULL} ? 350 : 35, 'cases were tried');
+is($wrong, 0, 'no script is wrong');
+done_testing();
