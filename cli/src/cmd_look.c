@@ -305,104 +305,68 @@ ledger_row(UpgContext *ctx, const char *name)
 }
 
 /*
+ * down_json
+ *		The way back as JSON: statement by statement, and what of it runs as one text.
+ */
+static void
+down_json(const UpgRows *rows)
+{
+	UpgBuf text;
+
+	buf_init(&text);
+	for (int row = 0; row < rows_count(rows); row++)
+	{
+		const char *statement = rows_get(rows, row, 2);
+		const char *tag = rows_get(rows, row, 3);
+
+		if (statement == NULL || (tag != NULL && strcmp(tag, "impossible") == 0))
+			continue;
+		buf_add(&text, statement);
+		if (tag != NULL)
+			buf_add(&text, ";\n");
+	}
+	json_string(render_doc(), "down", text.data);
+	buf_free(&text);
+}
+
+/*
  * show_down
  *		The SQL that would take a migration back, or that there is none.
  */
 static int
 show_down(UpgContext *ctx, const char *name)
 {
-	const char *params[1] = {name};
-	UpgRows *rows =
-		conn_query(ctx->conn, "SELECT @extschema@.upg_down($1) AS down", 1, params);
-	const char *down = rows ? rows_get(rows, 0, 0) : NULL;
-	UpgRows *row = rows != NULL && down == NULL ? ledger_row(ctx, name) : NULL;
+	const char *params[2] = {name, opt_on(ctx, OPT_PORTABLE) ? "true" : "false"};
+	UpgRows *rows = conn_query(
+		ctx->conn,
+		ctx->json ? "SELECT n, object, statement, tag, reason"
+					" FROM @extschema@.upg_down_statements($1, $2::pg_catalog.bool)"
+				  : "SELECT @extschema@.upg_down($1, $2::pg_catalog.bool) AS down",
+		2, params);
+	bool none = rows != NULL &&
+				(rows_count(rows) == 0 || (!ctx->json && rows_get(rows, 0, 0) == NULL));
+	UpgRows *row = none ? ledger_row(ctx, name) : NULL;
 
-	if (down != NULL || row != NULL)
+	if (rows != NULL && (!none || row != NULL))
 	{
 		render_start(ctx);
-		if (ctx->json)
-			json_string(render_doc(), "down", down);
-		else if (down != NULL)
-			render_text(ctx, "%s%s", down, str_ends(down, "\n") ? "" : "\n");
-		if (down == NULL)
+		if (none && ctx->json)
+			json_string(render_doc(), "down", NULL);
+		else if (ctx->json)
+		{
+			down_json(rows);
+			render_rows(ctx, rows, "statements", statement_columns);
+		}
+		else if (!none)
+			render_text(ctx, "%s%s", rows_get(rows, 0, 0),
+						str_ends(rows_get(rows, 0, 0), "\n") ? "" : "\n");
+		if (none)
 			log_warning("migration \"%s\" has no down script",
 						printable(ctx->arena, name));
 	}
 	rows_free(row);
 	rows_free(rows);
 	return upg_error.exit_code;
-}
-
-/*
- * show_statements
- *		The way back as JSON: statement by statement, and what of it runs as one text.
- */
-static int
-show_statements(UpgContext *ctx, const char *const *params)
-{
-	UpgRows *rows =
-		conn_query(ctx->conn,
-				   "SELECT n, object, statement, tag, reason"
-				   " FROM @extschema@.upg_down_statements($1, $2::pg_catalog.bool)",
-				   2, params);
-	UpgBuf text;
-
-	if (rows == NULL)
-		return upg_error.exit_code;
-	if (rows_count(rows) == 0)
-	{
-		rows_free(rows);
-		return show_nothing(ctx, params[0]);
-	}
-	buf_init(&text);
-	for (int row = 0; row < rows_count(rows); row++)
-	{
-		const char *tag = rows_get(rows, row, 3);
-
-		if (rows_get(rows, row, 2) == NULL || (tag && strcmp(tag, "impossible") == 0))
-			continue;
-		buf_add(&text, rows_get(rows, row, 2));
-		if (tag != NULL)
-			buf_add(&text, ";\n");
-	}
-	render_start(ctx);
-	json_string(render_doc(), "down", text.data);
-	render_rows(ctx, rows, "statements", statement_columns);
-	buf_free(&text);
-	rows_free(rows);
-	return UPG_EXIT_OK;
-}
-
-/*
- * show_down
- *		The way back, as a script.
- */
-static int
-show_down(UpgContext *ctx, const char *name)
-{
-	const char *params[2];
-	const char *script;
-	UpgRows *rows;
-
-	params[0] = name;
-	params[1] = opt_on(ctx, OPT_PORTABLE) ? "true" : "false";
-	if (ctx->json)
-		return show_statements(ctx, params);
-	rows = conn_query(ctx->conn,
-					  "SELECT @extschema@.upg_down($1, $2::pg_catalog.bool) AS down", 2,
-					  params);
-	if (rows == NULL)
-		return upg_error.exit_code;
-	script = rows_get(rows, 0, 0);
-	if (script == NULL)
-	{
-		rows_free(rows);
-		return show_nothing(ctx, name);
-	}
-	render_start(ctx);
-	render_text(ctx, "%s%s", script, str_ends(script, "\n") ? "" : "\n");
-	rows_free(rows);
-	return UPG_EXIT_OK;
 }
 
 /* upg show */
@@ -412,12 +376,6 @@ cmd_show(UpgContext *ctx)
 	const char *name = ctx_arg(ctx, 0);
 	UpgRows *rows;
 
-	if (!ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	if (opt_on(ctx, OPT_DOWN))
-		return show_down(ctx, name);
-	rows = ledger_row(ctx, name);
-	params[0] = ctx_arg(ctx, 0);
 	if (opt_on(ctx, OPT_PORTABLE) && !opt_on(ctx, OPT_DOWN))
 	{
 		err_set(UPG_EXIT_USAGE, "UPG-2000", "--portable needs --down");
@@ -426,11 +384,8 @@ cmd_show(UpgContext *ctx)
 	if (!ctx_connect(ctx, true))
 		return upg_error.exit_code;
 	if (opt_on(ctx, OPT_DOWN))
-		return show_down(ctx, params[0]);
-	rows = conn_query(ctx->conn,
-					  "SELECT * FROM @extschema@.upg_status()"
-					  " WHERE migration OPERATOR(pg_catalog.=) $1",
-					  1, params);
+		return show_down(ctx, name);
+	rows = ledger_row(ctx, name);
 	if (rows == NULL)
 		return upg_error.exit_code;
 	render_start(ctx);

@@ -293,8 +293,7 @@ static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
 											 OPT_END};
-static const unsigned char for_show[] = {OPT_DOWN, OPT_PORTABLE, OPT_TIMEOUT,
-										 OPT_END};
+static const unsigned char for_show[] = {OPT_DOWN, OPT_PORTABLE, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_repair[] = {OPT_MARK, OPT_REASON,  OPT_DRY_RUN,
 										   OPT_YES,  OPT_TIMEOUT, OPT_END};
 static const unsigned char for_retention[] = {OPT_MAX_BYTES, OPT_MAX_AGE, OPT_MAX_XID_AGE,

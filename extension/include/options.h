@@ -56,9 +56,9 @@ typedef struct UpgOptions
 	bool cascade;
 	char *reason;
 	char *undo_digest; /* roll back only if this is what is kept, or NULL */
-	int on_conflict; /* UpgOnConflict */
-	List *policies;  /* of UpgTablePolicy */
-	List *fills;     /* of UpgFill */
+	int on_conflict;   /* UpgOnConflict */
+	List *policies;    /* of UpgTablePolicy */
+	List *fills;       /* of UpgFill */
 	Jsonb *given;
 } UpgOptions;
 

@@ -21,12 +21,12 @@
 typedef struct UpgDownStatement
 {
 	int phase;
-	char *image;      /* object that it is about, as upg_schema_image() names it */
-	List *ways;       /* of char *: texts of which the first that works is taken */
-	char *text;       /* the one taken; NULL: there is none */
-	const char *tag;  /* exact, inexact, impossible */
-	char *reason;     /* or NULL */
-	bool rows;        /* is about rows */
+	char *image;     /* object that it is about, as upg_schema_image() names it */
+	List *ways;      /* of char *: texts of which the first that works is taken */
+	char *text;      /* the one taken; NULL: there is none */
+	const char *tag; /* exact, inexact, impossible */
+	char *reason;    /* or NULL */
+	bool rows;       /* is about rows */
 } UpgDownStatement;
 
 /* The schema at one moment; jsonb and arrays, in the run's memory. */
@@ -35,8 +35,8 @@ typedef struct UpgDownState
 	Datum objects;
 	Datum depends;
 	Datum image;
-	Datum keys;       /* text[]: objects that the migration touched */
-	List *positions;  /* of UpgDownPosition */
+	Datum keys;      /* text[]: objects that the migration touched */
+	List *positions; /* of UpgDownPosition */
 } UpgDownState;
 
 typedef struct UpgDownPosition
@@ -68,9 +68,9 @@ typedef struct UpgDownTable
 	int *numbers; /* attribute numbers, before and now the same */
 	bool *in_key;
 	bool keyed;
-	List *before;  /* of UpgDownRow: rows as they were ("rows": those that come) */
-	List *gone;    /* of UpgDownRow, "rows" only: those that go */
-	uint64 bytes;  /* of all rows read */
+	List *before; /* of UpgDownRow: rows as they were ("rows": those that come) */
+	List *gone;   /* of UpgDownRow, "rows" only: those that go */
+	uint64 bytes; /* of all rows read */
 	bool too_large;
 } UpgDownTable;
 
@@ -85,10 +85,10 @@ typedef struct UpgDownRun
 	bool shared; /* something of the cluster that no statement is made for */
 	UpgDownState now;
 	UpgDownState before;
-	UpgUndoResult done;  /* account of the rollback */
-	UpgOwnRows trial;    /* whose rows are those of the trial */
-	List *tables;        /* of UpgDownTable */
-	List *statements;    /* of UpgDownStatement */
+	UpgUndoResult done; /* account of the rollback */
+	UpgOwnRows trial;   /* whose rows are those of the trial */
+	List *tables;       /* of UpgDownTable */
+	List *statements;   /* of UpgDownStatement */
 } UpgDownRun;
 
 /* in undo_down_run.c */

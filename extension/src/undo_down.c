@@ -142,10 +142,9 @@ rows_line(const char *json, char **table)
 	for (int i = 0; i < lengthof(account); i++)
 	{
 		JsonbValue *value = field(entry, account[i].key, &buffer);
-		int64 count =
-			value ? DatumGetInt64(DirectFunctionCall1(
-						numeric_int8, NumericGetDatum(value->val.numeric)))
-				  : 0;
+		int64 count = value ? DatumGetInt64(DirectFunctionCall1(
+								  numeric_int8, NumericGetDatum(value->val.numeric)))
+							: 0;
 
 		if (count > 0)
 			appendStringInfo(&line, "%s " INT64_FORMAT " %s", n++ > 0 ? "," : "", count,
@@ -226,9 +225,10 @@ write_exact(UpgMigration *migration, Sink *sink)
 		return;
 	}
 	append_comment(sink->script, "upg: down of migration ", migration->name);
-	append_comment(sink->script, "",
-				   "For psql, on the server that holds its undo log. It was tried just now "
-				   "and given up.");
+	append_comment(
+		sink->script, "",
+		"For psql, on the server that holds its undo log. It was tried just now "
+		"and given up.");
 	append_comment(sink->script, "", "");
 	foreach (lc, lines)
 		append_comment(sink->script, "", lsecond(lfirst(lc)));
@@ -278,17 +278,18 @@ write_portable(UpgMigration *migration, Sink *sink)
 			inexact++;
 		if (sink->script == NULL)
 			put_row(sink, statement->image,
-					statement->text			? statement->text
+					statement->text          ? statement->text
 					: statement->ways != NIL ? linitial(statement->ways)
-											: NULL,
+											 : NULL,
 					statement->tag, statement->reason);
 	}
 	if (sink->script == NULL)
 		return;
 	append_comment(sink->script, "upg: portable down of migration ", migration->name);
-	append_comment(sink->script, "",
-				   "For psql, on a server without upg. Each statement was run on the state "
-				   "of now, and what it left compared with what the undo log gives back.");
+	append_comment(
+		sink->script, "",
+		"For psql, on a server without upg. Each statement was run on the state "
+		"of now, and what it left compared with what the undo log gives back.");
 	append_comment(
 		sink->script, "",
 		psprintf("%d statements exact, %d inexact, %d impossible; of PostgreSQL %s.",

@@ -48,14 +48,15 @@
 
 /* Columns that say to which object a row without an OID belongs. */
 static const char *const owner_columns[] = {
-	"enumtypid", "rngtypid", "aggfnoid", "mapcfg", "seqrelid", "ftrelid", "prpubid",
-	"pnpubid", "amopfamily", "amprocfamily"};
+	"enumtypid", "rngtypid", "aggfnoid", "mapcfg",     "seqrelid",
+	"ftrelid",   "prpubid",  "pnpubid",  "amopfamily", "amprocfamily"};
 
 /* The catalogs that the columns of the same place refer to. */
-static const Oid owner_catalogs[] = {
-	TypeRelationId,        TypeRelationId,     ProcedureRelationId, TSConfigRelationId,
-	RelationRelationId,    RelationRelationId, PublicationRelationId,
-	PublicationRelationId, OperatorFamilyRelationId, OperatorFamilyRelationId};
+static const Oid owner_catalogs[] = {TypeRelationId,           TypeRelationId,
+									 ProcedureRelationId,      TSConfigRelationId,
+									 RelationRelationId,       RelationRelationId,
+									 PublicationRelationId,    PublicationRelationId,
+									 OperatorFamilyRelationId, OperatorFamilyRelationId};
 
 static void
 add_address(List **addresses, Oid class, Oid object)
@@ -81,17 +82,18 @@ add_row(List **addresses, Oid catalog, HeapTuple row, TupleDesc desc)
 	{
 		Form_pg_db_role_setting setting = (Form_pg_db_role_setting) GETSTRUCT(row);
 
-		*addresses = lappend(
-			*addresses, psprintf("%u:%u:%s", catalog, setting->setrole,
-								 OidIsValid(setting->setdatabase) ? "here" : "everywhere"));
+		*addresses =
+			lappend(*addresses,
+					psprintf("%u:%u:%s", catalog, setting->setrole,
+							 OidIsValid(setting->setdatabase) ? "here" : "everywhere"));
 		return;
 	}
 	if (catalog == AuthMemRelationId)
 	{
 		Form_pg_auth_members member = (Form_pg_auth_members) GETSTRUCT(row);
 
-		*addresses = lappend(*addresses,
-							 psprintf("%u:%u:%u", catalog, member->roleid, member->member));
+		*addresses = lappend(
+			*addresses, psprintf("%u:%u:%u", catalog, member->roleid, member->member));
 		return;
 	}
 	for (int i = 0; i < desc->natts; i++)
@@ -294,7 +296,8 @@ upg_down_read(UpgDownRun *run, UpgDownState *state)
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT objects, depends, image, keys, sequences"
 							  " FROM upg.down_state($1)",
-							  1, types, &run->addresses, NULL, false, 1) != SPI_OK_SELECT ||
+							  1, types, &run->addresses, NULL, false,
+							  1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "the schema cannot be described");
 	state->objects = take(run, 1, -1, false);
@@ -422,8 +425,8 @@ upg_down_plan(UpgDownRun *run)
 		" $5 || $6) ORDER BY phase, rank, COALESCE($2 -> key, $1 -> key) ->> 'image'"
 		" COLLATE \"C\", seq";
 	Oid types[] = {JSONBOID, JSONBOID, JSONBOID, JSONBOID, TEXTARRAYOID, TEXTARRAYOID};
-	Datum values[] = {run->now.objects, run->before.objects, run->now.depends,
-					  run->before.depends, run->now.keys, run->before.keys};
+	Datum values[] = {run->now.objects,    run->before.objects, run->now.depends,
+					  run->before.depends, run->now.keys,       run->before.keys};
 	char nulls[] = "      ";
 
 	for (int i = 0; i < lengthof(values); i++)

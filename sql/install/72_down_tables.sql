@@ -127,7 +127,7 @@ BEGIN
                      nullif(tail, ''), 'SERVER ' || (b ->> 'server'), b ->> 'fdw options');
 END
 $function$;
-COMMENT ON FUNCTION upg.down_create_table(jsonb, integer[]) IS 'CREATE TABLE for a table as it was';
+COMMENT ON FUNCTION upg.down_create_table(jsonb, integer[]) IS 'the statement that makes a table as it was';
 REVOKE ALL ON FUNCTION upg.down_create_table(jsonb, integer[]) FROM PUBLIC;
 
 -- One column of a table that is there: from a, or from nothing, to b.  "converted": its
