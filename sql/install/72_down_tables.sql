@@ -75,7 +75,8 @@ BEGIN
     END IF;
     IF b ? 'acl' AND kind <> 'DEFAULT PRIVILEGES' AND kind <> 'SETTINGS'
         AND (CASE WHEN a IS NULL THEN (b ->> 'acl set')::boolean OR strangers <> '{}' ELSE a -> 'acl' IS DISTINCT FROM b -> 'acl' END) THEN
-        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants(
+        -- before those on columns, which a REVOKE on the table takes along
+        RETURN QUERY SELECT 66, ARRAY[g] FROM upg.down_grants(
             CASE kind WHEN 'VIEW' THEN 'TABLE' WHEN 'MATERIALIZED VIEW' THEN 'TABLE' WHEN 'FOREIGN TABLE' THEN 'TABLE' WHEN 'AGGREGATE' THEN 'FUNCTION'
                       WHEN 'SERVER' THEN 'FOREIGN SERVER' ELSE kind END || ' ' || CASE WHEN kind = 'AGGREGATE' THEN regexp_replace(id, '\(\*\)$', '()') ELSE id END,
             a -> 'acl', b -> 'acl', '', strangers) g;

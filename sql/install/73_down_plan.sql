@@ -21,6 +21,27 @@ $function$;
 COMMENT ON FUNCTION upg.down_early(jsonb) IS 'is such an object dropped before others are changed back?';
 REVOKE ALL ON FUNCTION upg.down_early(jsonb) FROM PUBLIC;
 
+-- An expression with the columns that were renamed under their other names.
+CREATE FUNCTION upg.down_renamed(expression text, a jsonb, b jsonb)
+    RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    was text;
+    wanted text;
+BEGIN
+    FOR was, wanted IN SELECT quote_ident(x ->> 'name'), quote_ident(y ->> 'name') FROM jsonb_array_elements(a) x JOIN jsonb_array_elements(b) y ON y -> 'n' = x -> 'n'
+                       WHERE x -> 'name' <> y -> 'name' LOOP
+        expression := CASE WHEN was ~ '^\w+$' THEN regexp_replace(expression, '\m' || was || '\M', replace(wanted, '\', '\\'), 'g')
+                           ELSE replace(expression, was, wanted) END;
+    END LOOP;
+    RETURN expression;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_renamed(text, jsonb, jsonb) IS 'an expression with renamed columns under their other names';
+REVOKE ALL ON FUNCTION upg.down_renamed(text, jsonb, jsonb) FROM PUBLIC;
+
 -- Must it be made anew?  Else ALTER or CREATE OR REPLACE will do.
 CREATE FUNCTION upg.down_anew(a jsonb, b jsonb)
     RETURNS boolean
@@ -49,7 +70,7 @@ SELECT CASE
                                WHERE (z ->> 'n')::int > (x ->> 'n')::int))
         OR EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') x JOIN jsonb_array_elements(a -> 'columns') y ON y -> 'n' = x -> 'n'
                    WHERE (x -> 'generated' IS DISTINCT FROM y -> 'generated')
-                      OR x ? 'generated' AND ((x -> 'default') <> (y -> 'default') OR (x -> 'type') <> (y -> 'type')))
+                      OR x ? 'generated' AND ((x ->> 'default') <> upg.down_renamed(y ->> 'default', a -> 'columns', b -> 'columns') OR (x -> 'type') <> (y -> 'type')))
     WHEN a ->> 'kind' IN ('FUNCTION', 'PROCEDURE') THEN
         (a ->> 'signature') <> (b ->> 'signature') OR (a ->> 'defaults')::int > (b ->> 'defaults')::int
     WHEN a ->> 'kind' = 'AGGREGATE' THEN a -> 'create' <> b -> 'create' AND
@@ -110,13 +131,26 @@ BEGIN
             END LOOP;
         END IF;
     END LOOP;
+    -- values of a row type whose columns come and go change with it, wherever they are stored
+    SELECT coalesce(jsonb_object_agg('v:' || t.key, 'values'), '{}') || cols INTO cols FROM jsonb_each_text(act) t
+    WHERE t.value = 'alter' AND (a -> t.key ->> 'typtype' = 'c' OR a -> t.key ->> 'kind' = 'TABLE'
+        AND (SELECT jsonb_agg(c -> 'n') FROM jsonb_array_elements(a -> t.key -> 'columns') c) IS DISTINCT FROM (SELECT jsonb_agg(c -> 'n') FROM jsonb_array_elements(b -> t.key -> 'columns') c));
     -- only what can matter: dependencies between objects that we know
     SELECT jsonb_agg(e) INTO deps FROM (SELECT e FROM jsonb_array_elements(adeps) e UNION SELECT e FROM jsonb_array_elements(bdeps) e) u (e)
     WHERE (a ? (e ->> 0) OR b ? (e ->> 0));
     WHILE more LOOP
         more := false;
+        FOR d IN SELECT e FROM jsonb_array_elements(deps) e WHERE cols ? ('v:' || (e ->> 1)) AND (e ->> 2)::int = 0 AND a ? (e ->> 0) AND b ? (e ->> 0) LOOP
+            x := d ->> 0;
+            IF a -> x ->> 'kind' IN ('TYPE', 'DOMAIN') AND NOT cols ? ('v:' || x) THEN
+                cols := cols || jsonb_build_object('v:' || x, 'values');
+                more := true;
+            ELSIF a -> x ->> 'kind' = 'TABLE' AND (d ->> 4)::int > 0 AND NOT cols ? (x || '.' || (d ->> 4)) THEN
+                cols := cols || jsonb_build_object(x || '.' || (d ->> 4), 'values');
+            END IF;
+        END LOOP;
         FOR d IN SELECT e FROM jsonb_array_elements(deps) e
-                 WHERE act ->> (e ->> 1) IN ('anew', 'drop', 'create') OR cols ? ((e ->> 1) || '.' || (e ->> 2)) LOOP
+                 WHERE act ->> (e ->> 1) IN ('anew', 'drop', 'create') OR cols ->> ((e ->> 1) || '.' || (e ->> 2)) <> 'values' LOOP
             x := d ->> 0;
             y := d ->> 1;
             CONTINUE WHEN NOT (a ? x AND b ? x) OR act ->> x = 'anew';

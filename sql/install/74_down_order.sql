@@ -41,8 +41,12 @@ BEGIN
             RETURN QUERY SELECT 61, ARRAY[format('ALTER INDEX %s ATTACH PARTITION %s', b ->> 'parent index', b ->> 'index')];
         END IF;
     WHEN b ->> 'typtype' = 'e' THEN
-        RETURN QUERY SELECT 31, ARRAY[format('ALTER TYPE %s RENAME VALUE %L TO %L', a ->> 'id', p ->> 1, q ->> 1)]
-        FROM jsonb_array_elements(a -> 'enum') p JOIN jsonb_array_elements(b -> 'enum') q ON p -> 0 = q -> 0 WHERE p -> 1 <> q -> 1;
+        -- labels change places by way of a third one
+        RETURN QUERY SELECT s.phase, ARRAY[s.text] FROM (
+            SELECT p ->> 1 AS was, q ->> 1 AS wanted, EXISTS (SELECT FROM jsonb_array_elements(a -> 'enum') o WHERE o -> 1 = q -> 1) AS taken
+            FROM jsonb_array_elements(a -> 'enum') p JOIN jsonb_array_elements(b -> 'enum') q ON p -> 0 = q -> 0 WHERE p -> 1 <> q -> 1) l,
+        LATERAL (SELECT 29, format('ALTER TYPE %s RENAME VALUE %L TO %L', a ->> 'id', l.was, CASE WHEN l.taken THEN 'upg_down ' || left(l.was, 40) ELSE l.wanted END)
+                 UNION ALL SELECT 30, format('ALTER TYPE %s RENAME VALUE %L TO %L', a ->> 'id', 'upg_down ' || left(l.was, 40), l.wanted) WHERE l.taken) s (phase, text);
     WHEN b ->> 'typtype' = 'c' THEN
         head := format('ALTER TYPE %s ', id);
         RETURN QUERY SELECT 29, ARRAY[format('ALTER TYPE %s DROP ATTRIBUTE %I CASCADE', a ->> 'id', p ->> 'name')] FROM jsonb_array_elements(a -> 'attributes') p
@@ -92,7 +96,8 @@ DECLARE
     who text;
 BEGIN
     IF d ->> 'kind' = 'SETTINGS' THEN
-        who := CASE WHEN d ->> 'id' = 'DATABASE' THEN 'ALTER DATABASE ' || quote_ident(current_database())
+        who := CASE WHEN d ->> 'id' = 'DATABASE' AND d ->> 'name' = 'everywhere' THEN 'ALTER ROLE ALL'
+                    WHEN d ->> 'id' = 'DATABASE' THEN 'ALTER DATABASE ' || quote_ident(current_database())
                     ELSE 'ALTER ROLE ' || (d ->> 'id') || CASE WHEN d ->> 'name' = 'here' THEN ' IN DATABASE ' || quote_ident(current_database()) ELSE '' END END;
         RETURN QUERY SELECT 69, ARRAY[CASE WHEN q.value IS NULL THEN format('%s RESET %s', who, p.key)
             ELSE format('%s SET %s TO %s', who, q.key, CASE WHEN q.key IN ('search_path', 'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries')
@@ -331,6 +336,11 @@ BEGIN
                 FROM upg.down_column_changes(y, o, c, o IS NULL AND y ->> 'kind' IN ('TABLE', 'FOREIGN TABLE'),
                                              coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'converted', false), coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'emptied', false)) s;
             END LOOP;
+        END IF;
+        IF x -> 'acl' IS DISTINCT FROM y -> 'acl' AND x IS NOT NULL AND y ? 'columns' THEN
+            RETURN QUERY SELECT 67, (branks ->> k)::int, 5000 + row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(e ->> 'name'), ARRAY[g]
+            FROM jsonb_array_elements(y -> 'columns') e JOIN jsonb_array_elements(x -> 'columns') f ON f -> 'n' = e -> 'n' AND f -> 'acl' = e -> 'acl',
+                 upg.down_grants('TABLE ' || (y ->> 'id'), e -> 'acl', e -> 'acl', ' (' || quote_ident(e ->> 'name') || ')', '{}') g;
         END IF;
         IF x IS NULL AND y ->> 'kind' IN ('TRIGGER', 'RULE') AND y ->> 'enabled' <> 'O' THEN
             RETURN QUERY SELECT 64, (branks ->> k)::int, 3000::bigint, k, y ->> 'image', r.statements FROM upg.down_alter(y || '{"enabled": "O"}', y) r;

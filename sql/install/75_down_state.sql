@@ -39,7 +39,6 @@ LATERAL (SELECT CASE
     WHEN c.oid = ANY (switched) THEN 'whole'
     WHEN c.oid = ANY (written) THEN 'rows' END) m (mode)
 WHERE c.relkind IN ('r', 'm') AND d.def IS NOT NULL AND m.mode IS NOT NULL AND k.names IS NOT NULL
-  AND (c.oid = ANY (written || switched) OR d.act IS NOT NULL)
 ORDER BY 3
 $function$;
 COMMENT ON FUNCTION upg.down_tables(jsonb, jsonb, jsonb, oid[], oid[]) IS 'tables whose rows a down has to put right, and how';

@@ -191,6 +191,7 @@ GRANT EXECUTE ON FUNCTION
     upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean),
     upg.down_relation_changes(jsonb, jsonb),
     upg.down_early(jsonb),
+    upg.down_renamed(text, jsonb, jsonb),
     upg.down_anew(jsonb, jsonb),
     upg.down_actions(jsonb, jsonb, jsonb, jsonb, text[]),
     upg.down_ranks(text[], jsonb, jsonb),
