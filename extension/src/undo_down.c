@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -86,7 +87,7 @@ append_commented(StringInfo script, const char *text)
 		if (*p == '\n')
 			appendStringInfoString(script, "-- ");
 	}
-	appendStringInfoString(script, ";\n");
+	appendStringInfoChar(script, '\n');
 }
 
 /*
@@ -202,7 +203,7 @@ put_row(Sink *sink, const char *object, const char *statement, const char *tag,
 
 /* The exact form. */
 static void
-write_exact(UpgMigration *migration, Sink *sink)
+write_exact(UpgMigration *migration, Sink *sink, const char *given)
 {
 	UpgDownRun *run = upg_down_look(migration->id, false);
 	char *call = rollback_call(migration, sink->schema);
@@ -243,6 +244,13 @@ write_exact(UpgMigration *migration, Sink *sink)
 	foreach (lc, run->done.notes)
 		append_comment(sink->script, "note: ", lfirst(lc));
 	appendStringInfo(sink->script, "BEGIN;\n-- exact\n%s;\nCOMMIT;\n", call);
+	if (given != NULL)
+	{
+		append_comment(sink->script, "",
+					   "The down script that came with it, which the option {\"method\": "
+					   "\"given\"} runs instead:");
+		append_commented(sink->script, given);
+	}
 }
 
 static void
@@ -255,7 +263,7 @@ append_statement(StringInfo script, UpgDownStatement *statement)
 	if (statement->text != NULL)
 		appendStringInfo(script, "%s;\n", statement->text);
 	else if (statement->ways != NIL)
-		append_commented(script, linitial(statement->ways));
+		append_commented(script, psprintf("%s;", (char *) linitial(statement->ways)));
 }
 
 static void
@@ -319,18 +327,19 @@ write_portable(UpgMigration *migration, Sink *sink)
 static bool
 write_down(UpgMigration *migration, bool portable, Sink *sink)
 {
-	char *given;
+	char *given = upg_ledger_script(migration->id, true);
 
-	if (upg_migration_has_undo(migration))
+	/* on a standby and in a copy of the database there is no undo to look at */
+	if (upg_migration_has_undo(migration) && !RecoveryInProgress() &&
+		upg_undo_log_list(migration->id) != NIL)
 	{
 		upg_require_writable("upg_down()");
 		if (portable)
 			write_portable(migration, sink);
 		else
-			write_exact(migration, sink);
+			write_exact(migration, sink, given);
 		return true;
 	}
-	given = upg_ledger_script(migration->id, true);
 	if (given == NULL)
 		return false;
 	if (sink->script == NULL)
