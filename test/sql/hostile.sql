@@ -147,7 +147,7 @@ SELECT n, a.state
        format('CREATE TABLE "hostile ""sch''ema\ ✓".%1$I (%1$I int CONSTRAINT %1$I CHECK (%1$I > 0))', h.name),
        format('DROP TABLE "hostile ""sch''ema\ ✓".%I', h.name)) a
  ORDER BY n;
-SELECT n, s.state, m.state AS one, left(upg_down(h.name), 4) AS down,
+SELECT n, s.state, m.state AS one, substring(upg_down(h.name) FROM 'DROP') AS down,
        (SELECT count(*) FROM upg_history(h.name)) AS attempts
   FROM hostile_names h JOIN upg_status() s ON s.migration = h.name, upg_migration_state(h.name) m
  ORDER BY n;
