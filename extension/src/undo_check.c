@@ -56,6 +56,7 @@
 
 #include "errors.h"
 #include "undo_merge.h"
+#include "verify.h"
 
 /* TIDs of the pg_depend rows that the rollback itself takes away. */
 static List *claimed_depends = NIL;
@@ -339,6 +340,7 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
 	Relation shdepend = table_open(SharedDependRelationId, AccessShareLock);
+	List *found = NIL;
 	ListCell *lc;
 
 	foreach (lc, log->catalogs)
@@ -362,7 +364,7 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 
 				if (att->attnum > 0 && (class == NULL || class->before))
 					check_references_to(depend, RelationRelationId, att->attrelid,
-										att->attnum, conflicts);
+										att->attnum, &found);
 			}
 			else if (info->oidcol)
 			{
@@ -370,15 +372,17 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 														RelationGetDescr(rel), &isnull));
 
 				if (changes->catalog == AuthIdRelationId)
-					check_role_references(shdepend, oid, conflicts);
+					check_role_references(shdepend, oid, &found);
 				else
-					check_references_to(depend, changes->catalog, oid, 0, conflicts);
+					check_references_to(depend, changes->catalog, oid, 0, &found);
 			}
 		}
 		table_close(rel, AccessShareLock);
 	}
 	table_close(shdepend, AccessShareLock);
 	table_close(depend, AccessShareLock);
+	list_sort(found, upg_text_cmp); /* not as the catalogs happen to lie */
+	*conflicts = list_concat(*conflicts, found);
 }
 
 /* Rows written since, and how many of them have no value in a column. */

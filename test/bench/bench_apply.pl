@@ -23,6 +23,7 @@ my $socket = $ENV{PGHOST};
 
 my %commands = (
     psql => [ 'psql', '-XAtqd', 'bench', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/floor.sql" ],
+    'upg up --undo=none' => [ $upg, 'up', '-d', 'bench', '--undo=none', "$dir/golang" ],
     'upg up' => [ $upg, 'up', '-d', 'bench', "$dir/golang" ],
     'dbmate up' => [
         'dbmate', '--url', "postgres://postgres\@:$ENV{PGPORT}/bench?host=$socket&sslmode=disable",
@@ -30,7 +31,7 @@ my %commands = (
     ],
     'sqitch deploy' => [ 'sqitch', 'deploy', '--no-verify', "db:pg://postgres\@/bench?host=$socket" ],
 );
-my %setup = ('upg up' => ['CREATE EXTENSION upg']);
+my %setup = map { $_ => ['CREATE EXTENSION upg'] } 'upg up --undo=none', 'upg up';
 my %env = ('sqitch deploy' => { dir => "$dir/sqitch" });
 
 sub candidate
@@ -43,7 +44,7 @@ sub candidate
 }
 
 say_host();
-my @names = ('psql', 'upg up');
+my @names = ('psql', 'upg up --undo=none', 'upg up');
 push @names, 'dbmate up' if $has{dbmate};
 push @names, 'sqitch deploy' if $has{sqitch};
 my $results = interleave($rounds, map { [ $_, candidate($_), $_ eq 'sqitch deploy' ? 4 : 1 ] } @names);
