@@ -15,7 +15,7 @@ my $work = workdir();
 my ($rc, $seen);
 
 # Run upg on a terminal of its own.  Each step is a pattern to wait for and what is
-# then typed; returns exit code and all that was shown.
+# then typed, or code that gives it; returns exit code and all that was shown.
 sub on_terminal
 {
 	my ($args, @steps) = @_;
@@ -42,7 +42,7 @@ sub on_terminal
 		if (@steps && substr($text, $from) =~ $steps[0][0])
 		{
 			$from = length $text;
-			print {$pty} $steps[0][1];
+			print {$pty} ref $steps[0][1] ? $steps[0][1]->() : $steps[0][1];
 			$pty->flush;
 			shift @steps;
 			next;
@@ -89,7 +89,12 @@ unlike($seen, qr/\[y\/N\]/, '... at all');
 # Ctrl-C while it runs: the statement is cancelled, the books are in order
 files("$work/long", '1_short.sql' => 'CREATE TABLE short (i int);', '2_long.sql' => "CREATE TABLE long (i int);\nSELECT pg_sleep(60);\n");
 my $begun = time;
-($rc, $seen) = on_terminal([ 'up', '-d', 'term', "$work/long" ], [ qr/1_short.*2_long/s => "\cC" ]);
+my $at_work = sub {
+	my $runs = q{SELECT count(*) FROM pg_stat_activity WHERE datname = 'term' AND wait_event = 'PgSleep'};
+	for (1 .. 200) { last if sql('postgres', $runs) > 0; select undef, undef, undef, 0.05 }
+	return "\cC";
+};
+($rc, $seen) = on_terminal([ 'up', '-d', 'term', "$work/long" ], [ qr/1_short.*2_long/s => $at_work ]);
 is($rc, 130, 'Ctrl-C while a migration runs exits 130') or diag $seen;
 cmp_ok(time - $begun, '<', 30, '... at once');
 is(sql('term', q{SELECT to_regclass('short') IS NOT NULL, to_regclass('long') IS NULL}), 't|t', '... what was applied stays, nothing of the other');

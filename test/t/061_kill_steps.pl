@@ -181,7 +181,8 @@ while ($cic < $index_kills)
     $server->wait_for('SELECT EXISTS (SELECT FROM pg_stat_progress_create_index)', 60);
     sleep rand 0.7 * $builds;
     my ($status, $pid) = $server->psql('SELECT pid FROM pg_stat_progress_create_index LIMIT 1');
-    $inside++ if $pid && kill('KILL', $pid);
+    my $landed_here = $pid && kill('KILL', $pid);
+    $inside++ if $landed_here;
     sleep 0.2;
     $server->wait_for('SELECT true', 30);
     my $state = apply($name, $script);
@@ -189,7 +190,7 @@ while ($cic < $index_kills)
     is($server->sql("SELECT string_agg(indisvalid::text, ',') FROM pg_index WHERE indexrelid::regclass::text ~ '^huge_c_$cic(_|\$)'"),
         'true', "$name: once, and valid");
     like($server->sql("SELECT string_agg(state, ',' ORDER BY attempt_id) FROM upg_history('$name')"),
-        qr/killed.*succeeded/, "$name: the history tells of the kill and of the end");
+        $landed_here ? qr/killed.*succeeded/ : qr/^succeeded/, "$name: the history tells of the kill and of the end");
     $server->sql("DROP INDEX huge_c_$cic");
 }
 is($server->sql('SELECT ok, reason FROM upg_audit_verify()'), 't|', 'the audit chain is whole');
