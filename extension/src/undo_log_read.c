@@ -302,7 +302,7 @@ upg_undo_guard(int64 migration)
 		systable_endscan(scan);
 	}
 	table_close(rel, AccessShareLock);
-	return psprintf("%016" INT64_MODIFIER "x", guard);
+	return psprintf("%08x%08x", (uint32) (guard >> 32), (uint32) guard);
 }
 
 /*
