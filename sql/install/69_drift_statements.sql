@@ -595,6 +595,11 @@ BEGIN
     INTO recorded, live, renames, ids;
     IF renames <> '[]' THEN
         SELECT x.* INTO recorded, renames FROM upg.drift_apply_renames(recorded, renames) x;
+        -- From 18 on NOT NULL has a name, which is shown when it is not made of those of
+        -- table and column.  Where one of these was renamed, that says nothing new.
+        SELECT coalesce(jsonb_object_agg(l.key, l.value), '{}') INTO live FROM jsonb_each(live) l
+        WHERE recorded ? l.key OR coalesce(l.value ->> 'definition', '') NOT LIKE 'NOT NULL %'
+           OR NOT EXISTS (SELECT FROM jsonb_array_elements(renames) r WHERE l.value ->> 'of' IN (r ->> 'new', r ->> 'of'));
     END IF;
 END
 $function$;

@@ -83,7 +83,9 @@ SET upg.retention_bytes = '1GB';
 SET upg.retention_age = '0';
 SELECT w LIKE 'the way back of migration "ua aside" is kept for %' FROM upg_apply('ua yet more', 'CREATE TABLE ua.m ()'), unnest(warnings) w LIMIT 1;
 RESET upg.retention_age;
+\set VERBOSITY sqlstate
 SET upg.expire_after = -2;
+\set VERBOSITY default
 SET upg.expire_after = '30d';
 SELECT cardinality(warnings) FROM upg_apply('ua young', 'CREATE TABLE ua.young ()');
 SELECT migration FROM upg_retention() ORDER BY 1;
