@@ -1,4 +1,5 @@
 -- What others changed in the schema: upg_drift(), its statements, the policy.
+-- drift_1.out: from 16 on a view of one table is written without its name.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS upg;
