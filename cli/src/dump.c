@@ -29,6 +29,8 @@
 #include "interrupt.h"
 #include "log.h"
 
+static void clean_dump(UpgBuf *text);
+
 /* What is kept of the lines before the first object. */
 static const char *const kept_settings[] = {"SET client_encoding",
 											"SET standard_conforming_strings",
@@ -191,7 +193,7 @@ dump_database(UpgContext *ctx, int what, UpgBuf *out)
 	{
 		if (err.len > 0)
 			log_verbose("pg_dump: %s", err.data);
-		dump_clean(out);
+		clean_dump(out);
 	}
 	buf_free(&err);
 	return ok;
@@ -226,12 +228,12 @@ is_own(const char *heading)
 }
 
 /*
- * dump_clean
+ * clean_dump
  *		Leave out what tells nothing of the schema: versions, the key of \restrict,
  *		time limits of the session, the extension upg.
  */
-void
-dump_clean(UpgBuf *text)
+static void
+clean_dump(UpgBuf *text)
 {
 	UpgBuf out;
 	char *end = NULL;

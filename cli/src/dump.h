@@ -21,7 +21,6 @@
 #define UPG_DUMP_RIGHTS 4 /* privileges only */
 
 extern bool dump_database(UpgContext *ctx, int what, UpgBuf *out);
-extern void dump_clean(UpgBuf *text);
 extern bool dump_difference(const char *a, const char *b, int *line, UpgBuf *in_a,
 							UpgBuf *in_b);
 

@@ -55,9 +55,6 @@ extern void upg_check_order(UpgDefinition *def, UpgOptions *options, UpgResult *
 extern void upg_guarded(const char *name, const char *direction,
 						const UpgOptions *options, UpgCut *cut, bool dry,
 						UpgAction action, void *arg, UpgResult *result);
-extern void upg_record_failure(UpgRun *run, const char *migration, const char *direction,
-							   ErrorData *edata, TimestampTz started, int64 upgrade,
-							   bool refused);
 
 /* in retention.c */
 extern void upg_retention_after(UpgResult *result);

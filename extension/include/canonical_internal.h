@@ -29,7 +29,6 @@ extern void upg_encode_characters(UpgCanonical *canon, UpgEncoderKind kind,
 								  const char *value);
 
 /* in canonical_number.c */
-extern void upg_put_float8(UpgCanonical *canon, double v);
 extern void upg_put_float4(UpgCanonical *canon, float v);
 extern void upg_encode_numeric(UpgCanonical *canon, const char *value);
 extern char *upg_encode_short_number(UpgCanonical *canon, const char *value, char *out);

@@ -50,7 +50,6 @@ extern List *upg_footprint_infer(const UpgScript *script, const char *migration)
 extern List *upg_footprint_add(List *keys, const char *object, LOCKMODE mode);
 extern bool upg_footprint_try(List *keys, bool session, UpgKey **refused, List **holders);
 extern void upg_footprint_acquire(List *keys, bool session, const char *migration);
-extern void upg_footprint_release(List *keys);
 extern List *upg_statement_locks(Node *stmt);
 extern List *upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode);
 extern void upg_retry_pause(int *pause);

@@ -231,7 +231,6 @@ extern List *upg_dropped_columns(List *catalogs, Oid relation);
 extern Oid upg_row_relation(Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *second);
 extern bool upg_type_contains(Oid type, Oid part);
 extern bool upg_rel_is_populated(Oid relation);
-extern bool upg_attoptions_equal(Datum a, bool anull, Datum b, bool bnull);
 extern Datum upg_attoptions_merge(Datum before, bool beforenull, Datum current,
 								  bool currentnull, bool *isnull);
 

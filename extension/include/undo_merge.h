@@ -168,7 +168,6 @@ extern bool upg_table_quiet(Relation rel, const UpgTableHead *head);
 /* in undo_merge.c */
 extern UpgOnConflict upg_policy_of(UpgUndoOptions *options, Oid relation);
 extern UpgMergeTable *upg_merge_find(UpgUndoLog *log, Oid relation);
-extern UpgMergeTable *upg_merge_table(UpgMerge *merge, Oid relation, char kind);
 extern void upg_merge_conflict(UpgMerge *merge, UpgMergeTable *table, char *key,
 							   char *column, char *before, char *application,
 							   const char *what);

@@ -141,8 +141,6 @@ extern char *upg_verify_take_failed(void);
 extern char *upg_json_quoted(const char *text);
 extern int upg_text_cmp(const ListCell *a, const ListCell *b);
 extern bool upg_check_counts_against(const UpgCheck *check);
-extern const char *upg_verification_verdict(const UpgVerification *v);
-extern double upg_verification_coverage(const UpgVerification *v);
 extern char *upg_verification_json(const UpgVerification *v);
 extern int64 upg_verification_store(const char *json, const char *session,
 									const char *role, int pid);

@@ -94,6 +94,9 @@ static void queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 				  UpgScript *script, UpgCut *cut, UpgResult *result);
 static void settle_undo(UpgDefinition *def, UpgOptions *options, UpgMigration *before,
 						UpgScript *script, UpgResult *result);
+static void record_failure(UpgRun *run, const char *migration, const char *direction,
+						   ErrorData *edata, TimestampTz started, int64 upgrade,
+						   bool refused);
 static char *hex_of(const uint8 *sha256);
 
 Datum
@@ -354,20 +357,20 @@ upg_guarded(const char *name, const char *direction, const UpgOptions *options,
 
 		/* Waiting for another upgrade is not a failure; the caller tries again. */
 		if (edata->sqlerrcode != ERRCODE_UPG_CONFLICT && !dry)
-			upg_record_failure(run, name, direction, edata, started, options->upgrade,
-							   run == NULL);
+			record_failure(run, name, direction, edata, started, options->upgrade,
+						   run == NULL);
 		ReThrowError(edata);
 	}
 }
 
 /*
- * upg_record_failure
+ * record_failure
  *		Have a failed or refused try written down, whatever happens to the
  *		caller's transaction.
  */
-void
-upg_record_failure(UpgRun *run, const char *migration, const char *direction,
-				   ErrorData *edata, TimestampTz started, int64 upgrade, bool refused)
+static void
+record_failure(UpgRun *run, const char *migration, const char *direction,
+			   ErrorData *edata, TimestampTz started, int64 upgrade, bool refused)
 {
 	UpgAttempt attempt = {0};
 

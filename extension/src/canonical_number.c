@@ -45,12 +45,12 @@ enum
 };
 
 /*
- * upg_put_float8
+ * put_float8
  *		Append a float; what "=" cannot tell apart, and the many bit patterns of
  *		NaN, are folded.
  */
-void
-upg_put_float8(UpgCanonical *canon, double v)
+static void
+put_float8(UpgCanonical *canon, double v)
 {
 	uint64 bits;
 
@@ -65,7 +65,7 @@ upg_put_float8(UpgCanonical *canon, double v)
 	put64(canon, bits);
 }
 
-/* As upg_put_float8. */
+/* As put_float8. */
 void
 upg_put_float4(UpgCanonical *canon, float v)
 {
@@ -254,6 +254,6 @@ upg_encode_points(UpgCanonical *canon, const char *value, int count)
 		double v;
 
 		memcpy(&v, value + i * sizeof(double), sizeof(double));
-		upg_put_float8(canon, v);
+		put_float8(canon, v);
 	}
 }

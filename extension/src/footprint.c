@@ -652,25 +652,6 @@ upg_footprint_acquire(List *keys, bool session, const char *migration)
 }
 
 /*
- * upg_footprint_release
- *		Give back a footprint that a session holds.
- */
-void
-upg_footprint_release(List *keys)
-{
-	ListCell *lc;
-
-	foreach (lc, keys)
-	{
-		UpgKey *key = lfirst(lc);
-		LOCKTAG tag;
-
-		object_locktag(key->object, &tag);
-		(void) LockRelease(&tag, key->mode, true);
-	}
-}
-
-/*
  * upg_lock_holders
  *		Sessions that hold a lock which conflicts with this one.
  *

@@ -67,6 +67,8 @@
 
 static HTAB *catalog_infos = NULL;
 
+static bool attoptions_equal(Datum a, bool anull, Datum b, bool bnull);
+
 /*
  * is_derived
  *		Catalogs whose content is not part of the schema: statistics, and what
@@ -320,7 +322,7 @@ upg_catalog_diff(Relation rel, HeapTuple a, HeapTuple b)
 		if (RelationGetRelid(rel) == AttributeRelationId &&
 			i + 1 == Anum_pg_attribute_attoptions)
 		{
-			if (!upg_attoptions_equal(avalue, anull, bvalue, bnull))
+			if (!attoptions_equal(avalue, anull, bvalue, bnull))
 				result = bms_add_member(result, i + 1);
 			continue;
 		}
@@ -552,11 +554,11 @@ split_options(Datum options, bool isnull, char **version)
 }
 
 /*
- * upg_attoptions_equal
+ * attoptions_equal
  *		Are two attoptions the same, the hidden attribute version apart?
  */
-bool
-upg_attoptions_equal(Datum a, bool anull, Datum b, bool bnull)
+static bool
+attoptions_equal(Datum a, bool anull, Datum b, bool bnull)
 {
 	char *version;
 	List *alist = split_options(a, anull, &version);

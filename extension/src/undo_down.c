@@ -210,18 +210,18 @@ write_exact(UpgMigration *migration, Sink *sink, const char *given)
 	List *lines = summary(run);
 	ListCell *lc;
 
+	foreach (lc, run->done.tables)
+	{
+		char *table;
+		char *line = rows_line(lfirst(lc), &table);
+
+		if (line != NULL)
+			lines = lappend(lines, list_make2(psprintf("table %s", table), line));
+	}
 	if (sink->script == NULL)
 	{
 		foreach (lc, lines)
 			put_row(sink, linitial(lfirst(lc)), NULL, "exact", lsecond(lfirst(lc)));
-		foreach (lc, run->done.tables)
-		{
-			char *table;
-			char *line = rows_line(lfirst(lc), &table);
-
-			if (line != NULL)
-				put_row(sink, psprintf("table %s", table), NULL, "exact", line);
-		}
 		put_row(sink, NULL, call, "exact", NULL);
 		return;
 	}
@@ -233,14 +233,6 @@ write_exact(UpgMigration *migration, Sink *sink, const char *given)
 	append_comment(sink->script, "", "");
 	foreach (lc, lines)
 		append_comment(sink->script, "", lsecond(lfirst(lc)));
-	foreach (lc, run->done.tables)
-	{
-		char *table;
-		char *line = rows_line(lfirst(lc), &table);
-
-		if (line != NULL)
-			append_comment(sink->script, "", line);
-	}
 	foreach (lc, run->done.notes)
 		append_comment(sink->script, "note: ", lfirst(lc));
 	appendStringInfo(sink->script, "BEGIN;\n-- exact\n%s;\nCOMMIT;\n", call);

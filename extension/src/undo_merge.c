@@ -84,11 +84,11 @@ upg_merge_find(UpgUndoLog *log, Oid relation)
 }
 
 /*
- * upg_merge_table
+ * merge_table
  *		The plan of a table, made if there is none.
  */
-UpgMergeTable *
-upg_merge_table(UpgMerge *merge, Oid relation, char kind)
+static UpgMergeTable *
+merge_table(UpgMerge *merge, Oid relation, char kind)
 {
 	UpgMergeTable *table = upg_merge_find(merge->log, relation);
 	MemoryContext oldcxt;
@@ -369,7 +369,7 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 				continue;
 			form = (Form_pg_class) GETSTRUCT(change->current);
 			if (form->relkind == RELKIND_RELATION)
-				plan_aside(merge, upg_merge_table(merge, form->oid, UPG_TABLE_GOES));
+				plan_aside(merge, merge_table(merge, form->oid, UPG_TABLE_GOES));
 		}
 	foreach (lc, log->relations)
 	{
@@ -378,8 +378,8 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 
 		if (get_rel_relkind(rows->relation) != RELKIND_RELATION)
 			continue;
-		table = upg_merge_table(merge, rows->relation,
-								rows->switched ? UPG_TABLE_FILE : UPG_TABLE_SAME);
+		table = merge_table(merge, rows->relation,
+							rows->switched ? UPG_TABLE_FILE : UPG_TABLE_SAME);
 		if (rows->switched || added_columns(log, rows->relation))
 			upg_chunks_read("undo_chunks", log->id, rows->relation, keep_head, table);
 		plan_aside(merge, table);

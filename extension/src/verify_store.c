@@ -69,11 +69,11 @@ upg_check_counts_against(const UpgCheck *check)
 }
 
 /*
- * upg_verification_verdict
+ * verdict_of
  *		passed, failed or incomplete.
  */
-const char *
-upg_verification_verdict(const UpgVerification *v)
+static const char *
+verdict_of(const UpgVerification *v)
 {
 	bool incomplete = false;
 	ListCell *lc;
@@ -91,11 +91,11 @@ upg_verification_verdict(const UpgVerification *v)
 }
 
 /*
- * upg_verification_coverage
+ * coverage_of
  *		The part of what was to be read that was read, by bytes.
  */
-double
-upg_verification_coverage(const UpgVerification *v)
+static double
+coverage_of(const UpgVerification *v)
 {
 	double all = 0;
 	double seen = 0;
@@ -125,9 +125,8 @@ upg_verification_json(const UpgVerification *v)
 
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"level\":\"%s\",\"verdict\":\"%s\",\"coverage\":%.6g",
-					 level_names[v->level],
-					 v->pending ? "pending" : upg_verification_verdict(v),
-					 upg_verification_coverage(v));
+					 level_names[v->level], v->pending ? "pending" : verdict_of(v),
+					 coverage_of(v));
 	upg_json_member(&json, "migration", v->migration);
 	upg_json_member(&json, "direction", v->direction);
 	if (v->budget > 0)
