@@ -47,6 +47,5 @@ extern void upg_run_settings(UpgRun *run, int last_statement);
 extern void upg_run_sql(const char *sql, bool top_level, MemoryContext lasting);
 extern void upg_constraints_immediate(void);
 extern char *upg_run_lock_waits(UpgRun *run);
-extern void upg_run_roll_back_to(int nesting);
 
 #endif /* UPG_EXECUTOR_H */

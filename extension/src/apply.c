@@ -36,7 +36,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -50,6 +49,7 @@
 #include "footprint.h"
 #include "replace.h"
 #include "steps.h"
+#include "subxact.h"
 #include "undo.h"
 #include "upg.h"
 #include "verify.h"
@@ -304,11 +304,9 @@ void
 upg_guarded(const char *name, const char *direction, const UpgOptions *options,
 			UpgCut *cut, bool dry, UpgAction action, void *arg, UpgResult *result)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact sub;
 	TimestampTz started = GetCurrentTimestamp();
 	char *application = pstrdup(application_name);
-	int nesting = GetCurrentTransactionNestLevel();
 
 	for (;;)
 	{
@@ -320,23 +318,15 @@ upg_guarded(const char *name, const char *direction, const UpgOptions *options,
 		result->migration = name;
 		result->started = started;
 
-		BeginInternalSubTransaction("upg");
-		MemoryContextSwitchTo(context);
+		upg_subxact_begin(&sub, "upg");
 		PG_TRY();
 		{
 			action(arg, cut, &run, result);
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+			upg_subxact_release(&sub);
 		}
 		PG_CATCH();
 		{
-			MemoryContextSwitchTo(context);
-			edata = CopyErrorData();
-			FlushErrorState();
-			upg_run_roll_back_to(nesting);
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+			edata = upg_subxact_catch(&sub);
 		}
 		PG_END_TRY();
 

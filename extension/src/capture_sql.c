@@ -31,13 +31,13 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "capture.h"
 #include "errors.h"
 #include "options.h"
 #include "spi.h"
+#include "subxact.h"
 
 PG_FUNCTION_INFO_V1(upg_capture_run);
 PG_FUNCTION_INFO_V1(upg_capture_undo);
@@ -123,8 +123,7 @@ upg_capture_run(PG_FUNCTION_ARGS)
 	char *script = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char *modename = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	UpgUndoMode mode;
-	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact sub;
 	UpgCaptureResult result;
 	TupleDesc desc;
 	Datum values[8];
@@ -144,26 +143,15 @@ upg_capture_run(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	nestlevel = NewGUCNestLevel();
-	BeginInternalSubTransaction("upg_step");
-	MemoryContextSwitchTo(cxt);
+	upg_subxact_begin(&sub, "upg_step");
 	PG_TRY();
 	{
 		run_step(number_of(name), script, mode, &result);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
+		upg_subxact_release(&sub);
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
-
-		MemoryContextSwitchTo(cxt);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
-		ReThrowError(edata);
+		ReThrowError(upg_subxact_catch(&sub));
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(false, nestlevel);

@@ -38,7 +38,6 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -46,6 +45,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "source.h"
+#include "subxact.h"
 #include "verify.h"
 
 /* Rows that an invariant of kind "equal" may return. */
@@ -118,8 +118,8 @@ upg_check_run(UpgVerification *v, UpgCheck *check, const UpgCheck *before,
 			  Snapshot snapshot)
 {
 	static TimeoutId timeout = MAX_TIMEOUTS;
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext caller;
+	UpgSubxact sub;
 	ErrorData *volatile edata = NULL;
 	volatile double share;
 	TimestampTz now = GetCurrentTimestamp();
@@ -152,22 +152,19 @@ upg_check_run(UpgVerification *v, UpgCheck *check, const UpgCheck *before,
 	if (v->deadline != 0)
 		enable_timeout_at(timeout, v->deadline);
 
-	BeginInternalSubTransaction(NULL);
+	caller = MemoryContextSwitchTo(v->context);
+	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
-		MemoryContextSwitchTo(v->context);
 		evaluate(v, check, before, snapshot, share);
+		upg_subxact_abandon(&sub);
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(v->context);
-		edata = CopyErrorData();
-		FlushErrorState();
+		edata = upg_subxact_catch(&sub);
 	}
 	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (v->deadline != 0)
 		disable_timeout(timeout, false);
 	check->duration = GetCurrentTimestamp() - now;

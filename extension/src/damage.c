@@ -32,12 +32,12 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "errors.h"
 #include "source.h"
+#include "subxact.h"
 #include "verify.h"
 
 PG_FUNCTION_INFO_V1(upg_table_checksum_readable);
@@ -77,8 +77,7 @@ is_damage(int sqlerrcode)
 static bool
 try_rows(Reading *reading, ItemPointerData from, ItemPointerData to, ErrorData **edata)
 {
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext old = CurrentMemoryContext;
+	UpgSubxact sub;
 	UpgChecksum part;
 	Oid types[] = {TIDOID, TIDOID};
 	Datum args[] = {PointerGetDatum(&from), PointerGetDatum(&to)};
@@ -86,25 +85,19 @@ try_rows(Reading *reading, ItemPointerData from, ItemPointerData to, ErrorData *
 
 	memset(&part, 0, sizeof(part));
 	CHECK_FOR_INTERRUPTS();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old);
+	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
 		upg_source_query_scan(reading->source, reading->job, "ctid >= $1 AND ctid <= $2",
 							  2, types, args, &part, NULL, NULL, NULL);
-		ReleaseCurrentSubTransaction();
+		upg_subxact_release(&sub);
 		ok = true;
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(reading->context);
-		*edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		*edata = upg_subxact_catch(&sub);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	CurrentResourceOwner = owner;
 	if (ok)
 	{
 		upg_sum_add(&reading->total->sum, part.sum);
@@ -145,14 +138,12 @@ note_damage(Reading *reading, BlockNumber block, OffsetNumber offset,
 static void
 note_key(Reading *reading, ItemPointerData place)
 {
-	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext old = CurrentMemoryContext;
+	UpgSubxact sub;
 	char *volatile key = NULL;
 
 	if (reading->damaged > LISTED_ROWS)
 		return;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old);
+	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
 		Oid type = TIDOID;
@@ -180,18 +171,14 @@ note_key(Reading *reading, ItemPointerData place)
 				reading->context,
 				SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 		SPI_finish();
-		ReleaseCurrentSubTransaction();
+		upg_subxact_release(&sub);
 	}
 	PG_CATCH();
 	{
 		/* the key is damaged, too: the place must do */
-		MemoryContextSwitchTo(old);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		FreeErrorData(upg_subxact_catch(&sub));
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(old);
-	CurrentResourceOwner = owner;
 	if (key != NULL)
 		appendStringInfo(&reading->list, ",\"key\":%s", key);
 }

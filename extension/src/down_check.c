@@ -27,11 +27,11 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "compat.h"
 #include "down_check.h"
 #include "errors.h"
+#include "subxact.h"
 
 /* Tables with more rows are left out: they are read twice, all of them. */
 #define ROW_LIMIT 200000
@@ -216,28 +216,20 @@ static List *
 try_down(UpgDownCheck *check, const UpgOptions *options)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int nesting = GetCurrentTransactionNestLevel();
+	UpgSubxact sub;
 	UpgRun *run = upg_run_create(check->name, "down", check->run);
 	List *volatile differences = NIL;
 
-	BeginInternalSubTransaction("upg_down_check");
-	MemoryContextSwitchTo(cxt);
+	upg_subxact_begin(&sub, "upg_down_check");
 	PG_TRY();
 	{
 		differences = run_down(check, options, run, cxt);
-		upg_run_roll_back_to(nesting);
+		upg_subxact_abandon(&sub);
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
+		ErrorData *edata = upg_subxact_catch(&sub);
 
-		MemoryContextSwitchTo(cxt);
-		edata = CopyErrorData();
-		FlushErrorState();
-		upg_run_roll_back_to(nesting);
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
 		if (upg_error_is_final(edata->sqlerrcode))
 			ReThrowError(edata);
 		differences = list_make1(psprintf(
@@ -250,8 +242,6 @@ try_down(UpgDownCheck *check, const UpgOptions *options)
 		FreeErrorData(edata);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
 	return differences;
 }
 

@@ -41,7 +41,6 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -51,6 +50,7 @@
 #include "executor.h"
 #include "footprint.h"
 #include "json.h"
+#include "subxact.h"
 #include "upg.h"
 
 static void run_statement(UpgRun *run, UpgStatement *stmt);
@@ -297,7 +297,7 @@ static void
 run_with_retries(UpgRun *run, UpgStatement *stmt)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact sub;
 	int pause = UPG_RETRY_FIRST;
 
 	for (volatile int try = 1;; try++)
@@ -310,28 +310,20 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 		char *blockers;
 		int waiter;
 
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
+		upg_subxact_begin(&sub, NULL);
 		PG_TRY();
 		{
 			LockTimeout = ours;
 			run_raw(stmt->raw, run->script->text, false, context);
 			if (LockTimeout == ours)
 				LockTimeout = theirs;
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+			upg_subxact_release(&sub);
 		}
 		PG_CATCH();
 		{
 			if (LockTimeout == ours)
 				LockTimeout = theirs;
-			MemoryContextSwitchTo(context);
-			edata = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(context);
-			CurrentResourceOwner = owner;
+			edata = upg_subxact_catch(&sub);
 		}
 		PG_END_TRY();
 
@@ -522,20 +514,6 @@ run_savepoint(UpgRun *run, UpgStatement *stmt)
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
 	}
-}
-
-/*
- * upg_run_roll_back_to
- *		Roll back the subtransactions that are deeper than "nesting".
- *
- * After an error there may be several: one of the caller's, and one for each
- * savepoint that the script had set.
- */
-void
-upg_run_roll_back_to(int nesting)
-{
-	while (GetCurrentTransactionNestLevel() > nesting)
-		RollbackAndReleaseCurrentSubTransaction();
 }
 
 /*

@@ -40,11 +40,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "capture_internal.h"
 #include "errors.h"
+#include "subxact.h"
 
 static void
 add_difference(MemoryContext cxt, List **differences, const char *text)
@@ -433,10 +433,10 @@ static List *
 prove(ProofRun *run)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact sub;
 	List **differences = palloc0(sizeof(List *));
 
-	BeginInternalSubTransaction("upg_proof");
+	upg_subxact_begin(&sub, "upg_proof");
 	PG_TRY();
 	{
 		MemoryContext work =
@@ -446,18 +446,12 @@ prove(ProofRun *run)
 		roll_back_and_compare(run, cxt, differences);
 		MemoryContextSwitchTo(cxt);
 		MemoryContextDelete(work);
-		RollbackAndReleaseCurrentSubTransaction();
+		upg_subxact_abandon(&sub);
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
+		ErrorData *edata = upg_subxact_catch(&sub);
 
-		MemoryContextSwitchTo(cxt);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
 		if (upg_error_is_final(edata->sqlerrcode))
 			ReThrowError(edata);
 		add_difference(cxt, differences,
@@ -468,8 +462,6 @@ prove(ProofRun *run)
 		FreeErrorData(edata);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
 
 	return *differences;
 }

@@ -26,7 +26,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -38,6 +37,7 @@
 #include "footprint.h"
 #include "spi.h"
 #include "steps.h"
+#include "subxact.h"
 #include "undo.h"
 #include "upg.h"
 #include "verify.h"
@@ -78,8 +78,7 @@ upg_rollback(PG_FUNCTION_ARGS)
 	char *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char *to_name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	UpgOptions *options;
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact rehearsal;
 	bool rehearse;
 	List *names;
 	ListCell *lc;
@@ -100,10 +99,7 @@ upg_rollback(PG_FUNCTION_ARGS)
 	/* whether one can be taken back is known only when those after it are */
 	rehearse = options->dry_run && list_length(names) > 1;
 	if (rehearse)
-	{
-		BeginInternalSubTransaction("upg rehearsal");
-		MemoryContextSwitchTo(context);
-	}
+		upg_subxact_begin(&rehearsal, "upg rehearsal");
 	foreach (lc, names)
 	{
 		RollbackCall call = {lfirst(lc), names, options};
@@ -121,11 +117,7 @@ upg_rollback(PG_FUNCTION_ARGS)
 			break;
 	}
 	if (rehearse)
-	{
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
+		upg_subxact_abandon(&rehearsal);
 
 	return (Datum) 0;
 }

@@ -31,9 +31,9 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
-#include "utils/resowner.h"
 
 #include "errors.h"
+#include "subxact.h"
 #include "undo_internal.h"
 #include "undo_merge.h"
 
@@ -238,9 +238,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 {
 	UpgUndoLog *log;
 	List *conflicts = NIL;
-	MemoryContext oldcxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
+	UpgSubxact sub;
 	ListCell *lc;
 
 	upg_alias_load();
@@ -284,22 +282,16 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 		return;
 	}
 
+	upg_subxact_mark(&sub);
 	PG_TRY();
 	{
 		upg_undo_perform(log, options, result);
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
-
-		MemoryContextSwitchTo(oldcxt);
-		edata = CopyErrorData();
-		FlushErrorState();
 		/* rows may be put back in subtransactions, which must not stay open */
-		while (GetCurrentTransactionNestLevel() > level)
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcxt);
-		CurrentResourceOwner = owner;
+		ErrorData *edata = upg_subxact_catch(&sub);
+
 		if (edata->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
@@ -336,14 +328,12 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 static void
 rehearse(List *units, UpgUndoOptions *options, UpgUndoResult *result)
 {
-	MemoryContext oldcxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact rehearsal;
 	UpgUndoOptions real = *options;
 	ListCell *lc;
 
 	real.dry_run = false;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(oldcxt);
+	upg_subxact_begin(&rehearsal, NULL);
 	foreach (lc, units)
 	{
 		UpgUndoResult done = {0};
@@ -352,9 +342,7 @@ rehearse(List *units, UpgUndoOptions *options, UpgUndoResult *result)
 		take_back(lfirst(lc), &real, &done);
 		result->notes = list_concat(result->notes, done.notes);
 	}
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(oldcxt);
-	CurrentResourceOwner = owner;
+	upg_subxact_abandon(&rehearsal);
 }
 
 /*

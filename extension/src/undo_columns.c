@@ -39,10 +39,10 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "errors.h"
+#include "subxact.h"
 #include "undo.h"
 
 /* A row of now that has lost its values. */
@@ -428,22 +428,18 @@ upg_columns_restore(UpgUndoLog *log, UpgUndoResult *result)
 		groups = group_patches(kept->patches, others);
 		for (int i = 0; i < list_length(groups); i++)
 		{
-			ResourceOwner owner = CurrentResourceOwner;
-			MemoryContext cxt = CurrentMemoryContext;
+			UpgSubxact sub;
 
 			if (others == NIL)
 			{
 				patch_group(rel, kept, i);
 				continue;
 			}
-			BeginInternalSubTransaction(NULL);
-			MemoryContextSwitchTo(cxt);
+			upg_subxact_begin(&sub, NULL);
 			upg_alias_add(GetCurrentTransactionId(),
 						  ((PatchGroup *) list_nth(groups, i))->origin);
 			patch_group(rel, kept, i);
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(cxt);
-			CurrentResourceOwner = owner;
+			upg_subxact_release(&sub);
 		}
 		AtEOXact_GUC(false, nestlevel);
 		SetUserIdAndSecContext(saved_user, saved_context);

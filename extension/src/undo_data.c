@@ -43,11 +43,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "errors.h"
+#include "subxact.h"
 #include "undo_merge.h"
 #include "upg.h"
 
@@ -388,13 +388,11 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 		RowGroup *group = lfirst(lc);
 		bool alias = group && (group->owner >= 0 || group->since != UINT64CONST(0) ||
 							   restorer.others);
-		ResourceOwner owner = CurrentResourceOwner;
-		MemoryContext cxt = CurrentMemoryContext;
+		UpgSubxact sub;
 
 		if (alias)
 		{
-			BeginInternalSubTransaction(NULL);
-			MemoryContextSwitchTo(cxt);
+			upg_subxact_begin(&sub, NULL);
 			upg_alias_add(GetCurrentTransactionId(), group->origin);
 		}
 		restorer.only = group;
@@ -403,11 +401,7 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 		upg_chunks_read("undo_chunks", log->id, rows->relation, restore_row, &restorer);
 		upg_writer_end(restorer.writer, !options->proof);
 		if (alias)
-		{
-			ReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(cxt);
-			CurrentResourceOwner = owner;
-		}
+			upg_subxact_release(&sub);
 	}
 	MemoryContextDelete(restorer.rowcxt);
 	table_close(restorer.rel, NoLock);
@@ -802,38 +796,28 @@ upg_data_violated(UpgUndoLog *log)
 	{
 		HeapTuple row = lfirst(lc);
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(row);
-		MemoryContext cxt = CurrentMemoryContext;
-		ResourceOwner owner = CurrentResourceOwner;
+		UpgSubxact sub;
 
 		if (!con->convalidated ||
 			(con->contype != CONSTRAINT_FOREIGN && con->contype != CONSTRAINT_CHECK) ||
 			!is_small(log, con->conrelid) || !is_small(log, con->confrelid))
 			continue;
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(cxt);
+		upg_subxact_begin(&sub, NULL);
 		PG_TRY();
 		{
 			check_constraint(con, row);
-			RollbackAndReleaseCurrentSubTransaction();
+			upg_subxact_abandon(&sub);
 		}
 		PG_CATCH();
 		{
-			ErrorData *edata;
+			ErrorData *edata = upg_subxact_catch(&sub);
 
-			MemoryContextSwitchTo(cxt);
-			edata = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(cxt);
-			CurrentResourceOwner = owner;
 			if (edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
 				edata->sqlerrcode != ERRCODE_UPG_LATER_CHANGES)
 				ReThrowError(edata);
 			result = lappend_oid(result, con->oid);
 		}
 		PG_END_TRY();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
 	}
 	return result;
 }

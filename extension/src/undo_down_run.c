@@ -26,9 +26,9 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "compat.h"
+#include "subxact.h"
 #include "undo_down.h"
 
 /* What the script sets, and what its trial runs under. */
@@ -100,56 +100,34 @@ upg_down_add(UpgDownRun *run, int phase, const char *image, const char *text)
 	return statement;
 }
 
-/*
- * leave
- *		Abandon the subtransactions above "level".
- */
-static void
-leave(int level, MemoryContext cxt, ResourceOwner owner)
-{
-	while (GetCurrentTransactionNestLevel() > level)
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(cxt);
-	CurrentResourceOwner = owner;
-}
-
 /* One way to say it: true if it ran; else why not, in the run's memory. */
 static bool
 run_one(UpgDownRun *run, const char *text, char **why)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
+	UpgSubxact sub;
 	volatile bool done = false;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(cxt);
+	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
 		SPI_connect();
 		if (SPI_execute(text, false, 0) < 0)
 			elog(ERROR, "statement cannot be run");
 		SPI_finish();
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(cxt);
-		CurrentResourceOwner = owner;
+		upg_subxact_release(&sub);
 		CommandCounterIncrement();
 		done = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
+		ErrorData *edata = upg_subxact_catch(&sub);
 
-		MemoryContextSwitchTo(run->cxt);
-		edata = CopyErrorData();
-		FlushErrorState();
-		leave(level, cxt, owner);
 		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 			edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
 			edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 			edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 			ReThrowError(edata);
-		*why = edata->message;
+		*why = MemoryContextStrdup(run->cxt, edata->message);
 	}
 	PG_END_TRY();
 	return done;
@@ -195,29 +173,20 @@ typedef void (*TrialCallback)(UpgDownRun *run, bool portable);
 static void
 in_trial(UpgDownRun *run, TrialCallback callback, bool portable)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int level = GetCurrentTransactionNestLevel();
+	UpgSubxact sub;
 	int nestlevel = begin_settings();
 
-	BeginInternalSubTransaction("upg_down");
-	MemoryContextSwitchTo(cxt);
+	upg_subxact_begin(&sub, "upg_down");
 	PG_TRY();
 	{
 		callback(run, portable);
+		upg_subxact_abandon(&sub);
 	}
 	PG_CATCH();
 	{
-		ErrorData *edata;
-
-		MemoryContextSwitchTo(cxt);
-		edata = CopyErrorData();
-		FlushErrorState();
-		leave(level, cxt, owner);
-		ReThrowError(edata);
+		ReThrowError(upg_subxact_catch(&sub));
 	}
 	PG_END_TRY();
-	leave(level, cxt, owner);
 	AtEOXact_GUC(false, nestlevel);
 }
 

@@ -27,11 +27,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
 #include "footprint.h"
+#include "subxact.h"
 #include "undo.h"
 
 /*
@@ -147,30 +147,23 @@ blockers_of(Oid relation, LOCKMODE mode)
 static Oid
 try_to_lock(List *relations, LOCKMODE mode, int timeout)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	UpgSubxact sub;
 	int theirs = LockTimeout;
 	volatile Oid last = InvalidOid;
 	ErrorData *volatile edata = NULL;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
 		lock_within(relations, mode, timeout, &last);
-		ReleaseCurrentSubTransaction();
+		upg_subxact_release(&sub);
 	}
 	PG_CATCH();
 	{
 		LockTimeout = theirs;
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+		edata = upg_subxact_catch(&sub);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 
 	if (edata == NULL)
 		return InvalidOid;

@@ -45,13 +45,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "capture_internal.h"
 #include "errors.h"
+#include "subxact.h"
 #include "undo_merge.h"
 
 #define MAX_REFUSALS 20
@@ -511,7 +511,6 @@ static void
 with_row(FilePlan *plan, HeapTuple row, TupleDesc desc, RowAction action, void *arg)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	char *volatile why = NULL;
 
 	MemoryContextSwitchTo(plan->rowcxt);
@@ -519,28 +518,23 @@ with_row(FilePlan *plan, HeapTuple row, TupleDesc desc, RowAction action, void *
 		action(plan, row, arg);
 	else
 	{
-		BeginInternalSubTransaction(NULL);
+		UpgSubxact sub;
+
+		upg_subxact_begin(&sub, NULL);
 		PG_TRY();
 		{
-			MemoryContextSwitchTo(plan->rowcxt);
 			action(plan, row, arg);
-			ReleaseCurrentSubTransaction();
+			upg_subxact_release(&sub);
 		}
 		PG_CATCH();
 		{
-			ErrorData *edata;
+			ErrorData *edata = upg_subxact_catch(&sub);
 
-			MemoryContextSwitchTo(cxt);
-			edata = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			CurrentResourceOwner = owner;
 			if (upg_error_is_final(edata->sqlerrcode))
 				ReThrowError(edata);
 			why = edata->message;
 		}
 		PG_END_TRY();
-		CurrentResourceOwner = owner;
 	}
 	MemoryContextSwitchTo(plan->merge->cxt);
 	if (why)
