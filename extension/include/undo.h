@@ -273,6 +273,7 @@ extern void upg_alias_add(TransactionId xid, TransactionId origin);
 extern void upg_alias_load(void);
 extern TransactionId upg_alias_origin(TransactionId xid);
 extern bool upg_log_has_xid(UpgUndoLog *log, TransactionId xid);
+extern char *upg_log_xid_list(UpgUndoLog *log);
 extern bool upg_log_written_since(UpgUndoLog *log, TransactionId xid);
 extern void upg_alias_forget(void);
 

@@ -313,15 +313,15 @@ upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes)
 			continue;
 		rel = table_open(rows->relation, AccessShareLock);
 		bytes = upg_columns_table_bytes(rel);
-		if (bytes == 0 || !upg_columns_are_copied(bytes))
+		/* an empty table, too: the copy says by which key rows of later are new */
+		if (!upg_columns_are_copied(bytes))
 		{
-			if (bytes > 0)
-				*notes = lappend(
-					*notes,
-					psprintf("the values of dropped columns of table %s are kept in "
-							 "place only: with " UINT64_FORMAT
-							 " kB it is above upg.undo_copy_limit",
-							 rows->name, bytes / 1024));
+			*notes =
+				lappend(*notes,
+						psprintf("the values of dropped columns of table %s are kept in "
+								 "place only: with " UINT64_FORMAT
+								 " kB it is above upg.undo_copy_limit",
+								 rows->name, bytes / 1024));
 			table_close(rel, NoLock);
 			continue;
 		}

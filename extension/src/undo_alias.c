@@ -137,6 +137,27 @@ upg_log_has_xid(UpgUndoLog *log, TransactionId xid)
 }
 
 /*
+ * upg_log_xid_list
+ *		The xids of the migration's rows as an array that SQL reads, with those of
+ *		rollbacks that put such rows back.
+ */
+char *
+upg_log_xid_list(UpgUndoLog *log)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (int i = 0; i < log->nxids; i++)
+		appendStringInfo(&buf, "%s%u", i > 0 ? "," : "", log->xids[i]);
+	for (int i = 0; i < naliases; i++)
+		if (upg_log_has_xid(log, aliases[i].origin))
+			appendStringInfo(&buf, "%s%u", buf.len > 1 ? "," : "", aliases[i].xid);
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
+/*
  * upg_log_written_since
  *		Was the row with this xid committed after the capture ended?
  *

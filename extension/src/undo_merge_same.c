@@ -64,6 +64,9 @@ typedef struct SamePlan
 	ItemPointerData *noted; /* TIDs in the log */
 	int64 nnoted;
 	int64 size_noted;
+	ItemPointerData *put_back; /* where rollbacks of later migrations put rows of ours */
+	int64 nput_back;
+	int64 size_put_back;
 	HTAB *since;  /* KeyPlace of rows written since */
 	HTAB *strays; /* KeyPlace of our rows that are not where we left them */
 	int64 nstrays;
@@ -140,15 +143,6 @@ note_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* Is this row one that the migration wrote? */
-static bool
-is_ours(UpgUndoLog *log, HeapTupleHeader header)
-{
-	TransactionId xid = HeapTupleHeaderGetRawXmin(header);
-
-	return upg_log_has_xid(log, xid) || upg_log_has_xid(log, upg_alias_origin(xid));
-}
-
 /* Are all rows of the migration where it left them? */
 static bool
 all_in_place(SamePlan *plan)
@@ -200,7 +194,9 @@ all_in_place(SamePlan *plan)
 		tuple.t_len = ItemIdGetLength(item);
 		tuple.t_tableOid = RelationGetRelid(plan->rel);
 		tuple.t_self = *tid;
-		result = is_ours(plan->merge->log, tuple.t_data) &&
+		/* one that a rollback put back stands for a row of ours, but not for this one */
+		result = upg_log_has_xid(plan->merge->log,
+								 HeapTupleHeaderGetRawXmin(tuple.t_data)) &&
 				 HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer);
 	}
 	if (BufferIsValid(buffer))
@@ -218,9 +214,14 @@ note_row(HeapTuple row, bool own, bool since, void *arg)
 
 	if (own)
 	{
-		if (!upg_log_has_xid(plan->merge->log, HeapTupleHeaderGetRawXmin(row->t_data)))
-			plan->moved = true; /* put back by the rollback of a later migration */
 		oldcxt = MemoryContextSwitchTo(plan->merge->cxt);
+		if (!upg_log_has_xid(plan->merge->log, HeapTupleHeaderGetRawXmin(row->t_data)))
+		{
+			/* put back by the rollback of a later migration, wherever there was room */
+			plan->moved = true;
+			add_tid(&plan->put_back, &plan->nput_back, &plan->size_put_back,
+					&row->t_self);
+		}
 		add_tid(&plan->table->ours, &plan->table->nours, &plan->table->size_ours,
 				&row->t_self);
 		MemoryContextSwitchTo(oldcxt);
@@ -264,11 +265,19 @@ find_ours(SamePlan *plan, ItemPointer tid)
 	return found ? found - plan->table->ours : -1;
 }
 
-/* The same for a place that the log noted, which says nothing after a rewrite. */
+/*
+ * The same for a place that the log noted, which says nothing after a rewrite, nor
+ * if another row of ours was put back there.
+ */
 static int64
 find_noted(SamePlan *plan, ItemPointer tid)
 {
-	return plan->same_file ? find_ours(plan, tid) : -1;
+	if (!plan->same_file)
+		return -1;
+	if (plan->nput_back > 0 && bsearch(tid, plan->put_back, plan->nput_back,
+									   sizeof(ItemPointerData), compare_tids))
+		return -1;
+	return find_ours(plan, tid);
 }
 
 /* Second pass over the log: which of our rows are where they should be. */
@@ -545,18 +554,6 @@ decide_entry(Oid catalog, char op, HeapTuple entry, void *arg)
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* Write a list of xids as an array that SQL reads. */
-static char *
-xid_list(UpgUndoLog *log)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	for (int i = 0; i < log->nxids; i++)
-		appendStringInfo(&buf, "%s%u", i > 0 ? "," : "", log->xids[i]);
-	return buf.data;
-}
-
 static char *
 equality(Oid operator, const char * left, const char *right)
 {
@@ -586,7 +583,7 @@ keep_referenced(SamePlan *plan)
 	SysScanDesc scan;
 	HeapTuple tuple;
 	List *queries = NIL;
-	char *xids = xid_list(plan->merge->log);
+	char *xids = upg_log_xid_list(plan->merge->log);
 	ListCell *lc;
 
 	if (!plan->rel->rd_rel->relhastriggers)
@@ -613,8 +610,8 @@ keep_referenced(SamePlan *plan)
 		initStringInfo(&query);
 		appendStringInfo(&query,
 						 "SELECT p.ctid FROM ONLY %s p WHERE p.xmin::text = ANY "
-						 "('{%s}'::text[]) AND EXISTS (SELECT 1 FROM %s f WHERE NOT "
-						 "f.xmin::text = ANY ('{%s}'::text[])",
+						 "('%s'::text[]) AND EXISTS (SELECT 1 FROM %s f WHERE NOT "
+						 "f.xmin::text = ANY ('%s'::text[])",
 						 table->name, xids, upg_qualified_name(con->conrelid), xids);
 		for (int i = 0; i < n; i++)
 			appendStringInfo(
