@@ -93,6 +93,24 @@ row_desc(TupleDesc desc, HeapTuple row)
 }
 
 /*
+ * row_again
+ *		Form a stored row of other values, with the header of the row that it was.
+ *
+ * heap_form_tuple() makes a composite value, which servers since 15.20 mark as one:
+ * left there, the mark has xmin and the rest be read as the type of the value.
+ */
+static HeapTuple
+row_again(HeapTuple row, TupleDesc desc, Datum *values, bool *nulls)
+{
+	HeapTuple result = heap_form_tuple(desc, values, nulls);
+
+	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
+	result->t_data->t_infomask &= ~HEAP_XACT_MASK;
+	result->t_data->t_infomask |= row->t_data->t_infomask & HEAP_XACT_MASK;
+	return result;
+}
+
+/*
  * rebuild
  *		Form the row again with all values inside; "fetch" gives them.
  */
@@ -103,7 +121,6 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *
 	TupleDesc own = row_desc(desc, row);
 	Datum *values = palloc(sizeof(Datum) * Max(own->natts, 1));
 	bool *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
-	HeapTuple result;
 
 	heap_deform_tuple(row, own, values, nulls);
 	for (int i = 0; i < own->natts; i++)
@@ -114,9 +131,7 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *
 		values[i] =
 			PointerGetDatum(fetch((struct varlena *) DatumGetPointer(values[i]), arg));
 	}
-	result = heap_form_tuple(own, values, nulls);
-	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
-	return result;
+	return row_again(row, own, values, nulls);
 }
 
 /*
@@ -132,12 +147,9 @@ with_defaults(HeapTuple row, TupleDesc desc)
 {
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
-	HeapTuple result;
 
 	heap_deform_tuple(row, desc, values, nulls);
-	result = heap_form_tuple(desc, values, nulls);
-	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
-	return result;
+	return row_again(row, desc, values, nulls);
 }
 
 static struct varlena *

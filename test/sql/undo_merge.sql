@@ -204,6 +204,32 @@ SELECT up('m21', 'ALTER TABLE d ALTER a TYPE bigint');
 UPDATE d SET a = 20 WHERE a = 2;
 SELECT try('m21');
 TABLE d ORDER BY a;
+\echo # rows that a later rollback put back, one of them where another one was
+CREATE TABLE slots (id int PRIMARY KEY, a text, b int);
+INSERT INTO slots SELECT i, 'a' || i, i FROM generate_series(1, 3) i;
+SELECT up('slots 1', 'UPDATE slots SET a = ''m'' || id');
+UPDATE slots SET b = 22 WHERE id = 2;
+SELECT up('slots 2', 'UPDATE slots SET a = ''n'' || id WHERE id <> 2');
+VACUUM slots;
+SELECT try('slots 2');
+SELECT try('slots 1');
+TABLE slots ORDER BY id;
+\echo # and one that rows written since refer to
+CREATE TABLE parents (id int PRIMARY KEY, a text);
+CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents);
+SELECT up('parents 1', 'INSERT INTO parents VALUES (1, ''m''), (2, ''m'')');
+SELECT up('parents 2', 'UPDATE parents SET a = ''n''');
+INSERT INTO children VALUES (10, 1);
+SELECT try('parents 2');
+SELECT try('parents 1');
+SELECT p, c FROM parents p LEFT JOIN children c ON c.parent = p.id ORDER BY 1;
+\echo # a column dropped from a table that was empty then
+CREATE TABLE empty (id int PRIMARY KEY, a text, b int DEFAULT 5);
+SELECT up('empty', 'ALTER TABLE empty DROP b');
+INSERT INTO empty VALUES (1, 'app');
+UPDATE empty SET a = 'changed';
+SELECT try('empty');
+TABLE empty;
 \echo # unknown options and tables
 SELECT try('m20', '{"on_conflict": "maybe"}');
 SELECT try('m20', '{"on_conflict": {"um.nowhere": "keep"}}');

@@ -34,6 +34,14 @@ BEGIN
 END $$;
 SELECT count(*), count(b) AS same FROM again a LEFT JOIN again_before b ON a.* = b.*;
 
+\echo # 5 a default that rows lack, and a value that lies outside of its row
+CREATE TABLE toasted (id int PRIMARY KEY, note text);
+INSERT INTO toasted SELECT g, (SELECT string_agg(md5((g * i)::text), '') FROM generate_series(1, 400) i) FROM generate_series(1, 4) g;
+SELECT md5(string_agg(id || note, ',' ORDER BY id)) AS before FROM toasted \gset
+SELECT undo_named.up('n5t', 'ALTER TABLE toasted ADD fresh int DEFAULT 4; UPDATE toasted SET note = ''n'' WHERE id < 3');
+SELECT upg.capture_undo('n5t');
+SELECT md5(string_agg(id || note, ',' ORDER BY id)) = :'before' AS same, count(*) FROM toasted;
+
 \echo # 7 a dropped column, VACUUM FULL since
 CREATE TABLE t (id int PRIMARY KEY, a text, b int);
 INSERT INTO t SELECT g, 'a' || g, g FROM generate_series(1, 4) g;
