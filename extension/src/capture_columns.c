@@ -316,9 +316,8 @@ upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes)
 		/* an empty table, too: the copy says by which key rows of later are new */
 		if (!upg_columns_are_copied(bytes))
 		{
-			*notes =
-				lappend(*notes,
-						psprintf("the values of dropped columns of table %s are kept in "
+			*notes = lappend(
+				*notes, psprintf("the values of dropped columns of table %s are kept in "
 								 "place only: with " UINT64_FORMAT
 								 " kB it is above upg.undo_copy_limit",
 								 rows->name, bytes / 1024));

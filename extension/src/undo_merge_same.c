@@ -195,9 +195,9 @@ all_in_place(SamePlan *plan)
 		tuple.t_tableOid = RelationGetRelid(plan->rel);
 		tuple.t_self = *tid;
 		/* one that a rollback put back stands for a row of ours, but not for this one */
-		result = upg_log_has_xid(plan->merge->log,
-								 HeapTupleHeaderGetRawXmin(tuple.t_data)) &&
-				 HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer);
+		result =
+			upg_log_has_xid(plan->merge->log, HeapTupleHeaderGetRawXmin(tuple.t_data)) &&
+			HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer);
 	}
 	if (BufferIsValid(buffer))
 		UnlockReleaseBuffer(buffer);
