@@ -320,6 +320,9 @@ extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
 extern void upg_undo_check_references(UpgUndoLog *log);
 extern void upg_undo_check_privileges(UpgUndoLog *log);
 
+/* in undo_hide.c */
+extern void upg_row_hide(Relation rel, ItemPointer tid);
+
 /* in undo_data.c */
 extern bool upg_proof_is_large(int64 rows);
 extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,

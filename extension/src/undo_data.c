@@ -37,6 +37,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -112,7 +113,7 @@ note_tid(HeapTuple row, bool deleted, void *arg)
 /*
  * remove_own
  *		The proof's way: the rows are still ours, so only pages that we touched
- *		need to be read.
+ *		need to be read, and nobody has to be waited for.
  */
 static void
 remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
@@ -123,7 +124,10 @@ remove_own(UpgRelationRows *rows, const UpgOwnRows *own)
 
 	upg_harvest(rel, own, note_tid, tids);
 	foreach (lc, *tids)
-		simple_heap_delete(rel, lfirst(lc));
+	{
+		CHECK_FOR_INTERRUPTS();
+		upg_row_hide(rel, lfirst(lc));
+	}
 	if (list_length(*tids) != rows->inserted)
 		elog(ERROR, "%d rows of table %s found, " INT64_FORMAT " expected",
 			 list_length(*tids), rows->name, rows->inserted);
@@ -750,7 +754,9 @@ constraints_to_check(UpgUndoLog *log)
  * is_small
  *		Is a table small enough to look at all of its rows on the way?
  *
- * One whose rows the proof has not put back is not what it was.
+ * One whose rows the proof has not put back is not what it was.  One that
+ * somebody has locked against readers is passed over: the migration did not
+ * need to wait for him.
  */
 static bool
 is_small(UpgUndoLog *log, Oid relation)
@@ -770,9 +776,10 @@ is_small(UpgUndoLog *log, Oid relation)
 
 	if (!OidIsValid(relation))
 		return true;
-	if (get_rel_relkind(relation) != RELKIND_RELATION || upg_data_unreachable(relation))
+	if (get_rel_relkind(relation) != RELKIND_RELATION || upg_data_unreachable(relation) ||
+		!ConditionalLockRelationOid(relation, AccessShareLock))
 		return false;
-	rel = table_open(relation, AccessShareLock);
+	rel = table_open(relation, NoLock);
 	small = RelationGetNumberOfBlocks(rel) <= SMALL_TABLE_PAGES;
 	table_close(rel, NoLock);
 	return small;
