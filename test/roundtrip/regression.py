@@ -142,8 +142,8 @@ class Script:
         found += [l for l in out.split('\n') if l.strip()][:6]
         return found
 
-    def one(self, script, again):
-        """A group: script as one text, again as what runs it plainly."""
+    def one(self, script, again, opening=None):
+        """A group: script as one text, again as what runs it plainly; opening: the BEGIN, if it says how."""
         self.group += 1
         number = '%s:%d' % (self.name, self.group)
         if self.a.group and self.group not in self.a.group:
@@ -155,8 +155,9 @@ class Script:
             self.state = self.look()
         nth = self.a.every and self.since_dump + 1 >= self.a.every
         before = dump(self.db) if nth else None
-        out = self.A.run('SELECT verdict, catalog_rows + data_rows FROM upg.capture_run(%s, %s, %s);'
-                         % (quote(number), quote(script), quote(self.a.mode)))
+        call = ('SELECT verdict, catalog_rows + data_rows FROM upg.capture_run(%s, %s, %s);'
+                % (quote(number), quote(script), quote(self.a.mode)))
+        out = self.A.run('%s;\n%s\nCOMMIT;' % (opening, call) if opening else call)
         error = error_of(out)
         if error:
             if self.a.trace:
@@ -295,8 +296,8 @@ class Script:
         last = items[-1].text.lower()
         inner = items[1:-1]
         bad = re.compile(r'\s*(savepoint|release|rollback|abort|declare|fetch|move|close|prepare\s+transaction|set\s+transaction'
-                         r'|set\s+(local\s+)?(session\s+authorization|role)|reset|begin|start)\b', re.I)
-        if re.match(r'(rollback|abort|prepare)', last) or 'chain' in last \
+                         r'|set\s+(local\s+)?(session\s+authorization|role)|reset|begin|start|commit|end)\b', re.I)
+        if re.match(r'(rollback|abort|prepare)', last) \
                 or any(i.kind in ('meta', 'gmeta') for i in inner) or any(bad.match(i.text) for i in inner):
             for i in items:
                 if i.kind == 'copy':
@@ -310,7 +311,8 @@ class Script:
             return
         texts = [self.copy_file(self.variables(i.text), i.extra) if i.kind == 'copy' else self.variables(i.text) for i in inner]
         if texts:
-            self.one(';\n'.join(texts), [items[0].text] + texts + ['COMMIT'])
+            modes = re.search(r'\b(read|isolation)\b', items[0].text, re.I)
+            self.one(';\n'.join(texts), [items[0].text] + texts + ['COMMIT'], items[0].text if modes else None)
 
     def run(self):
         raw = open('%s/sql/%s.sql' % (self.run_.dir, self.name), encoding='utf8', errors='surrogateescape').read()
@@ -323,10 +325,16 @@ class Script:
             if self.a.limit and self.group >= self.a.limit:
                 break
             try:
-                if it.kind == 'sql' and re.match(r'(begin|start\s+transaction)\b', it.text, re.I):
+                if it.kind == 'sql' and re.match(r'(begin|start\s+transaction)\b[^;]*;', it.text, re.I):
+                    # several statements in one message, with a transaction of their own
+                    i += 1
+                    self.plain(it.text)
+                    self.other['plain'] += 1
+                    self.state = self.look()
+                elif it.kind == 'sql' and re.match(r'(begin|start\s+transaction)\b', it.text, re.I):
                     j = i + 1
                     while j < len(items) and not (items[j].kind == 'sql' and re.match(
-                            r'(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b', items[j].text, re.I)):
+                            r'(?!.*\band\s+chain)(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b', items[j].text, re.I)):
                         j += 1
                     block = items[i:j + 1]
                     i = j + 1
