@@ -819,10 +819,12 @@ upg_data_violated(UpgUndoLog *log)
 		{
 			ErrorData *edata = upg_subxact_catch(&sub);
 
-			if (edata->sqlerrcode != ERRCODE_FOREIGN_KEY_VIOLATION &&
-				edata->sqlerrcode != ERRCODE_UPG_LATER_CHANGES)
+			/* what this role may not look at passes for sound; whoever rolls back may */
+			if (edata->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION ||
+				edata->sqlerrcode == ERRCODE_UPG_LATER_CHANGES)
+				result = lappend_oid(result, con->oid);
+			else if (edata->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 				ReThrowError(edata);
-			result = lappend_oid(result, con->oid);
 		}
 		PG_END_TRY();
 	}

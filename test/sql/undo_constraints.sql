@@ -40,6 +40,31 @@ CREATE OR REPLACE FUNCTION ok(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SE
 SELECT verdict FROM upg.capture_run('v5', 'ALTER TABLE undo_constraints.c DROP CONSTRAINT c_ok');
 SELECT notes FROM upg.capture_undo('v5');
 
+-- a foreign key of a role that may not read the table referred to: applied by it, taken back by others
+CREATE ROLE upg_test_keys;
+GRANT USAGE ON SCHEMA upg TO upg_test_keys;
+GRANT USAGE, CREATE ON SCHEMA undo_constraints TO upg_test_keys;
+GRANT EXECUTE ON FUNCTION upg.capture_undo(text, boolean, boolean), upg.capture_run(text, text, text) TO upg_test_keys;
+GRANT REFERENCES ON p TO upg_test_keys;
+SET ROLE upg_test_keys;
+CREATE TABLE parts (p int REFERENCES p) PARTITION BY LIST (p);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
+CREATE TABLE plain (p int REFERENCES p);
+INSERT INTO parts VALUES (1);
+INSERT INTO plain VALUES (1);
+SELECT verdict FROM upg.capture_run('k1', 'DROP TABLE undo_constraints.parts, undo_constraints.plain');
+\set VERBOSITY sqlstate
+SELECT notes FROM upg.capture_undo('k1');
+\set VERBOSITY terse
+RESET ROLE;
+SELECT notes FROM upg.capture_undo('k1');
+SELECT tableoid::regclass, p FROM parts UNION ALL SELECT tableoid::regclass, p FROM plain ORDER BY 1;
+-- and it fires
+INSERT INTO plain VALUES (7);
+DROP TABLE parts, plain;
+DROP OWNED BY upg_test_keys;
+DROP ROLE upg_test_keys;
+
 -- how much the proof compares, and that it says so
 CREATE TABLE many AS SELECT g AS id FROM generate_series(1, 50) g;
 SET upg.undo_proof_rows = 99;
