@@ -58,7 +58,12 @@ def split(text):
             continue
         if kind == 'back':
             so_far = ''.join(buf).strip()
-            if not so_far:
+            end = text.find('\n\\.', at) + 1
+            if not so_far and end and re.match(r'\\copy\b.*\bfrom\s+stdin\b', word, re.I):
+                # for the server the same
+                items.append(Item('copy', word[1:].strip(), text[at + 1:end]))
+                at = end + 2
+            elif not so_far:
                 items.append(Item('meta', word.strip(), None))
                 buf = []
             elif re.match(r'\\(g|gx|gset|gexec|gdesc|crosstabview)\b', word):
