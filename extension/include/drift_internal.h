@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * drift_internal.h
- *		Stamps of objects, shared by the files that look for drift.
+ *		Stamps of objects and pages, shared by the files that look for drift.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -15,6 +15,7 @@
 
 #include "access/htup.h"
 #include "nodes/pg_list.h"
+#include "storage/block.h"
 #include "utils/hsearch.h"
 #include "utils/relcache.h"
 
@@ -26,17 +27,49 @@ typedef struct UpgStamp
 	int64 sum;
 } UpgStamp;
 
+/* An object on a page of a catalog. */
+typedef struct UpgPagePlace
+{
+	Oid catalog;
+	BlockNumber block;
+	Oid anchor;
+} UpgPagePlace;
+
+typedef struct UpgPageSum
+{
+	UpgPagePlace place;
+	int64 rows;
+	int64 sum;
+} UpgPageSum;
+
+typedef struct UpgTemporary
+{
+	Oid relation;
+	bool temporary;
+} UpgTemporary;
+
 typedef struct UpgStamps
 {
-	HTAB *by_anchor; /* of UpgStamp */
-	HTAB *temporary; /* OIDs of temporary relations */
-	bool any_temporary;
-	UpgStamp *last; /* that was counted for */
-	Oid extension;  /* our own */
+	HTAB *by_page;    /* of UpgPageSum */
+	HTAB *temporary;  /* of UpgTemporary: what is known */
+	UpgPageSum *last; /* that was counted for */
+	Oid extension;    /* our own */
 } UpgStamps;
 
+typedef struct UpgLook UpgLook;
+
+/* in drift_scan.c */
 extern UpgStamps *upg_stamps_create(void);
 extern void upg_stamps_add(UpgStamps *stamps, Relation rel, HeapTuple tuple, int sign);
+extern void upg_stamps_sum(UpgStamps *stamps, Oid catalog, BlockNumber block, Oid anchor,
+						   int64 rows, int64 sum);
 extern List *upg_stamp_catalogs(void);
+
+/* in drift_pages.c */
+extern UpgLook *upg_look(void);
+extern UpgStamps *upg_look_differing(UpgLook *look);
+extern List *upg_look_objects(UpgStamps *stamps);
+extern void upg_look_store(const UpgLook *look, bool taken);
+extern void upg_pages_add(UpgStamps *stamps);
 
 #endif /* UPG_DRIFT_INTERNAL_H */

@@ -19,10 +19,14 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/catversion.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -34,14 +38,29 @@
 #include "drift_internal.h"
 #include "errors.h"
 #include "spi.h"
+#include "tables.h"
 #include "undo.h"
 
 PG_FUNCTION_INFO_V1(upg_drift_record);
 PG_FUNCTION_INFO_V1(upg_drift_forget);
 
+/* Columns of upg.schema_record that tell where it was made. */
+enum
+{
+	RECORD_SYSTEM = 4,
+	RECORD_DATABASE,
+	RECORD_VERSION,
+	RECORD_NATTS = RECORD_VERSION
+};
+
+static const Oid record_types[] = {BOOLOID, TIMESTAMPTZOID, TEXTOID,
+								   INT8OID, OIDOID,         INT4OID};
+static const UpgTable record_table = {"schema_record", RECORD_NATTS, record_types};
+
 struct UpgDrift
 {
 	UpgOwnRows own;
+	UpgLook *look;
 	char *live;    /* objects that have drifted, as they were before: jsonb text */
 	char *drifted; /* OIDs of their anchors: oid[] text */
 };
@@ -66,15 +85,27 @@ upg_drift_mode_parse(const char *name)
 static bool
 is_recorded(void)
 {
-	static UpgQuery query = {"SELECT FROM upg.schema_record r WHERE upg.drift_is_here(r)",
-							 SPI_OK_SELECT, 0};
-	UpgBooks books;
-	bool found;
+	Relation rel = upg_table_open(&record_table, AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	HeapTuple tuple = heap_getnext(scan, ForwardScanDirection);
+	bool found = false;
 
-	upg_books_open(&books);
-	upg_query_latest(&query, NULL, NULL);
-	found = SPI_processed > 0;
-	upg_books_close(&books);
+	if (HeapTupleIsValid(tuple))
+	{
+		TupleDesc desc = RelationGetDescr(rel);
+		bool isnull;
+
+		found = DatumGetInt64(heap_getattr(tuple, RECORD_SYSTEM, desc, &isnull)) ==
+					(int64) GetSystemIdentifier() &&
+				DatumGetObjectId(heap_getattr(tuple, RECORD_DATABASE, desc, &isnull)) ==
+					MyDatabaseId &&
+				DatumGetInt32(heap_getattr(tuple, RECORD_VERSION, desc, &isnull)) ==
+					CATALOG_VERSION_NO;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
 	return found;
 }
 
@@ -112,7 +143,14 @@ look(UpgDrift *drift, MemoryContext context, char **words)
 		"SELECT objects, words, drifted, live FROM upg.drift_check(10)", SPI_OK_SELECT,
 		0};
 	UpgBooks books;
+	MemoryContext oldcxt = MemoryContextSwitchTo(context);
 	int count;
+
+	drift->look = upg_look();
+	count = list_length(upg_look_objects(upg_look_differing(drift->look)));
+	MemoryContextSwitchTo(oldcxt);
+	if (count == 0)
+		return 0;
 
 	upg_books_open(&books);
 	upg_query(&check, NULL, NULL);
@@ -207,16 +245,6 @@ touch(HeapTuple tuple, bool deleted, void *arg)
 	upg_stamps_add(touched->stamps, touched->rel, tuple, deleted ? -1 : 1);
 }
 
-static Datum
-array_of(Datum *elems, int n, Oid type)
-{
-	bool is_oid = type == OIDOID;
-
-	return PointerGetDatum(construct_array(
-		elems, n, type, is_oid ? sizeof(Oid) : sizeof(int64),
-		is_oid ? true : FLOAT8PASSBYVAL, is_oid ? TYPALIGN_INT : TYPALIGN_DOUBLE));
-}
-
 /*
  * upg_drift_finish
  *		After a migration or a rollback: record what it has left.
@@ -226,18 +254,13 @@ array_of(Datum *elems, int n, Oid type)
 void
 upg_drift_finish(UpgDrift *drift)
 {
-	static UpgQuery note = {"SELECT upg.drift_note($1, $2, $3, $4::oid[], $5::jsonb)",
+	static UpgQuery note = {"SELECT upg.drift_take_objects($1, $2::oid[], $3::jsonb)",
 							SPI_OK_SELECT,
-							5,
-							{OIDARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTOID, TEXTOID}};
+							3,
+							{OIDARRAYOID, TEXTOID, TEXTOID}};
 	Touched touched;
-	HASH_SEQ_STATUS status;
-	UpgStamp *stamp;
-	Datum values[5];
-	Datum *columns[3];
-	UpgBooks books;
 	ListCell *lc;
-	int n = 0;
+	List *objects;
 
 	if (drift == NULL)
 		return;
@@ -249,27 +272,26 @@ upg_drift_finish(UpgDrift *drift)
 		upg_harvest(touched.rel, &drift->own, touch, &touched);
 		table_close(touched.rel, AccessShareLock);
 	}
-	if (hash_get_num_entries(touched.stamps->by_anchor) == 0)
-		return;
-
-	for (int i = 0; i < 3; i++)
-		columns[i] =
-			palloc(sizeof(Datum) * hash_get_num_entries(touched.stamps->by_anchor));
-	hash_seq_init(&status, touched.stamps->by_anchor);
-	while ((stamp = hash_seq_search(&status)) != NULL)
+	objects = upg_look_objects(touched.stamps);
+	if (objects != NIL)
 	{
-		columns[0][n] = ObjectIdGetDatum(stamp->anchor);
-		columns[1][n] = Int64GetDatum(stamp->rows);
-		columns[2][n++] = Int64GetDatum(stamp->sum);
+		Datum *anchors = palloc(sizeof(Datum) * list_length(objects));
+		Datum values[3];
+		UpgBooks books;
+		int n = 0;
+
+		foreach (lc, objects)
+			anchors[n++] = ObjectIdGetDatum(((UpgStamp *) lfirst(lc))->anchor);
+		values[0] = PointerGetDatum(
+			construct_array(anchors, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+		values[1] = CStringGetTextDatum(drift->drifted ? drift->drifted : "{}");
+		values[2] = CStringGetTextDatum(drift->live ? drift->live : "{}");
+		upg_books_open(&books);
+		upg_query(&note, values, NULL);
+		upg_books_close(&books);
 	}
-	values[0] = array_of(columns[0], n, OIDOID);
-	values[1] = array_of(columns[1], n, INT8OID);
-	values[2] = array_of(columns[2], n, INT8OID);
-	values[3] = CStringGetTextDatum(drift->drifted ? drift->drifted : "{}");
-	values[4] = CStringGetTextDatum(drift->live ? drift->live : "{}");
-	upg_books_open(&books);
-	upg_query(&note, values, NULL);
-	upg_books_close(&books);
+	upg_pages_add(touched.stamps);
+	upg_look_store(drift->look, false);
 }
 
 /*

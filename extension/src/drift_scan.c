@@ -11,7 +11,9 @@
  * itself to statistics and horizons overwrites rows in place and does not show.
  *
  * An object is a relation with all that belongs to it, or a type, function or
- * schema; everything else, and what came with the server, is object 0.
+ * schema; everything else, and what came with the server, is object 0.  Sums are
+ * kept by page and object, so that a page that nobody has written need not be
+ * read again (drift_pages.c).
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -22,10 +24,7 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
@@ -52,32 +51,12 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
+#include "utils/syscache.h"
 
-#include "compat.h"
 #include "drift_internal.h"
-#include "tables.h"
 #include "undo.h"
-
-PG_FUNCTION_INFO_V1(upg_drift_stamps);
-
-/* Columns of upg.schema_stamps. */
-enum
-{
-	STAMP_ANCHOR = 1,
-	STAMP_ROWS,
-	STAMP_SUM,
-	STAMP_NATTS = STAMP_SUM
-};
-
-static const Oid stamp_types[] = {OIDOID, INT8OID, INT8OID};
-static const UpgTable stamps_table = {"schema_stamps", STAMP_NATTS, stamp_types};
 
 /* Objects that have comments and memberships counted with them. */
 static bool
@@ -126,6 +105,32 @@ depend_anchor(const UpgStamps *stamps, Form_pg_depend form, Oid *anchor)
 }
 
 /*
+ * is_temporary
+ *		Is an object a temporary relation?  One that is gone is not known to have
+ *		been one, unless its row was counted.
+ */
+static bool
+is_temporary(UpgStamps *stamps, Oid anchor)
+{
+	bool found;
+	UpgTemporary *known = hash_search(stamps->temporary, &anchor, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(anchor));
+
+		known->temporary = false;
+		if (HeapTupleIsValid(tuple))
+		{
+			known->temporary =
+				((Form_pg_class) GETSTRUCT(tuple))->relpersistence == RELPERSISTENCE_TEMP;
+			ReleaseSysCache(tuple);
+		}
+	}
+	return known->temporary;
+}
+
+/*
  * anchor_of
  *		The object that a row of a catalog belongs to; false: to none of the
  *		schema.
@@ -145,8 +150,10 @@ anchor_of(UpgStamps *stamps, Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *
 			*anchor = form->oid;
 			if (form->relpersistence == RELPERSISTENCE_TEMP)
 			{
-				(void) hash_search(stamps->temporary, &form->oid, HASH_ENTER, NULL);
-				stamps->any_temporary = true;
+				UpgTemporary *known =
+					hash_search(stamps->temporary, &form->oid, HASH_ENTER, NULL);
+
+				known->temporary = true;
 				return false;
 			}
 			/* who keeps a file for undo */
@@ -231,8 +238,8 @@ anchor_of(UpgStamps *stamps, Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *
 			*anchor = upg_row_relation(catalog, tuple, desc, &second);
 			break;
 	}
-	return *anchor < FirstNormalObjectId || !stamps->any_temporary ||
-		   hash_search(stamps->temporary, anchor, HASH_FIND, NULL) == NULL;
+	return catalog == RelationRelationId || *anchor < FirstNormalObjectId ||
+		   !is_temporary(stamps, *anchor);
 }
 
 /* What one version of a row adds to the sum of its object. */
@@ -248,31 +255,45 @@ row_sum(Oid catalog, HeapTuple tuple)
 }
 
 /*
+ * upg_stamps_sum
+ *		Add to what an object has on a page.
+ */
+void
+upg_stamps_sum(UpgStamps *stamps, Oid catalog, BlockNumber block, Oid anchor, int64 rows,
+			   int64 sum)
+{
+	UpgPagePlace place = {catalog, block, anchor};
+	UpgPageSum *entry = stamps->last;
+	bool found;
+
+	/* rows of an object mostly lie together */
+	if (entry == NULL || memcmp(&entry->place, &place, sizeof(place)) != 0)
+	{
+		entry = hash_search(stamps->by_page, &place, HASH_ENTER, &found);
+		if (!found)
+			entry->rows = entry->sum = 0;
+		stamps->last = entry;
+	}
+	entry->rows += rows;
+	entry->sum += sum;
+}
+
+/*
  * upg_stamps_add
  *		Count a row of a catalog for its object: 1, or -1 for one that is gone.
  */
 void
 upg_stamps_add(UpgStamps *stamps, Relation rel, HeapTuple tuple, int sign)
 {
+	Oid catalog = RelationGetRelid(rel);
 	Oid anchor;
-	UpgStamp *stamp;
-	bool found;
 
-	if (!anchor_of(stamps, RelationGetRelid(rel), tuple, RelationGetDescr(rel), &anchor))
+	if (!anchor_of(stamps, catalog, tuple, RelationGetDescr(rel), &anchor))
 		return;
 	if (anchor < FirstNormalObjectId)
 		anchor = InvalidOid;
-	/* rows of an object mostly lie together */
-	stamp = stamps->last;
-	if (stamp == NULL || stamp->anchor != anchor)
-	{
-		stamp = hash_search(stamps->by_anchor, &anchor, HASH_ENTER, &found);
-		if (!found)
-			stamp->rows = stamp->sum = 0;
-		stamps->last = stamp;
-	}
-	stamp->rows += sign;
-	stamp->sum += sign * row_sum(RelationGetRelid(rel), tuple);
+	upg_stamps_sum(stamps, catalog, ItemPointerGetBlockNumber(&tuple->t_self), anchor,
+				   sign, sign * row_sum(catalog, tuple));
 }
 
 /*
@@ -285,12 +306,13 @@ upg_stamps_create(void)
 	UpgStamps *stamps = palloc0(sizeof(UpgStamps));
 	HASHCTL ctl = {0};
 
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(UpgStamp);
+	ctl.keysize = sizeof(UpgPagePlace);
+	ctl.entrysize = sizeof(UpgPageSum);
 	ctl.hcxt = CurrentMemoryContext;
-	stamps->by_anchor =
-		hash_create("upg stamps", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	ctl.entrysize = sizeof(Oid);
+	stamps->by_page =
+		hash_create("upg stamps", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(UpgTemporary);
 	stamps->temporary =
 		hash_create("upg temporary", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	stamps->extension = get_extension_oid("upg", true);
@@ -315,94 +337,4 @@ upg_stamp_catalogs(void)
 			list = lappend_oid(list, catalogs[i]);
 	}
 	return list;
-}
-
-/* The stamps of all objects that there are in a snapshot. */
-static UpgStamps *
-stamps_of(Snapshot snapshot)
-{
-	UpgStamps *stamps = upg_stamps_create();
-	ListCell *lc;
-
-	foreach (lc, upg_stamp_catalogs())
-	{
-		Relation rel = table_open(lfirst_oid(lc), AccessShareLock);
-		TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-		HeapTuple tuple;
-
-		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-		{
-			CHECK_FOR_INTERRUPTS();
-			upg_stamps_add(stamps, rel, tuple, 1);
-		}
-		table_endscan(scan);
-		table_close(rel, AccessShareLock);
-	}
-	return stamps;
-}
-
-static void
-emit(ReturnSetInfo *rsinfo, const UpgStamp *stamp)
-{
-	Datum values[3] = {ObjectIdGetDatum(stamp->anchor), Int64GetDatum(stamp->rows),
-					   Int64GetDatum(stamp->sum)};
-	bool nulls[3] = {false, false, false};
-
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-/*
- * upg_drift_stamps
- *		Stamps of all objects, or of those only whose stamp is not the recorded
- *		one; no rows means that an object is gone.
- */
-Datum
-upg_drift_stamps(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool all = PG_GETARG_BOOL(0);
-	Snapshot snapshot;
-	UpgStamps *stamps;
-	HASH_SEQ_STATUS status;
-	UpgStamp *stamp;
-
-	InitMaterializedSRF(fcinfo, 0);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	stamps = stamps_of(snapshot);
-	if (!all)
-	{
-		Relation rel = upg_table_open(&stamps_table, AccessShareLock);
-		TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
-		HeapTuple tuple;
-
-		while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-		{
-			bool isnull;
-			Oid anchor = DatumGetObjectId(
-				heap_getattr(tuple, STAMP_ANCHOR, RelationGetDescr(rel), &isnull));
-			UpgStamp recorded = {anchor, 0, 0};
-
-			CHECK_FOR_INTERRUPTS();
-			recorded.rows = DatumGetInt64(
-				heap_getattr(tuple, STAMP_ROWS, RelationGetDescr(rel), &isnull));
-			recorded.sum = DatumGetInt64(
-				heap_getattr(tuple, STAMP_SUM, RelationGetDescr(rel), &isnull));
-			stamp = hash_search(stamps->by_anchor, &anchor, HASH_FIND, NULL);
-			if (stamp == NULL)
-			{
-				recorded.rows = recorded.sum = 0;
-				emit(rsinfo, &recorded);
-			}
-			else if (stamp->rows == recorded.rows && stamp->sum == recorded.sum)
-				(void) hash_search(stamps->by_anchor, &anchor, HASH_REMOVE, NULL);
-		}
-		table_endscan(scan);
-		table_close(rel, AccessShareLock);
-	}
-	UnregisterSnapshot(snapshot);
-	hash_seq_init(&status, stamps->by_anchor);
-	while ((stamp = hash_seq_search(&status)) != NULL)
-		emit(rsinfo, stamp);
-
-	return (Datum) 0;
 }

@@ -1,7 +1,8 @@
 -- Drift: what differs between the schema as it is and as the last migration left it.
 -- What was left is recorded object by object, and kept up to date with what each
 -- migration touched.  Which objects may have changed is told by stamps
--- (extension/src/drift_scan.c); only their definitions are compared.
+-- (extension/src/drift_scan.c), of which only pages are counted that somebody has written
+-- since (extension/src/drift_pages.c); only the definitions of these are compared.
 CREATE TABLE upg.schema_record (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     recorded_at timestamptz NOT NULL,
@@ -22,12 +23,20 @@ CREATE TABLE upg.schema_objects (
 COMMENT ON TABLE upg.schema_objects IS 'objects of the schema as the last migration left them';
 CREATE INDEX schema_objects_anchor ON upg.schema_objects (anchor);
 
-CREATE TABLE upg.schema_stamps (
-    anchor oid PRIMARY KEY,
-    rows bigint NOT NULL,
-    sum bigint NOT NULL
+CREATE TABLE upg.schema_pages (
+    catalog oid NOT NULL,
+    block bigint NOT NULL,
+    objects bytea NOT NULL
 );
-COMMENT ON TABLE upg.schema_stamps IS 'number and sum of the rows of catalogs that belong to an object';
+COMMENT ON TABLE upg.schema_pages IS 'number and sum of the rows that objects have on a page of a catalog; several rows add up';
+CREATE INDEX schema_pages_place ON upg.schema_pages (catalog, block);
+
+CREATE TABLE upg.schema_looks (
+    lsn pg_lsn NOT NULL,
+    files bigint[] NOT NULL,
+    pages bigint[] NOT NULL
+);
+COMMENT ON TABLE upg.schema_looks IS 'where in the WAL a look for drift began, the files of catalogs it found, and pages to be looked at again';
 
 -- OIDs and xids of one database mean nothing in another, so a record is not dumped;
 -- a copy of the files with another identity has none either.
@@ -43,12 +52,19 @@ $function$;
 COMMENT ON FUNCTION upg.drift_is_here(upg.schema_record) IS 'was this recorded in this very database?';
 REVOKE ALL ON FUNCTION upg.drift_is_here(upg.schema_record) FROM PUBLIC;
 
-CREATE FUNCTION upg.drift_stamps("all" boolean, OUT anchor oid, OUT rows bigint, OUT sum bigint)
+CREATE FUNCTION upg.drift_stamps(OUT anchor oid, OUT rows bigint, OUT sum bigint)
     RETURNS SETOF record
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'upg_drift_stamps';
-COMMENT ON FUNCTION upg.drift_stamps(boolean) IS 'stamps of all objects, or of those only whose stamp is not the recorded one';
-REVOKE ALL ON FUNCTION upg.drift_stamps(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION upg.drift_stamps() IS 'objects with other rows of catalogs than recorded: how many more, and the difference of their sums';
+REVOKE ALL ON FUNCTION upg.drift_stamps() FROM PUBLIC;
+
+CREATE FUNCTION upg.drift_take_stamps(anchors oid[])
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_drift_take_stamps';
+COMMENT ON FUNCTION upg.drift_take_stamps(oid[]) IS 'record the rows of catalogs that some objects have now; null: of all';
+REVOKE ALL ON FUNCTION upg.drift_take_stamps(oid[]) FROM PUBLIC;
 
 -- Stamps count a row for the object that it names, which may be a part of one.
 CREATE FUNCTION upg.drift_resolve(parts oid[])
@@ -88,6 +104,21 @@ $function$;
 COMMENT ON FUNCTION upg.drift_objects(oid[]) IS 'objects of the schema as they are now';
 REVOKE ALL ON FUNCTION upg.drift_objects(oid[]) FROM PUBLIC;
 
+CREATE FUNCTION upg.drift_forget()
+    RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+-- nobody sums up rows of these at the same time (extension/src/drift_pages.c)
+LOCK TABLE upg.schema_pages, upg.schema_looks IN SHARE UPDATE EXCLUSIVE MODE;
+DELETE FROM upg.schema_record;
+DELETE FROM upg.schema_objects;
+DELETE FROM upg.schema_pages;
+DELETE FROM upg.schema_looks;
+$function$;
+COMMENT ON FUNCTION upg.drift_forget() IS 'give up the record of the schema';
+REVOKE ALL ON FUNCTION upg.drift_forget() FROM PUBLIC;
+
 CREATE FUNCTION upg.drift_record()
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -97,10 +128,14 @@ DECLARE
     objects bigint;
 BEGIN
     LOCK TABLE upg.schema_record IN SHARE ROW EXCLUSIVE MODE;
+    IF NOT EXISTS (SELECT FROM upg.schema_record r WHERE upg.drift_is_here(r)) THEN
+        PERFORM upg.drift_forget();
+    END IF;
     DELETE FROM upg.schema_record;
     DELETE FROM upg.schema_objects;
-    DELETE FROM upg.schema_stamps;
-    INSERT INTO upg.schema_stamps SELECT s.* FROM upg.drift_stamps(true) s;
+    -- what differs from the record is added to it: a migration that commits meanwhile
+    -- adds its own
+    PERFORM upg.drift_take_stamps(NULL);
     INSERT INTO upg.schema_objects (object, anchor, id, sub, attributes)
     SELECT DISTINCT ON (o.object) o.object, o.anchor, o.id, o.sub,
            CASE WHEN o.object LIKE 'user mapping of %' THEN '{}' ELSE jsonb_strip_nulls(o.attributes) END
@@ -116,18 +151,6 @@ $function$;
 COMMENT ON FUNCTION upg.drift_record() IS 'record the schema as it is';
 REVOKE ALL ON FUNCTION upg.drift_record() FROM PUBLIC;
 
-CREATE FUNCTION upg.drift_forget()
-    RETURNS void
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-DELETE FROM upg.schema_record;
-DELETE FROM upg.schema_objects;
-DELETE FROM upg.schema_stamps;
-$function$;
-COMMENT ON FUNCTION upg.drift_forget() IS 'give up the record of the schema';
-REVOKE ALL ON FUNCTION upg.drift_forget() FROM PUBLIC;
-
 -- The objects whose definition is not the recorded one, both ways, without saying
 -- yet what differs.
 CREATE FUNCTION upg.drift_pairs(OUT object text, OUT anchor oid, OUT id oid, OUT sub integer, OUT recorded jsonb, OUT live jsonb)
@@ -138,7 +161,7 @@ CREATE FUNCTION upg.drift_pairs(OUT object text, OUT anchor oid, OUT id oid, OUT
 DECLARE
     parts oid[];
 BEGIN
-    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s;
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps() s;
     IF parts IS NULL THEN
         RETURN;
     END IF;
@@ -153,22 +176,6 @@ $function$;
 COMMENT ON FUNCTION upg.drift_pairs() IS 'objects whose definition is not the recorded one';
 REVOKE ALL ON FUNCTION upg.drift_pairs() FROM PUBLIC;
 
-CREATE FUNCTION upg.drift_take_stamps(anchors oid[])
-    RETURNS void
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-WITH now AS MATERIALIZED (
-    SELECT s.* FROM upg.drift_stamps(false) s WHERE s.anchor = ANY (anchors)
-), gone AS (
-    DELETE FROM upg.schema_stamps s USING now n WHERE s.anchor = n.anchor AND n.rows = 0
-)
-INSERT INTO upg.schema_stamps AS s SELECT n.* FROM now n WHERE n.rows <> 0
-ON CONFLICT (anchor) DO UPDATE SET rows = excluded.rows, sum = excluded.sum
-$function$;
-COMMENT ON FUNCTION upg.drift_take_stamps(oid[]) IS 'record the stamps that objects have now';
-REVOKE ALL ON FUNCTION upg.drift_take_stamps(oid[]) FROM PUBLIC;
-
 -- Before a migration: the objects that have drifted, in words, and as they are now.
 CREATE FUNCTION upg.drift_check(shown integer, OUT objects bigint, OUT words text, OUT drifted oid[], OUT live jsonb)
     RETURNS record
@@ -179,7 +186,7 @@ DECLARE
     parts oid[];
 BEGIN
     objects := 0;
-    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s;
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps() s;
     IF parts IS NULL THEN
         RETURN;
     END IF;
@@ -241,29 +248,12 @@ $function$;
 COMMENT ON FUNCTION upg.drift_take_objects(oid[], oid[], jsonb) IS 'record objects as they are, but for what others had changed in them';
 REVOKE ALL ON FUNCTION upg.drift_take_objects(oid[], oid[], jsonb) FROM PUBLIC;
 
-CREATE FUNCTION upg.drift_note(anchors oid[], "rows" bigint[], sums bigint[], drifted oid[], before jsonb)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-#variable_conflict use_column
-BEGIN
-    PERFORM upg.drift_take_objects(anchors, drifted, before);
-    INSERT INTO upg.schema_stamps AS s (anchor, rows, sum)
-    SELECT u.* FROM unnest(drift_note.anchors, drift_note."rows", drift_note.sums) u ORDER BY 1
-    ON CONFLICT (anchor) DO UPDATE SET rows = s.rows + excluded.rows, sum = s.sum + excluded.sum;
-    DELETE FROM upg.schema_stamps s WHERE s.anchor = ANY (drift_note.anchors) AND s.rows = 0;
-END
-$function$;
-COMMENT ON FUNCTION upg.drift_note(oid[], bigint[], bigint[], oid[], jsonb) IS 'bring the record up to date with what a migration touched';
-REVOKE ALL ON FUNCTION upg.drift_note(oid[], bigint[], bigint[], oid[], jsonb) FROM PUBLIC;
-
 CREATE FUNCTION upg.drift_differing()
     RETURNS jsonb
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT coalesce(jsonb_object_agg(s.anchor, s.rows || ' ' || s.sum), '{}') FROM upg.drift_stamps(false) s
+SELECT coalesce(jsonb_object_agg(s.anchor, s.rows || ' ' || s.sum), '{}') FROM upg.drift_stamps() s
 $function$;
 COMMENT ON FUNCTION upg.drift_differing() IS 'stamps that are not the recorded ones';
 REVOKE ALL ON FUNCTION upg.drift_differing() FROM PUBLIC;
@@ -276,7 +266,7 @@ CREATE FUNCTION upg.drift_take(before jsonb)
 DECLARE
     parts oid[];
 BEGIN
-    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps(false) s
+    SELECT array_agg(s.anchor) INTO parts FROM upg.drift_stamps() s
     WHERE before ->> s.anchor::text IS DISTINCT FROM s.rows || ' ' || s.sum;
     IF parts IS NOT NULL THEN
         PERFORM upg.drift_take_objects(parts, '{}', '{}');
