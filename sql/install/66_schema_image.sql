@@ -5,37 +5,31 @@
 -- them, as in pg_dump.
 CREATE FUNCTION upg.image_acl(acl aclitem[], kind "char", owner oid)
     RETURNS text
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT nullif((SELECT coalesce(string_agg(a::text, ', ' ORDER BY a::text COLLATE "C"), 'none') FROM unnest(acl) a),
-              (SELECT string_agg(a::text, ', ' ORDER BY a::text COLLATE "C") FROM unnest(acldefault(kind, owner)) a))
-$function$;
+    LANGUAGE C STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'upg_image_acl';
 COMMENT ON FUNCTION upg.image_acl(aclitem[], "char", oid) IS 'privileges as sorted text, null if they are the default ones';
 REVOKE ALL ON FUNCTION upg.image_acl(aclitem[], "char", oid) FROM PUBLIC;
 
 CREATE FUNCTION upg.image_options(options text[])
     RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(options) o WHERE o NOT LIKE 'pg\_attver=%'
-$function$;
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'upg_image_options';
 COMMENT ON FUNCTION upg.image_options(text[]) IS 'storage options as sorted text';
 REVOKE ALL ON FUNCTION upg.image_options(text[]) FROM PUBLIC;
 
--- inlined where it is called
 CREATE FUNCTION upg.image_relation(relation oid)
     RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT (SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence '
-                                  WHEN 'f' THEN 'foreign table ' WHEN 'c' THEN 'type ' WHEN 'i' THEN 'index '
-                                  WHEN 'I' THEN 'index ' ELSE 'table ' END || quote_ident(n.nspname::text) || '.' || quote_ident(c.relname::text)
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation);
-END;
+    LANGUAGE C STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'upg_image_relation';
 COMMENT ON FUNCTION upg.image_relation(oid) IS 'what an image calls a relation';
 REVOKE ALL ON FUNCTION upg.image_relation(oid) FROM PUBLIC;
+
+CREATE FUNCTION upg.image_comment(class oid, object oid, sub integer DEFAULT 0)
+    RETURNS text
+    LANGUAGE C STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'upg_image_comment';
+COMMENT ON FUNCTION upg.image_comment(oid, oid, integer) IS 'the comment on an object';
+REVOKE ALL ON FUNCTION upg.image_comment(oid, oid, integer) FROM PUBLIC;
 
 -- "anchor" is the object that a line belongs to: the relation of a column or an
 -- index; 0 for what has none.  "id" and "sub" stay when a name changes.  Conditions
@@ -51,22 +45,46 @@ DECLARE
     own oid[];
     r record;
     found_some boolean;
+    /*@ relations boolean;
+    indexes boolean;
+    constraints boolean;
+    triggers boolean;
+    rules boolean;
+    policies boolean;
+    statistics boolean;
+    spaces_too boolean;
+    functions boolean;
+    types boolean; @*/
 BEGIN
     SELECT array_agg(n.oid) INTO spaces FROM pg_namespace n
     WHERE n.nspname !~ '^pg_(toast|temp)' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'upg')
       AND (schemas IS NULL OR n.nspname = ANY (schemas));
     SELECT array_agg(d.objid) INTO own FROM pg_depend d
-    WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e';
+    WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e' /*@ AND d.objid = ANY (anchors) @*/;
+    /*@ SELECT EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_index i WHERE i.indrelid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = ANY (anchors)) OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = ANY (anchors)),
+               EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_statistic_ext x WHERE x.stxrelid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_namespace n WHERE n.oid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_proc p WHERE p.oid = ANY (anchors)),
+               EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (anchors)) OR EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (anchors) AND c.relkind = 'c')
+    INTO relations, indexes, constraints, triggers, rules, policies, statistics, spaces_too, functions, types;
+    IF spaces_too THEN @*/
     RETURN QUERY
     SELECT 'schema ' || quote_ident(n.nspname),
            jsonb_build_object('owner', pg_get_userbyid(n.nspowner), 'privileges', upg.image_acl(n.nspacl, 'n', n.nspowner),
-                              'comment', obj_description(n.oid, 'pg_namespace')),
+                              'comment', upg.image_comment('pg_namespace'::regclass, n.oid)),
            n.oid, n.oid, 0
     FROM pg_namespace n
     WHERE n.oid = ANY (spaces) /*@ AND n.oid = ANY (anchors) @*/
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid AND d.deptype = 'e');
+    /*@ END IF; @*/
 
     -- tables, views, sequences
+    /*@ IF relations THEN @*/
     RETURN QUERY
     SELECT upg.image_relation(c.oid),
            jsonb_build_object(
@@ -81,7 +99,7 @@ BEGIN
                         AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0 LIMIT 1),
                'owner', pg_get_userbyid(c.relowner),
                'privileges', upg.image_acl(c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner),
-               'comment', obj_description(c.oid, 'pg_class'),
+               'comment', upg.image_comment('pg_class'::regclass, c.oid),
                'persistence', CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
                'access method', (SELECT amname FROM pg_am WHERE pg_am.oid = c.relam AND amname <> 'heap'),
                'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace),
@@ -107,7 +125,9 @@ BEGIN
            c.oid, c.oid, 0
     FROM pg_class c
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.oid <> ALL (coalesce(own, '{}'));
+    /*@ END IF; @*/
 
+    /*@ IF relations THEN @*/
     RETURN QUERY
     SELECT 'column ' || format('%I.%I.%I', n.nspname, c.relname, a.attname),
            jsonb_build_object(
@@ -129,14 +149,15 @@ BEGIN
                'foreign options', upg.image_options(a.attfdwoptions),
                'privileges', CASE WHEN a.attacl IS NOT NULL THEN upg.image_acl(a.attacl, 'c', c.relowner) END,
                'inherited', CASE WHEN NOT a.attislocal THEN 'only' WHEN a.attinhcount > 0 THEN 'too' END,
-               'comment', (SELECT d.description FROM pg_description d
-                           WHERE d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum)),
+               'comment', upg.image_comment('pg_class'::regclass, a.attrelid, a.attnum)),
            c.oid, c.oid, a.attnum::integer
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND c.oid <> ALL (coalesce(own, '{}'));
+    /*@ END IF; @*/
 
+    /*@ IF indexes THEN @*/
     RETURN QUERY
     SELECT upg.image_relation(c.oid),
            jsonb_build_object(
@@ -151,12 +172,14 @@ BEGIN
                'partition of', (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = c.oid),
                'statistics targets', (SELECT string_agg(a.attnum || '=' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a
                                       WHERE a.attrelid = c.oid AND a.attstattarget >= 0),
-               'comment', obj_description(c.oid, 'pg_class')),
+               'comment', upg.image_comment('pg_class'::regclass, c.oid)),
            i.indrelid, c.oid, 0
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE c.relnamespace = ANY (spaces) /*@ AND i.indrelid = ANY (anchors) @*/ AND i.indrelid <> ALL (coalesce(own, '{}'));
+    /*@ END IF; @*/
 
     -- a not-null constraint with the server's own name says no more than its column
+    /*@ IF constraints THEN @*/
     RETURN QUERY
     SELECT format('constraint %I on %s', k.conname, coalesce(upg.image_relation(k.conrelid),
                                                             'type ' || format_type(nullif(k.contypid, 0), NULL))),
@@ -166,7 +189,7 @@ BEGIN
                                JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = k.contypid)),
                'definition', pg_get_constraintdef(k.oid),
                'inherited', CASE WHEN NOT k.conislocal THEN 'only' WHEN k.coninhcount > 0 THEN 'too' END,
-               'comment', obj_description(k.oid, 'pg_constraint')),
+               'comment', upg.image_comment('pg_constraint'::regclass, k.oid)),
            CASE WHEN k.conrelid <> 0 THEN k.conrelid ELSE k.contypid END, k.oid, 0
     FROM pg_constraint k
     WHERE k.connamespace = ANY (spaces) /*@ AND k.oid IN (SELECT x.oid FROM pg_constraint x WHERE x.conrelid = ANY (anchors) AND x.conrelid <> 0
@@ -175,23 +198,29 @@ BEGIN
       AND NOT (k.contype = 'n' AND k.conrelid <> 0 AND k.conname =
                (SELECT c.relname || '_' || a.attname || '_not_null' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                 WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1]));
+    /*@ END IF; @*/
 
+    /*@ IF triggers THEN @*/
     RETURN QUERY
     SELECT format('trigger %I on %s', t.tgname, upg.image_relation(c.oid)),
            jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_triggerdef(t.oid),
-                              'enabled', nullif(t.tgenabled, 'O'), 'comment', obj_description(t.oid, 'pg_trigger')),
+                              'enabled', nullif(t.tgenabled, 'O'), 'comment', upg.image_comment('pg_trigger'::regclass, t.oid)),
            c.oid, t.oid, 0
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND NOT t.tgisinternal AND c.oid <> ALL (coalesce(own, '{}'));
+    /*@ END IF; @*/
 
+    /*@ IF rules THEN @*/
     RETURN QUERY
     SELECT format('rule %I on %s', w.rulename, upg.image_relation(c.oid)),
            jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_ruledef(w.oid),
-                              'enabled', nullif(w.ev_enabled, 'O'), 'comment', obj_description(w.oid, 'pg_rewrite')),
+                              'enabled', nullif(w.ev_enabled, 'O'), 'comment', upg.image_comment('pg_rewrite'::regclass, w.oid)),
            c.oid, w.oid, 0
     FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND w.rulename <> '_RETURN' AND c.oid <> ALL (coalesce(own, '{}'));
+    /*@ END IF; @*/
 
+    /*@ IF policies THEN @*/
     RETURN QUERY
     SELECT format('policy %I on %s', p.polname, upg.image_relation(c.oid)),
            jsonb_build_object('of', upg.image_relation(c.oid), 'command', p.polcmd,
@@ -199,11 +228,13 @@ BEGIN
                               'roles', (SELECT string_agg(CASE WHEN o = 0 THEN 'public' ELSE pg_get_userbyid(o)::text END, ', '
                                                           ORDER BY pg_get_userbyid(o)) FROM unnest(p.polroles) o),
                               'using', pg_get_expr(p.polqual, p.polrelid), 'with check', pg_get_expr(p.polwithcheck, p.polrelid),
-                              'comment', obj_description(p.oid, 'pg_policy')),
+                              'comment', upg.image_comment('pg_policy'::regclass, p.oid)),
            c.oid, p.oid, 0
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/;
+    /*@ END IF; @*/
 
+    /*@ IF functions THEN @*/
     RETURN QUERY
     SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
            || format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)),
@@ -223,12 +254,14 @@ BEGIN
                                  aggfinalextra, aggmfinalextra, aggfinalmodify, aggmfinalmodify, aggsortop::regoperator::text,
                                  format_type(aggtranstype, NULL) AS state, aggtransspace, format_type(nullif(aggmtranstype, 0), NULL) AS mstate,
                                  aggmtransspace, agginitval, aggminitval FROM pg_aggregate WHERE aggfnoid = p.oid) g),
-               'comment', obj_description(p.oid, 'pg_proc')),
+               'comment', upg.image_comment('pg_proc'::regclass, p.oid)),
            p.oid, p.oid, 0
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE p.pronamespace = ANY (spaces) /*@ AND p.oid = ANY (anchors) @*/
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'));
+    /*@ END IF; @*/
 
+    /*@ IF types THEN @*/
     RETURN QUERY
     SELECT 'type ' || format('%I.%I', n.nspname, t.typname),
            jsonb_build_object(
@@ -245,22 +278,25 @@ BEGIN
                                           nullif(g.rngsubdiff::oid, 0)::regproc, format_type(g.rngmultitypid, NULL)) FROM pg_range g WHERE g.rngtypid = t.oid),
                'functions', CASE WHEN t.typtype = 'b' THEN concat_ws(' ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
                                  t.typanalyze, t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory, t.typispreferred, t.typdelim) END,
-               'comment', obj_description(t.oid, 'pg_type')),
+               'comment', upg.image_comment('pg_type'::regclass, t.oid)),
            CASE WHEN t.typrelid <> 0 THEN t.typrelid ELSE t.oid END, t.oid, 0
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
     WHERE t.typnamespace = ANY (spaces) /*@ AND t.oid IN (SELECT unnest(anchors) UNION ALL
           SELECT k.reltype FROM pg_class k WHERE k.oid = ANY (anchors) AND k.relkind = 'c') @*/ AND t.typtype <> 'm' AND NOT (t.typcategory = 'A' AND t.typelem <> 0)
       AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e');
+    /*@ END IF; @*/
 
+    /*@ IF statistics THEN @*/
     RETURN QUERY
     SELECT 'statistics ' || format('%I.%I', n.nspname, s.stxname),
            jsonb_build_object('of', upg.image_relation(s.stxrelid), 'owner', pg_get_userbyid(s.stxowner),
                               'definition', pg_get_statisticsobjdef(s.oid), 'target', nullif(s.stxstattarget, -1),
-                              'comment', obj_description(s.oid, 'pg_statistic_ext')),
+                              'comment', upg.image_comment('pg_statistic_ext'::regclass, s.oid)),
            s.stxrelid, s.oid, 0
     FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
     WHERE s.stxnamespace = ANY (spaces) /*@ AND s.stxrelid = ANY (anchors) @*/;
+    /*@ END IF; @*/
 
     /*@ IF 0 <> ALL (anchors) THEN
         RETURN;
@@ -268,7 +304,7 @@ BEGIN
     IF schemas IS NULL THEN
         RETURN QUERY
         SELECT 'extension ' || quote_ident(e.extname),
-               jsonb_build_object('schema', e.extnamespace::regnamespace, 'version', e.extversion, 'comment', obj_description(e.oid, 'pg_extension')),
+               jsonb_build_object('schema', e.extnamespace::regnamespace, 'version', e.extversion, 'comment', upg.image_comment('pg_extension'::regclass, e.oid)),
                0::oid, 0::oid, 0
         FROM pg_extension e;
         RETURN QUERY

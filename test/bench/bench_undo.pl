@@ -6,7 +6,7 @@
 # share, from the undo log, is shown beside it.
 #
 # BENCH_ROWS, BENCH_TABLES, BENCH_LARGE, BENCH_ROUNDS change sizes and rounds,
-# BENCH_PARTS is a list of: update one ddl files many pgbench.
+# BENCH_PARTS is a list of: update one ddl drift files many pgbench.
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -19,7 +19,7 @@ my $here   = dirname(abs_path(__FILE__));
 my $upg    = $ENV{UPG} // abs_path("$here/../../cli/upg");
 my $rows   = setting('ROWS', 1_000_000);
 my $rounds = setting('ROUNDS', 5);
-my %parts  = map { $_ => 1 } split /[ ,]+/, setting('PARTS', 'update,one,ddl,files,many,pgbench');
+my %parts  = map { $_ => 1 } split /[ ,]+/, setting('PARTS', 'update,one,ddl,drift,files,many,pgbench');
 my $dir    = start_server();
 
 # Times in ms of the statements of a script that one psql runs.  Lines that begin
@@ -58,6 +58,20 @@ sub report
 }
 
 sub capture { my ($name, $sql) = @_; return "SELECT verdict FROM upg.capture_run('$name', \$m\$$sql\$m\$)" }
+
+sub apply_ddl { my ($name, $sql) = @_; return "SELECT state FROM upg_apply('$name', '$sql')" }
+
+# A database with upg and so many tables.
+sub many_tables
+{
+	my ($db, $tables) = @_;
+	fresh_database($db, 'CREATE EXTENSION upg');
+	for my $part (0 .. $tables / 500 - 1)
+	{
+		sql($db, sprintf q{DO $$BEGIN FOR i IN %d..%d LOOP EXECUTE format('CREATE TABLE t%%s (id int PRIMARY KEY, v text)', i); END LOOP; END$$}, $part * 500 + 1, $part * 500 + 500);
+	}
+	sql($db, 'VACUUM ANALYZE');
+}
 
 say_host();
 
@@ -115,12 +129,7 @@ if ($parts{ddl})
 	for my $tables (split /[ ,]+/, setting('TABLES', '1000,10000'))
 	{
 		my %t;
-		fresh_database("ddl_$tables", 'CREATE EXTENSION upg');
-		for my $part (0 .. $tables / 500 - 1)
-		{
-			sql("ddl_$tables", sprintf q{DO $$BEGIN FOR i IN %d..%d LOOP EXECUTE format('CREATE TABLE t%%s (id int PRIMARY KEY, v text)', i); END LOOP; END$$}, $part * 500 + 1, $part * 500 + 500);
-		}
-		sql("ddl_$tables", 'VACUUM ANALYZE');
+		many_tables("ddl_$tables", $tables);
 		my @lines = ('-' . capture('warm', 'ALTER TABLE t1 ADD COLUMN w int'), '-ALTER TABLE t2 ADD COLUMN w int');
 		for my $i (1 .. 8 * $rounds)
 		{
@@ -136,6 +145,42 @@ if ($parts{ddl})
 			push @{ $t{"captured and proven, three kinds"} }, $six[1] + $six[3] + $six[5];
 		}
 		report("ADD COLUMN, CREATE INDEX, CREATE TABLE; $tables tables (must: + 30 ms for the three)", 'bare, three kinds together', %t);
+	}
+}
+
+if ($parts{drift})
+{
+	for my $tables (split /[ ,]+/, setting('TABLES', '1000,10000'))
+	{
+		my (%t, %first);
+		many_tables("plain_$tables", $tables);
+		sql('postgres', "DROP DATABASE IF EXISTS recorded_$tables", "CREATE DATABASE recorded_$tables TEMPLATE plain_$tables");
+		sql("recorded_$tables", 'DO $$BEGIN PERFORM upg_drift_record(); END$$', 'VACUUM ANALYZE');
+		for my $round (1 .. $rounds)
+		{
+			my %run = ('applied, captured and proven' => "plain_$tables", 'the same, drift looked for and recorded' => "recorded_$tables");
+			for my $name (sort { ($a cmp $b) * ($round % 2 ? 1 : -1) } keys %run)
+			{
+				# the first of a session plans everything
+				my @lines = ("-SET upg.drift = " . ($run{$name} =~ /^rec/ ? 'refuse' : 'off'), apply_ddl("first $round", "ALTER TABLE t$round ADD COLUMN y int"));
+				for my $i (1 .. 8)
+				{
+					my $n = 20 * $round + 2 * $i + 20;
+					# a bare one would be drift
+					push @lines, "ALTER TABLE t$n ADD COLUMN x int" if $run{$name} =~ /^plain/;
+					push @lines, apply_ddl("m $round $i", 'ALTER TABLE t' . ($n + 1) . ' ADD COLUMN x int');
+				}
+				my @times = times_of($run{$name}, @lines);
+				push @{ $first{$name} }, shift @times;
+				while (@times)
+				{
+					push @{ $t{'bare ALTER TABLE'} }, shift @times if $run{$name} =~ /^plain/;
+					push @{ $t{$name} }, shift @times;
+				}
+			}
+		}
+		report("a small migration with a record of the schema; $tables tables (must: + 10 ms)", 'bare ALTER TABLE', %t);
+		report("the same, the first of a session", 'applied, captured and proven', %first);
 	}
 }
 
