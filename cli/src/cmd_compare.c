@@ -345,6 +345,11 @@ cmd_compare(UpgContext *ctx)
 	diff.ctx = ctx;
 	buf_init(&diff.range_json);
 	buf_init(&diff.range_text);
+	buf_init(&diff.key_text);
+	buf_init(&diff.row_text[SOURCE]);
+	buf_init(&diff.row_text[TARGET]);
+	buf_init(&diff.json_text);
+	buf_init(&diff.line);
 	ok = prepare(&diff) && open_side(&diff, SOURCE) && open_side(&diff, TARGET) &&
 		 read_mapping(&diff) && choose_key(&diff) && check_columns(&diff) &&
 		 diff_open_journal(&diff);
@@ -401,6 +406,11 @@ cmd_compare(UpgContext *ctx)
 	journal_close(diff.journal);
 	buf_free(&diff.range_json);
 	buf_free(&diff.range_text);
+	buf_free(&diff.key_text);
+	buf_free(&diff.row_text[SOURCE]);
+	buf_free(&diff.row_text[TARGET]);
+	buf_free(&diff.json_text);
+	buf_free(&diff.line);
 	list_free(&diff.hidden);
 	return upg_error.exit_code;
 }

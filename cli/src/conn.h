@@ -70,9 +70,9 @@ extern bool conn_send(UpgConn *conn, const char *sql);
 extern bool conn_send_params(UpgConn *conn, const char *sql, int nparams,
 							 const char *const *params);
 extern bool conn_send_for_bytes(UpgConn *conn, const char *sql, int nparams,
-								const char *const *params);
-extern UpgRows *conn_query_bytes(UpgConn *conn, const char *sql,
-								 const char *const params[2], const int lengths[2]);
+								const char *const *params, const int *lengths);
+extern UpgRows *conn_query_bytes(UpgConn *conn, const char *sql, const char *param,
+								 int length);
 extern void conn_cancel(UpgConn *conn);
 extern UpgRows *conn_receive(UpgConn *conn);
 extern bool conn_run(UpgConn *conn, const char *sql, int nparams,

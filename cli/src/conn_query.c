@@ -29,6 +29,9 @@
 #define CANCEL_SECONDS  3
 #define CANCEL_AGAIN_MS 500
 
+/* Parameters of a statement that has some that are bytes. */
+#define MOST_PARAMS 16
+
 /* A cancel request on its way; the last of the two that have it frees it. */
 typedef struct CancelRequest
 {
@@ -233,16 +236,18 @@ fill_schema(UpgConn *conn, const char *sql)
  * send_statement
  *		Send one statement; false with the error set.
  *
- * "types": OIDs of the parameters, or NULL: as the server infers.  "lengths": they
- * are bytes and so long, or NULL: they are text.  "bytes": the result is to come as
- * bytes.
+ * "types": OIDs of the parameters, or NULL: as the server infers.  "lengths": how long
+ * those are that are bytes, -1 for text; or NULL: all are text.  "bytes": the result is
+ * to come as bytes.
  */
 static bool
 send_statement(UpgConn *conn, const char *sql, int nparams, const unsigned *types,
 			   const char *const *params, const int *lengths, bool bytes)
 {
-	static const int formats[] = {1, 1};
+	int formats[MOST_PARAMS];
 
+	for (int i = 0; lengths != NULL && i < nparams; i++)
+		formats[i] = lengths[i] >= 0;
 	conn->cancelled = false;
 	if (!PQsendQueryParams(conn->pg, fill_schema(conn, sql), nparams, types, params,
 						   lengths, lengths ? formats : NULL, bytes) ||
@@ -289,13 +294,14 @@ conn_send_params(UpgConn *conn, const char *sql, int nparams, const char *const 
 
 /*
  * conn_send_for_bytes
- *		The same; the values of the result come as bytes, which of text are text.
+ *		The same; the values of the result come as bytes, which of text are text, and
+ *		parameters whose length is not -1 are bytes as well.
  */
 bool
 conn_send_for_bytes(UpgConn *conn, const char *sql, int nparams,
-					const char *const *params)
+					const char *const *params, const int *lengths)
 {
-	return send_statement(conn, sql, nparams, NULL, params, NULL, true);
+	return send_statement(conn, sql, nparams, NULL, params, lengths, true);
 }
 
 /*
@@ -352,13 +358,13 @@ conn_receive(UpgConn *conn)
 
 /*
  * conn_query_bytes
- *		Run one statement with two parameters as bytes; NULL with the error set.
+ *		Run one statement with a parameter as bytes, and the result as bytes, too; NULL
+ *		with the error set.
  */
 UpgRows *
-conn_query_bytes(UpgConn *conn, const char *sql, const char *const params[2],
-				 const int lengths[2])
+conn_query_bytes(UpgConn *conn, const char *sql, const char *param, int length)
 {
-	if (!send_statement(conn, sql, 2, NULL, params, lengths, false))
+	if (!send_statement(conn, sql, 1, NULL, &param, &length, true))
 		return NULL;
 	return conn_receive(conn);
 }

@@ -3,10 +3,12 @@
  * table_diff.c
  *		Comparing one table in two databases: sketches, suspects, what differs.
  *
- *  Each side reads its table once, at the same time, into a sketch; the target takes
- *  both and tells the keys of the rows that are not in both.  If they are too many for
- *  the sketches, larger ones are made, then several, each of a part of the keys.  The
- *  suspects are read again on both sides, and only what is seen then is reported.
+ *  Each side reads its table once, at the same time, into a sketch; the target keeps its
+ *  own, is given the other's and tells the keys of the rows that are not in both.  If they
+ *  are too many for the sketches, larger ones are made, then several, each of a part of
+ *  the keys; of large tables each side first looks for a few rows of the other, which
+ *  shows whether they will be.  The suspects are read again on both sides, and only what
+ *  is seen then is reported.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -27,51 +29,65 @@
 #define FIRST_CELLS 4096
 #define MOST_CELLS  200000
 #define MOST_PARTS  4096
-#define CHUNK       500 /* suspects that are read again at once */
+#define CHUNK       1000 /* suspects that are read again at once */
+#define GROUP       100  /* of which long values are asked for at once */
+
+/* Values up to so many bytes come with the rows, longer ones when they are wanted. */
+#define SHORT_VALUE 64
+#define LONG_VALUE  4096
+
+/* Rows of the samples that must differ for more than chance. */
+#define SURE_OF_MANY 3
 
 const char *const diff_side_names[] = {"source", "target"};
 
-/* A key that differs, and how: the prints of its rows on both sides. */
+/* A key that differs, and how: the hashes of its rows on both sides. */
 typedef struct Suspect
 {
-	char *print;
-	char *state; /* malloc'ed */
-	bool same;   /* as when it was looked at before */
+	UpgBuf state; /* empty: the same rows on both sides */
+	bool same;    /* as when it was looked at before */
 } Suspect;
 
-#define ROWS_CALL                                                                     \
-	"SELECT pg_catalog.encode(print, 'hex') AS print,"                                \
-	" pg_catalog.encode(row_print, 'hex') AS row_print,"                              \
-	" row_key::pg_catalog.text AS row_key, \"row\"::pg_catalog.text AS row,"          \
-	" column_prints::pg_catalog.text AS column_prints, pg_catalog.count(*) AS copies" \
-	" FROM @extschema@.upg_table_rows($1::pg_catalog.regclass,"                       \
-	" (SELECT pg_catalog.array_agg(pg_catalog.decode(p, 'hex'))"                      \
-	" FROM pg_catalog.unnest($9::pg_catalog.text[]) p),"                              \
-	" key => $2::pg_catalog.text[], columns => $3::pg_catalog.text[],"                \
-	" filter => $4, except_columns => $5::pg_catalog.text[], mode => $6,"             \
-	" mapping => $8::pg_catalog.jsonb,"                                               \
-	" seed => $7::pg_catalog.int8) r GROUP BY 1, 2, 3, 4, 5"                          \
-	" ORDER BY pg_catalog.encode(r.print, 'hex') COLLATE \"C\","                      \
-	" pg_catalog.encode(r.row_print, 'hex') COLLATE \"C\""
+/* Parameters of a call behind those of a side; lengths of what is bytes, else -1. */
+typedef struct Extra
+{
+	const char *values[3];
+	int lengths[3];
+} Extra;
 
-#define SKETCH_CALL                                                             \
-	"SELECT s, (@extschema@.upg_checksum_info((@extschema@.upg_sketch_info(s))" \
-	".checksum)).row_count::pg_catalog.text FROM @extschema@.upg_table_sketch(" \
-	"$1::pg_catalog.regclass, key => $2::pg_catalog.text[],"                    \
-	" columns => $3::pg_catalog.text[], filter => $4,"                          \
-	" except_columns => $5::pg_catalog.text[], mode => $6,"                     \
-	" mapping => $8::pg_catalog.jsonb,"                                         \
-	" seed => $7::pg_catalog.int8, cells => $9::pg_catalog.int4,"               \
-	" bucket => $10::pg_catalog.int4, buckets => $11::pg_catalog.int4) s"
+#define OF_THE_TABLE                                         \
+	"$1::pg_catalog.regclass, key => $2::pg_catalog.text[]," \
+	" columns => $3::pg_catalog.text[], filter => $4,"       \
+	" except_columns => $5::pg_catalog.text[], mode => $6,"  \
+	" mapping => $8::pg_catalog.jsonb, seed => $7::pg_catalog.int8"
+#define WITH_BYTES                                                        \
+	"$1::pg_catalog.regclass, $9::pg_catalog.bytea,"                      \
+	" key => $2::pg_catalog.text[], columns => $3::pg_catalog.text[],"    \
+	" filter => $4, except_columns => $5::pg_catalog.text[], mode => $6," \
+	" mapping => $8::pg_catalog.jsonb, seed => $7::pg_catalog.int8"
+#define OF_SIZE                                                       \
+	", cells => $9::pg_catalog.int4, bucket => $10::pg_catalog.int4," \
+	" buckets => $11::pg_catalog.int4"
 
-/* Taken apart in the same call that says whether they can be: they are sent once. */
-#define TAKE_APART_CALL                                                        \
-	"SELECT e.complete, e.cells_needed,"                                       \
-	" pg_catalog.encode(d.print, 'hex') COLLATE \"C\" AS print"                \
-	" FROM @extschema@.upg_sketch_estimate($1::pg_catalog.bytea,"              \
-	" $2::pg_catalog.bytea) e LEFT JOIN LATERAL (SELECT DISTINCT r.print FROM" \
-	" @extschema@.upg_sketch_diff(CASE WHEN e.complete THEN $1 END, CASE WHEN" \
-	" e.complete THEN $2 END) r) d ON true ORDER BY 3"
+#define ROWS_CALL                                    \
+	"SELECT @extschema@.upg_rows_packed(" WITH_BYTES \
+	", longest => $10::pg_catalog.int4, shown => $11::pg_catalog.text[])"
+
+#define SAMPLE_CALL "SELECT @extschema@.upg_table_sample(" OF_THE_TABLE ")"
+#define MISSING_CALL                                                                \
+	"SELECT m.missing::pg_catalog.text AS missing, m.rows::pg_catalog.text AS rows" \
+	" FROM @extschema@.upg_sample_missing(" WITH_BYTES ") m"
+
+static const char *const sketch_calls[] = {
+	"SELECT s, (@extschema@.upg_checksum_info((@extschema@.upg_sketch_info(s)).checksum))"
+	".row_count::pg_catalog.text FROM (SELECT @extschema@.upg_table_sketch(" OF_THE_TABLE
+		OF_SIZE ") AS s OFFSET 0) x",
+	"SELECT NULL, @extschema@.upg_sketch_keep(" OF_THE_TABLE OF_SIZE
+	")::pg_catalog.text"};
+
+#define TAKE_CALL                                                          \
+	"SELECT t.complete::pg_catalog.text, t.cells_needed::pg_catalog.text," \
+	" t.prints FROM @extschema@.upg_sketch_take($1::pg_catalog.bytea) t"
 
 /*
  * diff_error
@@ -112,23 +128,28 @@ diff_forget(TableDiff *diff)
  *		Ask both sides at once, each about its own table; the answers are in diff->rows,
  *		as text or as bytes.
  *
- * The first "nargs" parameters are those of the side, "more" follow.  If one side
- * fails, the other is told to stop.
+ * The first "nargs" parameters are those of the side, "nmore" of "extra" follow.  If one
+ * side fails, the other is told to stop.
  */
 static bool
-ask_both(TableDiff *diff, const char *sql, int nargs, int nmore, const char *const *more,
-		 bool bytes)
+ask_both(TableDiff *diff, const char *const sql[2], int nargs, int nmore,
+		 const Extra extra[2], bool bytes)
 {
-	const char *params[ARG_COUNT + 4];
+	const char *params[ARG_COUNT + 3];
+	int lengths[ARG_COUNT + 3];
 
 	diff_forget(diff);
 	for (int side = SOURCE; side <= TARGET; side++)
 	{
-		memcpy(params, diff->args[side], (size_t) nargs * sizeof(char *));
-		for (int i = 0; i < nmore; i++)
-			params[nargs + i] = more[i];
-		if (!(bytes ? conn_send_for_bytes : conn_send_params)(diff->conn[side], sql,
-															  nargs + nmore, params))
+		for (int i = 0; i < nargs + nmore; i++)
+		{
+			params[i] = i < nargs ? diff->args[side][i] : extra[side].values[i - nargs];
+			lengths[i] = i < nargs ? -1 : extra[side].lengths[i - nargs];
+		}
+		if (!(bytes
+				  ? conn_send_for_bytes(diff->conn[side], sql[side], nargs + nmore,
+										params, lengths)
+				  : conn_send_params(diff->conn[side], sql[side], nargs + nmore, params)))
 			return diff_error((Side) side);
 	}
 	for (int side = SOURCE; side <= TARGET; side++)
@@ -145,311 +166,238 @@ ask_both(TableDiff *diff, const char *sql, int nargs, int nmore, const char *con
 
 /*
  * diff_ask_both
- *		The same for those who want text.
+ *		The same for those who ask both sides the same and want text.
  */
 bool
 diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
 			  const char *const *more)
 {
-	return ask_both(diff, sql, nargs, nmore, more, false);
+	const char *const calls[2] = {sql, sql};
+	Extra extra[2];
+
+	for (int i = 0; i < nmore; i++)
+	{
+		extra[SOURCE].values[i] = extra[TARGET].values[i] = more[i];
+		extra[SOURCE].lengths[i] = extra[TARGET].lengths[i] = -1;
+	}
+	return ask_both(diff, calls, nargs, nmore, extra, false);
 }
 
 /*
- * column_hidden
- *		Is the value of a column not to be shown?
+ * read_rows
+ *		Read the rows of keys on both sides, with values up to so many bytes of these
+ *		columns, or all.
  */
 static bool
-column_hidden(const TableDiff *diff, const char *column)
+read_rows(TableDiff *diff, PackedRows packed[2], const char *prints, int n, int longest,
+		  const char *columns)
 {
-	return list_has(&diff->hidden, "*") || list_has(&diff->hidden, column);
-}
+	static const char *const calls[] = {ROWS_CALL, ROWS_CALL};
+	char number[16];
+	const Extra extra = {{prints, number, columns}, {n * PRINT_SIZE, -1, -1}};
+	const Extra both[2] = {extra, extra};
 
-/*
- * shown_row
- *		A row's JSON with hidden values replaced by their prints; in the arena.
- *
- * "other": only members whose print differs from the one there.
- */
-static const char *
-shown_row(TableDiff *diff, const char *row, const char *prints, const char *other)
-{
-	UpgJsonDoc *doc = row ? json_parse(row) : NULL;
-	UpgJsonDoc *mine = prints ? json_parse(prints) : NULL;
-	UpgJsonDoc *theirs = other ? json_parse(other) : NULL;
-	char number[32];
-	const char *key;
-	const char *value;
-	const char *shown;
-	UpgBuf text;
-	UpgJson json;
-
-	if (doc == NULL)
+	packed_free(&packed[SOURCE]);
+	packed_free(&packed[TARGET]);
+	snprintf(number, sizeof(number), "%d", longest);
+	if (!ask_both(diff, calls, ARG_COUNT, 3, both, true))
+		return false;
+	for (int side = SOURCE; side <= TARGET; side++)
 	{
-		json_free(mine);
-		json_free(theirs);
-		return "null";
+		UpgRows *rows = diff->rows[side];
+
+		diff->rows[side] = NULL;
+		if (!packed_read(&packed[side], rows))
+			return diff_error((Side) side);
 	}
-	buf_init(&text);
-	json_start(&json, &text);
-	json_object(&json, NULL);
-	for (int i = 0; json_member(doc, i, &key, &value); i++)
-	{
-		const char *print = mine ? json_get(mine, key, number, sizeof(number)) : NULL;
-		const char *their = theirs ? json_get(theirs, key, number, sizeof(number)) : NULL;
-
-		if (other != NULL &&
-			(print == NULL ? their == NULL : their != NULL && strcmp(print, their) == 0))
-			continue;
-		if (value != NULL && column_hidden(diff, key))
-			json_string(
-				&json, key,
-				arena_printf(diff->ctx->arena, "(hidden %.16s)", print ? print : ""));
-		else
-			json_string(&json, key, value);
-	}
-	json_object_end(&json);
-	shown = arena_strdup(diff->ctx->arena, text.data);
-	buf_free(&text);
-	json_free(doc);
-	json_free(mine);
-	json_free(theirs);
-	return shown;
+	return true;
 }
 
 /*
- * diff_show
- *		Print differences that are JSON objects and lines already; keep them for the
- *		journal, if there is one.
- */
-void
-diff_show(TableDiff *diff, const char *json, const char *text)
-{
-	if (json[0] == '\0')
-		return;
-	if (diff->ctx->json)
-		json_raw(render_doc(), NULL, json);
-	else
-		render_text(diff->ctx, "%s", text);
-	if (diff->journal == NULL)
-		return;
-	if (diff->range_json.len > 0)
-		buf_addc(&diff->range_json, ',');
-	buf_add(&diff->range_json, json);
-	buf_add(&diff->range_text, text);
-}
-
-/*
- * report
- *		Print one difference; a row number of -1 means: not on that side.
+ * pass_key
+ *		Move "at" behind the rows of a key; are they the same on both sides?
  *
- * The same row on both sides: one has it more often.
+ * What they are is appended to "state", unless it is NULL or they are.
  */
-static void
-report(TableDiff *diff, int source, int target)
+static bool
+pass_key(const TableDiff *diff, const unsigned char *print, int at[2], UpgBuf *state)
 {
-	const UpgRows *a = diff->rows[SOURCE];
-	const UpgRows *b = diff->rows[TARGET];
-	int64_t copies_a = source >= 0 ? rows_int(a, source, "copies") : 0;
-	int64_t copies_b = target >= 0 ? rows_int(b, target, "copies") : 0;
-	bool both = source >= 0 && target >= 0;
-	bool same = both && strcmp(rows_get(a, source, 1), rows_get(b, target, 1)) == 0;
-	bool changed = both && !same;
-	bool missing = !changed && copies_a > copies_b;
-	const char *prints_a = source >= 0 ? rows_named(a, source, "column_prints") : NULL;
-	const char *prints_b = target >= 0 ? rows_named(b, target, "column_prints") : NULL;
-	const char *key = diff->args[TARGET][ARG_KEY] == NULL ? NULL
-					  : source >= 0 ? rows_named(a, source, "row_key")
-									: rows_named(b, target, "row_key");
-	const char *shown_key =
-		key ? shown_row(diff, key, prints_a ? prints_a : prints_b, NULL) : NULL;
-	const char *row_a = NULL;
-	const char *row_b = NULL;
-	UpgBuf text;
-	UpgBuf line;
-	UpgJson json;
-
-	if (changed || missing)
-		row_a = shown_row(diff, rows_named(a, source, "row"), prints_a,
-						  changed ? prints_b : NULL);
-	if (!missing)
-		row_b = shown_row(diff, rows_named(b, target, "row"), prints_b,
-						  changed ? prints_a : NULL);
-	diff->changed += changed;
-	diff->missing += missing ? copies_a - copies_b : 0;
-	diff->extra += !changed && !missing ? copies_b - copies_a : 0;
-	buf_init(&text);
-	json_start(&json, &text);
-	json_object(&json, NULL);
-	json_string(&json, "difference", changed ? "changed" : missing ? "missing" : "extra");
-	json_raw(&json, "key", shown_key);
-	json_raw(&json, "source", row_a);
-	json_raw(&json, "target", row_b);
-	json_int(&json, "source_copies", copies_a);
-	json_int(&json, "target_copies", copies_b);
-	json_object_end(&json);
-	buf_init(&line);
-	buf_printf(&line, "%-8s %s%s",
-			   changed   ? "changed"
-			   : missing ? "missing"
-						 : "extra",
-			   shown_key ? shown_key : "", shown_key ? "  " : "");
-	if (changed)
-		buf_printf(&line, "%s -> %s", row_a, row_b);
-	else
-		buf_add(&line, row_a ? row_a : row_b);
-	if (copies_a > 1 || copies_b > 1)
-		buf_printf(&line, "  (%" PRId64 " in the source, %" PRId64 " in the target)",
-				   copies_a, copies_b);
-	buf_addc(&line, '\n');
-	diff_show(diff, text.data, line.data);
-	buf_free(&text);
-	buf_free(&line);
-}
-
-/*
- * state_of
- *		The rows of one key on both sides, as text that can be compared; NULL: equal.
- *
- * "at" moves behind them.
- */
-static char *
-state_of(const TableDiff *diff, const char *print, int at[2])
-{
-	UpgBuf sides[2];
-	bool equal;
+	int from[2] = {at[SOURCE], at[TARGET]};
+	bool same;
 
 	for (int side = SOURCE; side <= TARGET; side++)
 	{
-		const UpgRows *rows = diff->rows[side];
+		const PackedRows *packed = &diff->packed[side];
 
-		buf_init(&sides[side]);
-		for (; at[side] < rows_count(rows) &&
-			   strcmp(rows_get(rows, at[side], 0), print) == 0;
-			 at[side]++)
-			buf_printf(&sides[side], "%s*%s ", rows_get(rows, at[side], 1),
-					   rows_named(rows, at[side], "copies"));
+		while (at[side] < packed->count &&
+			   memcmp(packed->rows[at[side]].print, print, PRINT_SIZE) == 0)
+			at[side]++;
 	}
-	equal = strcmp(sides[SOURCE].data, sides[TARGET].data) == 0;
-	buf_addc(&sides[SOURCE], '/');
-	buf_add(&sides[SOURCE], sides[TARGET].data);
-	buf_free(&sides[TARGET]);
-	if (!equal)
-		return sides[SOURCE].data;
-	buf_free(&sides[SOURCE]);
-	return NULL;
+	same = at[SOURCE] - from[SOURCE] == at[TARGET] - from[TARGET];
+	for (int i = 0; same && i < at[SOURCE] - from[SOURCE]; i++)
+	{
+		const PackedRow *a = &diff->packed[SOURCE].rows[from[SOURCE] + i];
+		const PackedRow *b = &diff->packed[TARGET].rows[from[TARGET] + i];
+
+		same = a->copies == b->copies && memcmp(a->hash, b->hash, PRINT_SIZE) == 0;
+	}
+	for (int side = SOURCE; !same && state != NULL && side <= TARGET; side++)
+	{
+		buf_addc(state, (char) ('0' + side));
+		for (int i = from[side]; i < at[side]; i++)
+		{
+			const PackedRow *row = &diff->packed[side].rows[i];
+
+			buf_addn(state, (const char *) row->hash, PRINT_SIZE);
+			buf_addn(state, (const char *) &row->copies, sizeof(row->copies));
+		}
+	}
+	return same;
 }
 
 /*
- * report_key
- *		Print what differs among the rows of one key, which begin at "at".
+ * report_group
+ *		Report what differs of some suspects; "at" moves behind their rows.
+ *
+ * Long values that are to be shown are asked for first.
  */
-static void
-report_key(TableDiff *diff, const char *print, const int at[2])
+static bool
+report_group(TableDiff *diff, const char *prints, const Suspect *suspects, int n,
+			 int at[2])
 {
-	const UpgRows *a = diff->rows[SOURCE];
-	const UpgRows *b = diff->rows[TARGET];
-	int i = at[SOURCE];
-	int k = at[TARGET];
-	int one = -1;
-	int other = -1;
-	int ones = 0;
-	int others = 0;
+	const unsigned char *print = (const unsigned char *) prints;
+	int from[2] = {at[SOURCE], at[TARGET]};
+	UpgList columns = {NULL, 0, 0};
+	UpgBuf literal;
+	bool ok = true;
 
-	for (int pass = 0; pass < 2; pass++)
+	buf_init(&literal);
+	diff->want_more = false;
+	packed_free(&diff->longer[SOURCE]);
+	packed_free(&diff->longer[TARGET]);
+	memset(diff->wanted, 0, (size_t) diff->columns->ncolumns * sizeof(bool));
+	for (int pass = 0; ok && pass < 2; pass++)
 	{
-		i = at[SOURCE];
-		k = at[TARGET];
-		for (;;)
+		memcpy(at, from, sizeof(from));
+		for (int i = 0; i < n; i++)
 		{
-			bool more_a = i < rows_count(a) && strcmp(rows_get(a, i, 0), print) == 0;
-			bool more_b = k < rows_count(b) && strcmp(rows_get(b, k, 0), print) == 0;
-			int order;
+			int begin[2] = {at[SOURCE], at[TARGET]};
 
-			if (!more_a && !more_b)
-				break;
-			order = !more_a   ? 1
-					: !more_b ? -1
-							  : strcmp(rows_get(a, i, 1), rows_get(b, k, 1));
-			if (order == 0 && rows_int(a, i, "copies") == rows_int(b, k, "copies"))
-				;
-			else if (pass == 1 && order == 0)
-				report(diff, i, k); /* not as often */
+			pass_key(diff, print + (size_t) i * PRINT_SIZE, at, NULL);
+			if (suspects[i].state.len == 0)
+				continue;
+			if (suspects[i].same)
+				diff_report_key(diff, print + (size_t) i * PRINT_SIZE, begin, pass == 0);
 			else if (pass == 1)
-				report(diff, order < 0 ? i : -1, order < 0 ? -1 : k);
-			else
-			{
-				ones += order <= 0;
-				others += order >= 0;
-				one = order <= 0 ? i : one;
-				other = order >= 0 ? k : other;
-			}
-			i += order <= 0;
-			k += order >= 0;
+				diff->unsettled++;
 		}
-		if (pass == 0 && diff->args[TARGET][ARG_KEY] != NULL && ones == 1 && others == 1)
-		{
-			report(diff, one, other);
-			return;
-		}
+		if (pass == 1 || !diff->want_more)
+			continue;
+		for (int c = 0; c < diff->columns->ncolumns; c++)
+			if (diff->wanted[c])
+				list_add(&columns, diff->columns->names[c]);
+		array_literal(&literal, &columns);
+		ok = read_rows(diff, diff->longer, prints, n, LONG_VALUE, literal.data);
 	}
+	buf_free(&literal);
+	list_free(&columns);
+	return ok;
 }
 
 /*
  * look_again
  *		Read the suspects on both sides, as often as told, and report what differs.
+ *
+ * Rows may change from one time to the next if they are to be looked at more often, so
+ * then long values come with them.
  */
 static bool
-look_again(TableDiff *diff, const char *const *prints, int n)
+look_again(TableDiff *diff, const char *prints, int n)
 {
 	Suspect *suspects = xmalloc((size_t) n * sizeof(Suspect));
-	UpgList wanted = {NULL, 0, 0};
-	UpgBuf literal;
-	const char *more;
 	bool ok = true;
 	int at[2] = {0, 0};
 
-	memset(suspects, 0, (size_t) n * sizeof(Suspect));
 	for (int i = 0; i < n; i++)
-		list_add(&wanted, prints[i]);
-	buf_init(&literal);
-	array_literal(&literal, &wanted);
-	more = literal.data;
+		buf_init(&suspects[i].state);
 	for (int64_t round = 0; ok && round <= diff->rounds; round++)
 	{
 		if (round > 0)
 			run_sleep((int) diff->interval);
-		ok = diff_ask_both(diff, ROWS_CALL, ARG_COUNT, 1, &more);
+		ok = read_rows(diff, diff->packed, prints, n,
+					   diff->rounds == 0 ? SHORT_VALUE : LONG_VALUE, NULL);
 		at[SOURCE] = at[TARGET] = 0;
 		for (int i = 0; ok && i < n; i++)
 		{
-			char *state = state_of(diff, prints[i], at);
+			UpgBuf before = suspects[i].state;
+			UpgBuf *now = &suspects[i].state;
 
+			buf_init(now);
+			pass_key(diff, (const unsigned char *) prints + (size_t) i * PRINT_SIZE, at,
+					 now);
 			suspects[i].same =
-				round == 0 || (state != NULL && suspects[i].state != NULL &&
-							   strcmp(state, suspects[i].state) == 0);
-			free(suspects[i].state);
-			suspects[i].state = state;
+				round == 0 || (now->len > 0 && now->len == before.len &&
+							   memcmp(now->data, before.data, now->len) == 0);
+			buf_free(&before);
 		}
 	}
 	at[SOURCE] = at[TARGET] = 0;
-	for (int i = 0; ok && i < n; i++)
+	if (ok)
+		diff_report_begin(diff);
+	for (int i = 0; ok && i < n; i += GROUP)
+		ok = report_group(diff, prints + (size_t) i * PRINT_SIZE, suspects + i,
+						  n - i < GROUP ? n - i : GROUP, at);
+	diff_report_end(diff);
+	for (int side = SOURCE; side <= TARGET; side++)
 	{
-		int from[2] = {at[SOURCE], at[TARGET]};
-
-		free(state_of(diff, prints[i], at));
-		if (suspects[i].state == NULL)
-			continue;
-		if (suspects[i].same)
-			report_key(diff, prints[i], from);
-		else
-			diff->unsettled++;
+		packed_free(&diff->packed[side]);
+		packed_free(&diff->longer[side]);
 	}
 	for (int i = 0; i < n; i++)
-		free(suspects[i].state);
+		buf_free(&suspects[i].state);
 	free(suspects);
-	buf_free(&literal);
-	list_free(&wanted);
 	return ok;
+}
+
+/*
+ * make_sketches
+ *		Make the sketches of one part of the keys and take them apart; NULL with the
+ *		error set.
+ *
+ * The target keeps its own for as long as a transaction lasts.
+ */
+static UpgRows *
+make_sketches(TableDiff *diff, int64_t cells, int part, int parts, int64_t count[2])
+{
+	char numbers[3][32];
+	const Extra extra = {{numbers[0], numbers[1], numbers[2]}, {-1, -1, -1}};
+	const Extra both[2] = {extra, extra};
+	UpgRows *rows;
+
+	snprintf(numbers[0], sizeof(numbers[0]), "%" PRId64, cells);
+	snprintf(numbers[1], sizeof(numbers[1]), "%d", part);
+	snprintf(numbers[2], sizeof(numbers[2]), "%d", parts);
+	if (diff->rounds > 0 && !conn_run(diff->conn[TARGET], "BEGIN READ ONLY", 0, NULL))
+	{
+		diff_error(TARGET);
+		return NULL;
+	}
+	if (!ask_both(diff, sketch_calls, ARG_COUNT, 3, both, true))
+		return NULL;
+	for (int side = SOURCE; side <= TARGET; side++)
+		count[side] = strtoll(rows_get(diff->rows[side], 0, 1), NULL, 10);
+	rows = conn_query_bytes(diff->conn[TARGET], TAKE_CALL,
+							rows_get(diff->rows[SOURCE], 0, 0),
+							rows_length(diff->rows[SOURCE], 0, 0));
+	diff_forget(diff);
+	if (rows == NULL ||
+		(diff->rounds > 0 && !conn_run(diff->conn[TARGET], "COMMIT", 0, NULL)))
+	{
+		rows_free(rows);
+		diff_error(TARGET);
+		return NULL;
+	}
+	return rows;
 }
 
 /*
@@ -459,30 +407,11 @@ look_again(TableDiff *diff, const char *const *prints, int n)
 static bool
 compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 {
-	const char *more[3];
-	const char *sketches[2];
-	int lengths[2];
-	UpgArena *arena = diff->ctx->arena;
-	UpgRows *rows;
-	UpgList prints = {NULL, 0, 0};
-	bool ok;
-	UpgRows *kept[2];
+	int64_t count[2];
+	UpgRows *rows = make_sketches(diff, cells, part, parts, count);
+	bool ok = rows != NULL;
 
 	*need = 0;
-	more[0] = arena_printf(arena, "%" PRId64, cells);
-	more[1] = arena_printf(arena, "%d", part);
-	more[2] = arena_printf(arena, "%d", parts);
-	if (!ask_both(diff, SKETCH_CALL, ARG_COUNT, 3, more, true))
-		return false;
-	for (int side = SOURCE; side <= TARGET; side++)
-	{
-		kept[side] = diff->rows[side];
-		diff->rows[side] = NULL;
-		sketches[side] = rows_get(kept[side], 0, 0);
-		lengths[side] = rows_length(kept[side], 0, 0);
-	}
-	rows = conn_query_bytes(diff->conn[TARGET], TAKE_APART_CALL, sketches, lengths);
-	ok = rows != NULL || diff_error(TARGET);
 	if (ok && !rows_bool(rows, 0, "complete"))
 	{
 		*need = rows_int(rows, 0, "cells_needed");
@@ -491,16 +420,66 @@ compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 	}
 	else if (ok)
 	{
-		for (int side = SOURCE; side <= TARGET; side++)
-			diff->count[side] += rows_int(kept[side], 0, "row_count");
-		for (int i = 0; i < rows_count(rows) && rows_named(rows, i, "print"); i++)
-			list_add(&prints, rows_named(rows, i, "print"));
-		for (int i = 0; ok && i < prints.count; i += CHUNK)
-			ok = look_again(diff, prints.items + i,
-							prints.count - i < CHUNK ? prints.count - i : CHUNK);
-		list_free(&prints);
+		const char *prints = rows_named(rows, 0, "prints");
+		int n = rows_length(rows, 0, rows_column(rows, "prints")) / PRINT_SIZE;
+
+		diff->count[SOURCE] += count[SOURCE];
+		diff->count[TARGET] += count[TARGET];
+		for (int i = 0; ok && i < n; i += CHUNK)
+			ok = look_again(diff, prints + (size_t) i * PRINT_SIZE,
+							n - i < CHUNK ? n - i : CHUNK);
 	}
 	rows_free(rows);
+	return ok;
+}
+
+/*
+ * guess_cells
+ *		How large the first sketches should be; false with the error set.
+ *
+ * Each side looks for some rows of the other.  Where many of them are missing a small
+ * sketch would be made for nothing; where there are hardly any it is as good as any.
+ */
+static bool
+guess_cells(TableDiff *diff, int64_t *cells)
+{
+	static const char *const samples[] = {SAMPLE_CALL, SAMPLE_CALL};
+	static const char *const missing[] = {MISSING_CALL, MISSING_CALL};
+	UpgRows *kept[2];
+	Extra extra[2];
+	int64_t hits = 0;
+	int64_t rows = 0;
+	bool both = true;
+	bool ok;
+
+	*cells = FIRST_CELLS;
+	if (diff->args[SOURCE][ARG_FILTER] != NULL)
+		return true;
+	if (!ask_both(diff, samples, ARG_COUNT, 0, NULL, true))
+		return false;
+	for (int side = SOURCE; side <= TARGET; side++)
+	{
+		kept[side] = diff->rows[side];
+		diff->rows[side] = NULL;
+		extra[TARGET - side].values[0] = rows_get(kept[side], 0, 0);
+		extra[TARGET - side].lengths[0] = rows_length(kept[side], 0, 0);
+		both &= extra[TARGET - side].values[0] != NULL;
+	}
+	ok = !both || ask_both(diff, missing, ARG_COUNT, 1, extra, true);
+	for (int side = SOURCE; ok && both && side <= TARGET; side++)
+	{
+		hits += rows_int(diff->rows[side], 0, "missing");
+		rows += rows_int(diff->rows[side], 0, "rows");
+	}
+	if (ok && hits >= SURE_OF_MANY)
+	{
+		/* there may be some more than the samples say, and cells are not all used */
+		double most = (double) rows * (1.25 + 2.0 / (double) hits) * 1.4;
+
+		log_verbose("about %" PRId64 " rows differ, by samples", rows);
+		if (most > FIRST_CELLS)
+			*cells = (int64_t) most;
+	}
 	rows_free(kept[SOURCE]);
 	rows_free(kept[TARGET]);
 	return ok;
@@ -513,14 +492,18 @@ compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 bool
 diff_table(TableDiff *diff)
 {
-	int64_t cells = FIRST_CELLS;
+	int64_t cells;
 	int parts = 1;
 
+	if (!guess_cells(diff, &cells))
+		return false;
 	for (int part = 0; part < parts;)
 	{
-		int64_t need;
+		int64_t need = cells;
 
-		if (!compare_part(diff, cells, part, parts, &need))
+		/* what was guessed may already be too much for one part */
+		if ((cells <= MOST_CELLS || parts > 1) &&
+			!compare_part(diff, cells, part, parts, &need))
 			return false;
 		if (need == 0)
 			part++;

@@ -15,6 +15,7 @@
 
 #include "command.h"
 #include "journal.h"
+#include "packed_rows.h"
 
 #define MOST_RANGES 100000
 
@@ -57,6 +58,19 @@ typedef struct TableDiff
 	int64_t interval;
 	int64_t ranges;            /* 0: the table as a whole */
 	const char *key_in_source; /* what stands for the first column of the key */
+	/* rows that are looked at again, and what is known of them meanwhile */
+	PackedRows packed[2];
+	PackedRows longer[2]; /* the same with values that were left out at first */
+	PackedValue *values[2];
+	const PackedRows *columns; /* which there are */
+	bool *hide;                /* columns whose values are not shown */
+	bool *wanted;              /* columns whose long values are */
+	bool *shown;               /* columns that differ */
+	bool want_more;
+	UpgBuf key_text;
+	UpgBuf row_text[2];
+	UpgBuf json_text;
+	UpgBuf line;
 	int64_t missing;
 	int64_t extra;
 	int64_t changed;
@@ -69,8 +83,14 @@ extern bool diff_error(Side side);
 extern void diff_forget(TableDiff *diff);
 extern bool diff_ask_both(TableDiff *diff, const char *sql, int nargs, int nmore,
 						  const char *const *more);
-extern void diff_show(TableDiff *diff, const char *json, const char *text);
 extern bool diff_table(TableDiff *diff);
+
+/* table_report.c */
+extern void diff_report_begin(TableDiff *diff);
+extern void diff_report_end(TableDiff *diff);
+extern void diff_report_key(TableDiff *diff, const unsigned char *print, const int at[2],
+							bool only_want);
+extern void diff_show(TableDiff *diff, const char *json, const char *text);
 
 /* table_ranges.c */
 extern bool diff_open_journal(TableDiff *diff);

@@ -212,4 +212,28 @@ upg_store64(char *out, uint64 v)
 	memcpy(out, &v, sizeof(v));
 }
 
+static inline uint32
+upg_load32(const char *p)
+{
+	uint32 v;
+
+	memcpy(&v, p, sizeof(v));
+#ifdef WORDS_BIGENDIAN
+	v = pg_bswap32(v);
+#endif
+	return v;
+}
+
+static inline uint64
+upg_load64(const char *p)
+{
+	uint64 v;
+
+	memcpy(&v, p, sizeof(v));
+#ifdef WORDS_BIGENDIAN
+	v = pg_bswap64(v);
+#endif
+	return v;
+}
+
 #endif /* UPG_CANONICAL_H */

@@ -66,6 +66,7 @@ typedef struct UpgSketch
 	uint64 seed;
 	int ncells;
 	UpgSketchCell *cells;
+	void *room; /* what was allocated for the cells */
 } UpgSketch;
 
 /* A decoded difference: "copies" more of the element in the first set. */
@@ -167,8 +168,12 @@ extern void upg_sketch_add(UpgSketchQueue *queue, UpgSum key, UpgSum hash);
 extern void upg_sketch_end(UpgSketchQueue *queue);
 extern void upg_sketch_merge_cells(UpgSketch *sketch, const UpgSketchCell *cells);
 extern const char *upg_sketch_conflict(const UpgSketch *a, const UpgSketch *b);
-extern UpgSketchDiff *upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b);
+extern UpgSketchDiff *upg_sketch_subtract(UpgSketch *a, const UpgSketch *b);
 extern bytea *upg_sketch_serialize(const UpgSketch *sketch);
+extern UpgSketch *upg_sketch_header(const bytea *bytes);
 extern UpgSketch *upg_sketch_deserialize(const bytea *bytes);
+extern UpgSketchDiff *upg_sketch_subtract_from(const bytea *bytes, UpgSketch *b);
+extern int64 upg_sketch_cells_for(double differences);
+extern void upg_sketch_free(UpgSketch *sketch);
 
 #endif /* UPG_SKETCH_H */

@@ -34,6 +34,7 @@ typedef struct UpgSource
 /* in source.c */
 extern UpgSource *upg_source_open(Oid relid, bool only, const char *filter);
 extern bool upg_source_is_direct(UpgSource *source, const UpgScanJob *job);
+extern void upg_source_check_privileges(UpgSource *source, const UpgScanJob *job);
 extern void upg_source_scan(UpgSource *source, const UpgScanJob *job, int workers,
 							UpgChecksum *total, UpgSketch *sketch, UpgScanRowFunc func,
 							void *arg);
@@ -53,6 +54,7 @@ extern List *upg_job_names(UpgSource *source, List *columns, List *except,
 extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names,
 							Jsonb *mapping);
 extern void upg_job_keys(UpgScanJob *job, List *key);
+extern bool upg_job_key_nullable(UpgSource *source, const UpgScanJob *job);
 extern Form_pg_attribute upg_source_attribute(UpgSource *source, const char *name);
 extern bool upg_name_in_list(List *names, const char *name);
 

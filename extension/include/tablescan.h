@@ -14,7 +14,10 @@
 #define UPG_TABLESCAN_H
 
 #include "nodes/pg_list.h"
+#include "storage/buf.h"
 #include "storage/itemptr.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 #include "canonical.h"
 #include "checksum.h"
@@ -66,6 +69,8 @@ extern int upg_scan_key_width(const UpgEncoder *enc);
 extern UpgSum upg_scan_key(UpgScanPlan *plan, UpgSum hash);
 
 /* in tablescan.c */
+extern int upg_list_visible(Snapshot snapshot, Relation rel, Buffer buffer,
+							OffsetNumber *offsets);
 extern void upg_scan_heap(const UpgScanJob *job, List *members, int workers,
 						  UpgChecksum *total, UpgSketch *sketch, UpgScanRowFunc func,
 						  void *arg);

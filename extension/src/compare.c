@@ -54,6 +54,12 @@ PG_FUNCTION_INFO_V1(upg_compare);
 /* Leftover cells that are resolved by reading the rows that fall into them. */
 #define FEW_CELLS 96
 
+/* Rows of so many keys are held at a time, if they are looked up. */
+#define KEYS_AT_ONCE 250
+
+/* Rows of the samples that must differ for more than chance. */
+#define SURE_OF_MANY 3
+
 /* Columns of the result. */
 #define RESULT_COLUMNS 7
 
@@ -357,13 +363,14 @@ report_key(Comparison *cmp, UpgRowFinder *finder, UpgFoundKey *entry, const bool
 }
 
 /*
- * report
- *		Read the rows of the keys found, and report those that differ.
+ * report_items
+ *		Read the rows of some of the keys found, and report those that differ.
  *
  * With "left", also those that fall into its cells.
  */
 static void
-report(Comparison *cmp, const UpgSketchDiff *diff, const UpgSketch *left)
+report_items(Comparison *cmp, const UpgDifference *items, int nitems,
+			 const UpgSketch *left)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg differences",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -376,11 +383,11 @@ report(Comparison *cmp, const UpgSketchDiff *diff, const UpgSketch *left)
 	int n;
 
 	finder->suspects = left;
-	for (int i = 0; i < diff->nitems; i++)
+	for (int i = 0; i < nitems; i++)
 	{
-		UpgFoundKey *entry = upg_row_finder_want(finder, diff->items[i].element.key);
+		UpgFoundKey *entry = upg_row_finder_want(finder, items[i].element.key);
 
-		entry->expected[diff->items[i].copies > 0 ? 0 : 1] = true;
+		entry->expected[items[i].copies > 0 ? 0 : 1] = true;
 	}
 	for (int side = 0; side < 2; side++)
 		upg_row_finder_read(finder, cmp->sources[side], &cmp->jobs[side], side);
@@ -402,6 +409,55 @@ report(Comparison *cmp, const UpgSketchDiff *diff, const UpgSketch *left)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/* Order of two differences by their keys, which are written out. */
+static int
+compare_items(const void *pa, const void *pb, void *arg)
+{
+	UpgScanPlan *plan = arg;
+	UpgEncoder *encoders[16];
+	UpgSum a = ((const UpgDifference *) pa)->element.key;
+	UpgSum b = ((const UpgDifference *) pb)->element.key;
+
+	for (int k = 0; k < plan->key->ncolumns; k++)
+		encoders[k] = plan->key->columns[k].encoder;
+	return upg_row_finder_compare_direct(a, b, encoders, plan->key->ncolumns);
+}
+
+/*
+ * report
+ *		Report all differences; the rows of a few keys at a time if they are looked up,
+ *		so that what memory it takes does not grow with their number.
+ */
+static void
+report(Comparison *cmp, UpgSketchDiff *diff, const UpgSketch *left)
+{
+	bool by_index = left == NULL;
+	int n = diff->nitems;
+
+	for (int side = 0; side < 2; side++)
+		by_index = by_index &&
+				   !upg_job_key_nullable(cmp->sources[side], &cmp->jobs[side]) &&
+				   upg_row_finder_by_index(cmp->sources[side], &cmp->jobs[side], n);
+	if (!by_index)
+	{
+		report_items(cmp, diff->items, n, left);
+		return;
+	}
+	qsort_arg(diff->items, n, sizeof(UpgDifference), compare_items,
+			  upg_scan_plan(&cmp->jobs[0], cmp->sources[0]->desc));
+	for (int first = 0, next; first < n; first = next)
+	{
+		/* what the two sides have of one key stays together */
+		for (next = Min(first + KEYS_AT_ONCE, n);
+			 next < n &&
+			 diff->items[next].element.key.lo == diff->items[next - 1].element.key.lo &&
+			 diff->items[next].element.key.hi == diff->items[next - 1].element.key.hi;
+			 next++)
+			;
+		report_items(cmp, diff->items + first, next - first, NULL);
+	}
 }
 
 /*
@@ -440,17 +496,58 @@ compare_round(Comparison *cmp, int ncells, uint32 bucket, uint32 buckets, bool m
 						errdetail("%s", why)));
 
 	diff = upg_sketch_subtract(sketches[0], sketches[1]);
+	upg_sketch_free(sketches[1]);
 	if (diff->left > FEW_CELLS && !must)
 		result = Max(diff->estimate, 1);
-	else if (diff->nitems > 0 || diff->left > 0)
+	else if (diff->left > 0)
+		report(cmp, diff, sketches[0]);
+	else if (diff->nitems > 0)
 	{
-		if (diff->left > 0)
-			sketches[0]->cells = diff->cells;
-		report(cmp, diff, diff->left > 0 ? sketches[0] : NULL);
+		upg_sketch_free(sketches[0]);
+		report(cmp, diff, NULL);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return result;
+}
+
+/*
+ * guess_differences
+ *		About how many elements differ, if they are more than a small sketch can hold;
+ *		else 0.
+ *
+ * Some rows of each side are looked for in the other.
+ */
+static double
+guess_differences(Comparison *cmp)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "upg samples",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	double differences = 0;
+	int hits = 0;
+
+	for (int side = 0; side < 2; side++)
+	{
+		bytea *sample = upg_sample(cmp->sources[side], &cmp->jobs[side]);
+		double rows;
+		int missing = sample == NULL ? -1
+									 : upg_sample_lookup(sample, cmp->sources[1 - side],
+														 &cmp->jobs[1 - side], &rows);
+
+		if (missing < 0)
+		{
+			hits = 0;
+			break;
+		}
+		hits += missing;
+		differences += missing * rows;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+
+	/* there may be some more than the samples say */
+	return hits >= SURE_OF_MANY ? differences * (1.25 + 2.0 / hits) : 0;
 }
 
 /*
@@ -460,12 +557,18 @@ compare_round(Comparison *cmp, int ncells, uint32 bucket, uint32 buckets, bool m
 static void
 compare_all(Comparison *cmp)
 {
-	double estimate = compare_round(cmp, UPG_SKETCH_DEFAULT_CELLS, 0, 1, false);
-	double cells = estimate * 1.6 + 256;
+	double estimate = guess_differences(cmp);
+	double cells = upg_sketch_cells_for(estimate);
 	uint32 buckets = 1;
 
-	if (estimate < 0)
-		return;
+	/* a small sketch first, unless it is known to be too small */
+	if (cells <= UPG_SKETCH_DEFAULT_CELLS)
+	{
+		estimate = compare_round(cmp, UPG_SKETCH_DEFAULT_CELLS, 0, 1, false);
+		if (estimate < 0)
+			return;
+		cells = upg_sketch_cells_for(estimate);
+	}
 	if (cells > ROUND_CELLS)
 	{
 		buckets = (uint32) Min(ceil(cells / ROUND_CELLS), 1000000);

@@ -293,3 +293,20 @@ upg_job_keys(UpgScanJob *job, List *key)
 		job->keys[job->nkeys++] = found;
 	}
 }
+
+/*
+ * upg_job_key_nullable
+ *		Whether a column of the key may be null, and the key a fingerprint then.
+ */
+bool
+upg_job_key_nullable(UpgSource *source, const UpgScanJob *job)
+{
+	for (int i = 0; i < job->nkeys; i++)
+	{
+		UpgScanColumn *column = &job->columns[job->keys[i]];
+
+		if (column->expr || !upg_source_attribute(source, column->attname)->attnotnull)
+			return true;
+	}
+	return false;
+}

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/tupmacs.h"
 #include "catalog/pg_am.h"
@@ -45,8 +46,8 @@
 /* More keys than this are looked up in several queries. */
 #define LOOKUP_BATCH 5000
 
-/* Longer values are cut when shown. */
-#define MAX_SHOWN 4096
+/* In place of the text of a value that is not to be shown. */
+char upg_left_out[] = "";
 
 /*
  * upg_row_finder
@@ -59,6 +60,8 @@ upg_row_finder(void)
 	HASHCTL ctl;
 
 	finder->context = CurrentMemoryContext;
+	finder->longest = UPG_MAX_SHOWN;
+	finder->all_shown = true;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(UpgSum);
 	ctl.entrysize = sizeof(UpgFoundKey);
@@ -101,15 +104,21 @@ learn_columns(UpgRowFinder *finder, UpgScanPlan *plan)
 	old = MemoryContextSwitchTo(finder->context);
 	finder->ncolumns = row->ncolumns;
 	finder->names = palloc(sizeof(char *) * Max(row->ncolumns, 1));
+	finder->outputs = palloc0(sizeof(UpgOutput) * Max(row->ncolumns, 1));
 	for (int c = 0; c < row->ncolumns; c++)
+	{
 		finder->names[c] = pstrdup(row->columns[c].name);
+		finder->outputs[c].shown =
+			finder->all_shown || upg_name_in_list(finder->shown, finder->names[c]);
+	}
 	finder->key_form = plan->key_form;
 	finder->nkeys = plan->key ? plan->key->ncolumns : 0;
 	finder->key_columns = palloc(sizeof(int) * Max(finder->nkeys, 1));
-	finder->key_encoders = palloc(sizeof(UpgEncoder) * Max(finder->nkeys, 1));
+	finder->key_encoders = palloc(sizeof(UpgEncoder *) * Max(finder->nkeys, 1));
 	for (int k = 0; k < finder->nkeys; k++)
 	{
-		finder->key_encoders[k] = *plan->key->columns[k].encoder;
+		finder->key_encoders[k] = palloc(sizeof(UpgEncoder));
+		*finder->key_encoders[k] = *plan->key->columns[k].encoder;
 		for (int c = 0; c < row->ncolumns; c++)
 			if (row->columns[c].position == plan->key->columns[k].position)
 				finder->key_columns[k] = c;
@@ -119,28 +128,44 @@ learn_columns(UpgRowFinder *finder, UpgScanPlan *plan)
 
 /*
  * show_value
- *		A value as text; a long one is cut, and says so.
+ *		A value as text; a long one is left out, or cut, and says so.
  */
 static char *
-show_value(UpgEncoder *enc, const char *value)
+show_value(UpgRowFinder *finder, int c, UpgEncoder *enc, const char *value)
 {
-	Oid output;
-	bool varlena;
+	UpgOutput *output = &finder->outputs[c];
+	bool leave_out = finder->longest < UPG_MAX_SHOWN;
 	char *text;
 	Size length;
 
-	getTypeOutputInfo(enc->typid, &output, &varlena);
-	text = OidOutputFunctionCall(output, fetch_att(value, enc->typbyval, enc->typlen));
-	length = strlen(text);
-	if (length > MAX_SHOWN)
+	if (!output->shown ||
+		(leave_out && enc->typlen == -1 &&
+		 toast_raw_datum_size(PointerGetDatum(value)) > finder->longest + VARHDRSZ))
+		return upg_left_out;
+	if (output->typid != enc->typid)
 	{
-		int clipped = pg_mbcliplen(text, (int) length, MAX_SHOWN - 64);
+		Oid function;
+		bool varlena;
+
+		getTypeOutputInfo(enc->typid, &function, &varlena);
+		fmgr_info_cxt(function, &output->function, finder->context);
+		output->typid = enc->typid;
+	}
+	text = OutputFunctionCall(&output->function,
+							  fetch_att(value, enc->typbyval, enc->typlen));
+	length = strlen(text);
+	if (length <= finder->longest)
+		return text;
+	if (!leave_out)
+	{
+		int clipped = pg_mbcliplen(text, (int) length, UPG_MAX_SHOWN - 64);
 		char *cut = psprintf("%.*s... (%zu bytes)", clipped, text, length);
 
 		pfree(text);
-		text = cut;
+		return cut;
 	}
-	return text;
+	pfree(text);
+	return upg_left_out;
 }
 
 /*
@@ -156,6 +181,13 @@ take_row(UpgRowFinder *finder, UpgFoundKey *entry, UpgScanPlan *plan, UpgSum has
 
 	learn_columns(finder, plan);
 	found->hash = hash;
+	found->next = entry->rows[finder->side];
+	entry->rows[finder->side] = found;
+	if (finder->rows_only)
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	found->texts = palloc0(sizeof(char *) * Max(row->ncolumns, 1));
 	found->column_hashes = palloc0(sizeof(UpgSum) * Max(row->ncolumns, 1));
 	for (int c = 0; c < row->ncolumns; c++)
@@ -165,10 +197,8 @@ take_row(UpgRowFinder *finder, UpgFoundKey *entry, UpgScanPlan *plan, UpgSum has
 		if (value == NULL)
 			continue;
 		found->column_hashes[c] = upg_column_hash_walked(row, c);
-		found->texts[c] = show_value(row->columns[c].encoder, value);
+		found->texts[c] = show_value(finder, c, row->columns[c].encoder, value);
 	}
-	found->next = entry->rows[finder->side];
-	entry->rows[finder->side] = found;
 	MemoryContextSwitchTo(old);
 }
 
@@ -339,11 +369,11 @@ look_up_batch(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job,
 }
 
 /*
- * look_up
- *		Fetch the wanted keys through an index.
+ * upg_row_finder_look_up
+ *		Fetch the wanted keys of side 0, or the one being read, through an index.
  */
-static void
-look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
+void
+upg_row_finder_look_up(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *job)
 {
 	UpgScanPlan *plan = upg_scan_plan(job, source->desc);
 	Datum **columns = palloc(sizeof(Datum *) * job->nkeys);
@@ -416,6 +446,18 @@ most_lookups(UpgSource *source)
 }
 
 /*
+ * upg_row_finder_by_index
+ *		Whether so many keys of this source are looked up and not looked for.
+ */
+bool
+upg_row_finder_by_index(UpgSource *source, const UpgScanJob *job, long keys)
+{
+	return upg_source_is_direct(source, job) && keys <= most_lookups(source) &&
+		   upg_scan_plan(job, source->desc)->key_form == UPG_KEY_DIRECT &&
+		   has_key_index(source, job);
+}
+
+/*
  * upg_row_finder_read
  *		Read the wanted rows of one side.
  */
@@ -424,17 +466,12 @@ upg_row_finder_read(UpgRowFinder *finder, UpgSource *source, const UpgScanJob *j
 					int side)
 {
 	UpgChecksum ignored;
-	UpgScanPlan *plan = NULL;
 
 	finder->side = side;
-	if (upg_source_is_direct(source, job))
-		plan = upg_scan_plan(job, source->desc);
-
-	if (plan && plan->key_form == UPG_KEY_DIRECT && finder->suspects == NULL &&
-		hash_get_num_entries(finder->keys) <= most_lookups(source) &&
-		has_key_index(source, job))
+	if (finder->suspects == NULL &&
+		upg_row_finder_by_index(source, job, hash_get_num_entries(finder->keys)))
 	{
-		look_up(finder, source, job);
+		upg_row_finder_look_up(finder, source, job);
 		if (!something_missing(finder, side))
 			return;
 
@@ -454,7 +491,7 @@ any_row(const UpgFoundKey *entry)
 
 /* One column of two keys that are written out: signed numbers, or bytes. */
 static int
-compare_direct(const UpgEncoder *enc, const char **a, const char **b)
+compare_column(const UpgEncoder *enc, const char **a, const char **b)
 {
 	int width = upg_scan_key_width(enc);
 	int cmp = 0;
@@ -476,6 +513,27 @@ compare_direct(const UpgEncoder *enc, const char **a, const char **b)
 	return cmp;
 }
 
+/*
+ * upg_row_finder_compare_direct
+ *		Order of two keys that are written out.
+ */
+int
+upg_row_finder_compare_direct(UpgSum a, UpgSum b, UpgEncoder *const *encoders, int nkeys)
+{
+	char xa[16], xb[16];
+	const char *p = xa;
+	const char *q = xb;
+	int cmp = 0;
+
+	upg_store64(xa, a.lo);
+	upg_store64(xa + 8, a.hi);
+	upg_store64(xb, b.lo);
+	upg_store64(xb + 8, b.hi);
+	for (int k = 0; k < nkeys && cmp == 0; k++)
+		cmp = compare_column(encoders[k], &p, &q);
+	return cmp;
+}
+
 static int
 compare_keys(const void *pa, const void *pb, void *arg)
 {
@@ -487,18 +545,8 @@ compare_keys(const void *pa, const void *pb, void *arg)
 	int cmp = 0;
 
 	if (finder->key_form == UPG_KEY_DIRECT)
-	{
-		char xa[16], xb[16];
-		const char *p = xa;
-		const char *q = xb;
-
-		upg_store64(xa, a->key.lo);
-		upg_store64(xa + 8, a->key.hi);
-		upg_store64(xb, b->key.lo);
-		upg_store64(xb + 8, b->key.hi);
-		for (int k = 0; k < finder->nkeys && cmp == 0; k++)
-			cmp = compare_direct(&finder->key_encoders[k], &p, &q);
-	}
+		cmp = upg_row_finder_compare_direct(a->key, b->key, finder->key_encoders,
+											finder->nkeys);
 	else
 	{
 		for (int k = 0; k < finder->nkeys && cmp == 0; k++)

@@ -29,7 +29,6 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -68,13 +67,24 @@ upg_sketch_round_cells(int64 cells)
 	return (int) Min(cells, UPG_SKETCH_MAX_CELLS);
 }
 
+/* Cells that begin on a line; *room is what to free. */
 static UpgSketchCell *
-alloc_cells(int ncells)
+alloc_cells(int ncells, void **room)
 {
-	char *room = MemoryContextAllocHuge(
-		CurrentMemoryContext, sizeof(UpgSketchCell) * ncells + UPG_SKETCH_LINE - 1);
+	*room = MemoryContextAllocHuge(CurrentMemoryContext,
+								   sizeof(UpgSketchCell) * ncells + UPG_SKETCH_LINE - 1);
+	return (UpgSketchCell *) TYPEALIGN(UPG_SKETCH_LINE, *room);
+}
 
-	return (UpgSketchCell *) TYPEALIGN(UPG_SKETCH_LINE, room);
+/*
+ * upg_sketch_free
+ *		Give the memory of a sketch back before that of its context goes.
+ */
+void
+upg_sketch_free(UpgSketch *sketch)
+{
+	pfree(sketch->room);
+	pfree(sketch);
 }
 
 /*
@@ -89,7 +99,7 @@ upg_sketch_create(int ncells, uint64 seed)
 	sketch->ncells = upg_sketch_round_cells(ncells);
 	sketch->seed = seed;
 	sketch->buckets = 1;
-	sketch->cells = alloc_cells(sketch->ncells);
+	sketch->cells = alloc_cells(sketch->ncells, &sketch->room);
 	memset(sketch->cells, 0, sizeof(UpgSketchCell) * sketch->ncells);
 	return sketch;
 }
@@ -356,33 +366,22 @@ estimate_difference(const UpgSketchCell *cells, int ncells)
 }
 
 /*
- * upg_sketch_subtract
- *		The elements in which two sets differ.
- *
- * The sketches must be comparable.  If result->left is not zero, some elements
- * are missing from the result; result->estimate says about how many there are.
- * Allocates in CurrentMemoryContext.
+ * take_apart
+ *		The elements that are in "cells", which are a difference of sketches that
+ *		are laid out as "sketch".
  */
-UpgSketchDiff *
-upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
+static UpgSketchDiff *
+take_apart(UpgSketchCell *cells, const UpgSketch *sketch)
 {
 	UpgSketchDiff *diff = palloc0(sizeof(UpgSketchDiff));
-	int n = a->ncells;
+	int n = sketch->ncells;
 	int *queue = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * n * 4);
 	int nqueue = 0;
 	int size = 256;
-	UpgSketchCell *cells = alloc_cells(n);
 
 	for (int i = 0; i < n; i++)
-	{
-		cells[i] = a->cells[i];
-		for (int k = 0; k < 4; k++)
-			cells[i].lanes[k] -= b->cells[i].lanes[k];
-		cells[i].count -= b->cells[i].count;
-		cells[i].check -= b->cells[i].check;
 		if (!upg_sketch_cell_is_empty(&cells[i]))
 			queue[nqueue++] = i;
-	}
 	diff->cells = cells;
 	diff->estimate = estimate_difference(cells, n);
 	diff->items = palloc(sizeof(UpgDifference) * size);
@@ -396,7 +395,7 @@ upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 		if ((nqueue & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (upg_sketch_cell_is_empty(&cells[index]) ||
-			!decode_cell(&cells[index], a, index, &item, &place))
+			!decode_cell(&cells[index], sketch, index, &item, &place))
 			continue;
 		/* more elements than cells: coincidences are being taken for elements */
 		if (diff->nitems >= n)
@@ -422,6 +421,40 @@ upg_sketch_subtract(const UpgSketch *a, const UpgSketch *b)
 	if (diff->left == 0)
 		diff->estimate = diff->nitems;
 	return diff;
+}
+
+/*
+ * upg_sketch_subtract
+ *		The elements in which two sets differ.
+ *
+ * The sketches must be comparable.  If result->left is not zero, some elements
+ * are missing from the result; result->estimate says about how many there are.
+ * Allocates in CurrentMemoryContext, but nothing for cells: those of "a" are
+ * overwritten with what is left of them.
+ */
+UpgSketchDiff *
+upg_sketch_subtract(UpgSketch *a, const UpgSketch *b)
+{
+	for (int i = 0; i < a->ncells; i++)
+	{
+		UpgSketchCell *cell = &a->cells[i];
+
+		for (int k = 0; k < 4; k++)
+			cell->lanes[k] -= b->cells[i].lanes[k];
+		cell->count -= b->cells[i].count;
+		cell->check -= b->cells[i].check;
+	}
+	return take_apart(a->cells, a);
+}
+
+/*
+ * upg_sketch_cells_for
+ *		How many cells give back about so many differences.
+ */
+int64
+upg_sketch_cells_for(double differences)
+{
+	return (int64) (differences * 1.6 + 256);
 }
 
 /*
@@ -463,36 +496,14 @@ upg_sketch_serialize(const UpgSketch *sketch)
 	return result;
 }
 
-static uint32
-load32(const char *p)
-{
-	uint32 v;
-
-	memcpy(&v, p, 4);
-#ifdef WORDS_BIGENDIAN
-	v = pg_bswap32(v);
-#endif
-	return v;
-}
-
-static uint64
-load64(const char *p)
-{
-	uint64 v;
-
-	memcpy(&v, p, 8);
-#ifdef WORDS_BIGENDIAN
-	v = pg_bswap64(v);
-#endif
-	return v;
-}
-
 /*
- * upg_sketch_deserialize
- *		Read a stored sketch; raises an error on anything else.
+ * upg_sketch_header
+ *		Read what a stored sketch says of itself; raises an error on anything else.
+ *
+ * The result has no cells.
  */
 UpgSketch *
-upg_sketch_deserialize(const bytea *bytes)
+upg_sketch_header(const bytea *bytes)
 {
 	const char *p = VARDATA_ANY(bytes);
 	Size length = VARSIZE_ANY_EXHDR(bytes);
@@ -505,7 +516,7 @@ upg_sketch_deserialize(const bytea *bytes)
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid sketch"),
 			 errdetail("It does not begin with the mark of this version of sketches."),
 			 errhint("Make it with upg_table_sketch() of this version of upg.")));
-	ncells = load32(p + 40);
+	ncells = upg_load32(p + 40);
 	if (ncells < UPG_SKETCH_MIN_CELLS || ncells > UPG_SKETCH_MAX_CELLS ||
 		ncells % 3 != 0 ||
 		length != SKETCH_HEADER_SIZE + (Size) SKETCH_CELL_SIZE * ncells)
@@ -514,33 +525,76 @@ upg_sketch_deserialize(const bytea *bytes)
 				 errdetail("It is %zu bytes long and says it has %u cells.", length,
 						   ncells)));
 	if ((uint8) p[9] > UPG_MODE_SEMANTIC || (uint8) p[10] > UPG_KEY_PRINT ||
-		load32(p + 48) == 0 || load32(p + 44) >= load32(p + 48))
+		upg_load32(p + 48) == 0 || upg_load32(p + 44) >= upg_load32(p + 48))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid sketch"),
 				 errdetail("Its header holds invalid values.")));
 
-	sketch = upg_sketch_create((int) ncells, load64(p + 32));
+	sketch = palloc0(sizeof(UpgSketch));
+	sketch->ncells = (int) ncells;
+	sketch->seed = upg_load64(p + 32);
 	sketch->total.header.known = true;
 	sketch->total.header.version = p[8];
 	sketch->total.header.mode = p[9];
-	sketch->total.header.seed_tag = load32(p + 12);
-	sketch->total.header.signature = load64(p + 16);
+	sketch->total.header.seed_tag = upg_load32(p + 12);
+	sketch->total.header.signature = upg_load64(p + 16);
 	sketch->key_form = p[10];
-	sketch->key_signature = load64(p + 24);
-	sketch->bucket = load32(p + 44);
-	sketch->buckets = load32(p + 48);
-	sketch->total.rows = (int64) load64(p + 56);
-	sketch->total.sum.lo = load64(p + 64);
-	sketch->total.sum.hi = load64(p + 72);
-	p += SKETCH_HEADER_SIZE;
-	for (uint32 i = 0; i < ncells; i++, p += SKETCH_CELL_SIZE)
-	{
-		UpgSketchCell *cell = &sketch->cells[i];
-
-		for (int k = 0; k < 4; k++)
-			cell->lanes[k] = load64(p + 8 * k);
-		cell->count = load32(p + 32);
-		cell->check = load32(p + 36);
-	}
+	sketch->key_signature = upg_load64(p + 24);
+	sketch->bucket = upg_load32(p + 44);
+	sketch->buckets = upg_load32(p + 48);
+	sketch->total.rows = (int64) upg_load64(p + 56);
+	sketch->total.sum.lo = upg_load64(p + 64);
+	sketch->total.sum.hi = upg_load64(p + 72);
 	return sketch;
+}
+
+static inline void
+load_cell(UpgSketchCell *cell, const char *p)
+{
+	for (int k = 0; k < 4; k++)
+		cell->lanes[k] = upg_load64(p + 8 * k);
+	cell->count = upg_load32(p + 32);
+	cell->check = upg_load32(p + 36);
+}
+
+/*
+ * upg_sketch_deserialize
+ *		Read a stored sketch.
+ */
+UpgSketch *
+upg_sketch_deserialize(const bytea *bytes)
+{
+	UpgSketch *sketch = upg_sketch_header(bytes);
+	const char *p = VARDATA_ANY(bytes) + SKETCH_HEADER_SIZE;
+
+	sketch->cells = alloc_cells(sketch->ncells, &sketch->room);
+	memset(sketch->cells, 0, sizeof(UpgSketchCell) * sketch->ncells);
+	for (int i = 0; i < sketch->ncells; i++, p += SKETCH_CELL_SIZE)
+		load_cell(&sketch->cells[i], p);
+	return sketch;
+}
+
+/*
+ * upg_sketch_subtract_from
+ *		The elements in which the set of a stored sketch differs from another.
+ *
+ * As upg_sketch_subtract(), but those of "b" are overwritten.
+ */
+UpgSketchDiff *
+upg_sketch_subtract_from(const bytea *bytes, UpgSketch *b)
+{
+	const char *p = VARDATA_ANY(bytes) + SKETCH_HEADER_SIZE;
+
+	for (int i = 0; i < b->ncells; i++, p += SKETCH_CELL_SIZE)
+	{
+		UpgSketchCell given;
+		UpgSketchCell *cell = &b->cells[i];
+
+		load_cell(&given, p);
+		for (int k = 0; k < 4; k++)
+			cell->lanes[k] = given.lanes[k] - cell->lanes[k];
+		cell->count = given.count - cell->count;
+		cell->check = given.check - cell->check;
+	}
+	return take_apart(b->cells, b);
 }

@@ -31,19 +31,21 @@
 #include "source.h"
 
 PG_FUNCTION_INFO_V1(upg_table_sketch);
+PG_FUNCTION_INFO_V1(upg_sketch_keep);
+PG_FUNCTION_INFO_V1(upg_sketch_take);
 PG_FUNCTION_INFO_V1(upg_sketch_info);
 PG_FUNCTION_INFO_V1(upg_sketch_estimate);
 PG_FUNCTION_INFO_V1(upg_sketch_diff);
 PG_FUNCTION_INFO_V1(upg_table_rows);
 
 /*
- * prepare_job
- *		What upg_table_sketch() and upg_table_rows() have in common: arguments
+ * upg_prepare_job
+ *		What sketches and rows of a relation have in common: arguments
  *		key, columns, filter, except_columns, mapping, mode, seed, only_this,
  *		which begin at "first".
  */
-static UpgSource *
-prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
+UpgSource *
+upg_prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 {
 	UpgSource *source;
 	List *key;
@@ -74,17 +76,17 @@ prepare_job(FunctionCallInfo fcinfo, int first, UpgScanJob *job)
 }
 
 /*
- * upg_table_sketch
- *		The sketch of a relation, in its stored form.
+ * make_sketch
+ *		The sketch of a relation, in CurrentMemoryContext.
  *
  * Arguments: relation, key, columns, filter, except_columns, mapping, mode,
  * seed, only_this, workers, cells, bucket, buckets.
  */
-Datum
-upg_table_sketch(PG_FUNCTION_ARGS)
+static UpgSketch *
+make_sketch(FunctionCallInfo fcinfo)
 {
 	UpgScanJob job;
-	UpgSource *source = prepare_job(fcinfo, 1, &job);
+	UpgSource *source = upg_prepare_job(fcinfo, 1, &job);
 	UpgSketch *sketch;
 
 	if (PG_ARGISNULL(10) || PG_ARGISNULL(11) || PG_ARGISNULL(12))
@@ -110,7 +112,128 @@ upg_table_sketch(PG_FUNCTION_ARGS)
 	upg_progress_task(UPG_TASK_SKETCH, 1, 1);
 	upg_source_scan(source, &job, PG_ARGISNULL(9) ? -1 : PG_GETARG_INT32(9),
 					&sketch->total, sketch, NULL, NULL);
-	PG_RETURN_BYTEA_P(upg_sketch_serialize(sketch));
+	return sketch;
+}
+
+/*
+ * upg_table_sketch
+ *		The sketch of a relation, in its stored form.
+ */
+Datum
+upg_table_sketch(PG_FUNCTION_ARGS)
+{
+	UpgSketch *sketch = make_sketch(fcinfo);
+	bytea *result = upg_sketch_serialize(sketch);
+
+	upg_sketch_free(sketch);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/*
+ * The sketch that this transaction keeps for upg_sketch_take(), so that only the
+ * other side's has to travel.  It goes with its context.
+ */
+static UpgSketch *kept_sketch = NULL;
+static MemoryContext kept_context = NULL;
+
+static void
+forget_kept(void *arg)
+{
+	kept_sketch = NULL;
+	kept_context = NULL;
+}
+
+/*
+ * upg_sketch_keep
+ *		Make the sketch of a relation and keep it until the transaction ends;
+ *		returns the number of rows.
+ */
+Datum
+upg_sketch_keep(PG_FUNCTION_ARGS)
+{
+	MemoryContextCallback *callback;
+	MemoryContext old;
+	UpgSketch *sketch;
+
+	if (kept_context)
+		MemoryContextDelete(kept_context);
+	kept_context = AllocSetContextCreate(TopTransactionContext, "upg sketch kept",
+										 ALLOCSET_SMALL_SIZES);
+	callback = MemoryContextAlloc(kept_context, sizeof(MemoryContextCallback));
+	callback->func = forget_kept;
+	callback->arg = NULL;
+	MemoryContextRegisterResetCallback(kept_context, callback);
+	old = MemoryContextSwitchTo(kept_context);
+	sketch = make_sketch(fcinfo);
+	MemoryContextSwitchTo(old);
+	kept_sketch = sketch;
+	PG_RETURN_INT64(sketch->total.rows);
+}
+
+static void
+require_comparable(const UpgSketch *a, const UpgSketch *b)
+{
+	const char *why = upg_sketch_conflict(a, b);
+
+	if (why)
+		ereport(ERROR, (errcode(ERRCODE_UPG_NOT_COMPARABLE),
+						errmsg("sketches are not comparable"), errdetail("%s", why)));
+}
+
+static int
+compare_prints(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+/*
+ * upg_sketch_take
+ *		Take the sketch that is kept out of another one, which is given: the prints of
+ *		the keys that are not in both sets, one behind the other in their order, or how
+ *		many cells it would take.
+ */
+Datum
+upg_sketch_take(PG_FUNCTION_ARGS)
+{
+	const bytea *given = PG_GETARG_BYTEA_PP(0);
+	TupleDesc desc;
+	UpgSketchDiff *diff;
+	Datum values[3];
+	bool nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (kept_sketch == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("this transaction keeps no sketch"),
+						errhint("Call upg_sketch_keep() first, in the same "
+								"transaction.")));
+	require_comparable(upg_sketch_header(given), kept_sketch);
+	diff = upg_sketch_subtract_from(given, kept_sketch);
+	values[0] = BoolGetDatum(diff->left == 0);
+	values[1] = Int64GetDatum(upg_sketch_cells_for(diff->estimate));
+	nulls[2] = diff->left > 0;
+	if (diff->left == 0)
+	{
+		bytea *prints = palloc(VARHDRSZ + (Size) 16 * diff->nitems);
+		unsigned char *first = (unsigned char *) VARDATA(prints);
+		unsigned char *end = first;
+
+		for (int i = 0; i < diff->nitems; i++)
+			upg_sum_to_bytes(diff->items[i].element.key, first + (Size) 16 * i);
+		qsort(first, diff->nitems, 16, compare_prints);
+		for (int i = 0; i < diff->nitems; i++)
+			if (i == 0 || memcmp(end - 16, first + (Size) 16 * i, 16) != 0)
+			{
+				memmove(end, first + (Size) 16 * i, 16);
+				end += 16;
+			}
+		SET_VARSIZE(prints, (char *) end - (char *) prints);
+		values[2] = PointerGetDatum(prints);
+	}
+	MemoryContextDelete(kept_context);
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 static Datum
@@ -140,7 +263,7 @@ result_desc(FunctionCallInfo fcinfo)
 Datum
 upg_sketch_info(PG_FUNCTION_ARGS)
 {
-	UpgSketch *sketch = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
+	UpgSketch *sketch = upg_sketch_header(PG_GETARG_BYTEA_PP(0));
 	TupleDesc desc = result_desc(fcinfo);
 	static const char *const forms[] = {"none", "direct", "print"};
 	Datum values[5];
@@ -158,14 +281,11 @@ upg_sketch_info(PG_FUNCTION_ARGS)
 static UpgSketchDiff *
 diff_arguments(FunctionCallInfo fcinfo)
 {
-	UpgSketch *a = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(0));
 	UpgSketch *b = upg_sketch_deserialize(PG_GETARG_BYTEA_PP(1));
-	const char *why = upg_sketch_conflict(a, b);
+	const bytea *a = PG_GETARG_BYTEA_PP(0);
 
-	if (why)
-		ereport(ERROR, (errcode(ERRCODE_UPG_NOT_COMPARABLE),
-						errmsg("sketches are not comparable"), errdetail("%s", why)));
-	return upg_sketch_subtract(a, b);
+	require_comparable(upg_sketch_header(a), b);
+	return upg_sketch_subtract_from(a, b);
 }
 
 /*
@@ -184,7 +304,7 @@ upg_sketch_estimate(PG_FUNCTION_ARGS)
 	values[0] = BoolGetDatum(diff->left == 0);
 	values[1] = Int64GetDatum((int64) diff->estimate);
 	values[2] = Int32GetDatum(diff->left);
-	values[3] = Int64GetDatum((int64) (diff->estimate * 1.6 + 256));
+	values[3] = Int64GetDatum(upg_sketch_cells_for(diff->estimate));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
@@ -208,10 +328,10 @@ upg_sketch_diff(PG_FUNCTION_ARGS)
 			 errmsg("the sketches are too small for the differences between the sets"),
 			 errdetail("About %.0f rows differ; %d cells could not be resolved.",
 					   diff->estimate, diff->left),
-			 errhint(
-				 "Make sketches of at least %.0f cells, or of one bucket of the keys at "
-				 "a time.",
-				 diff->estimate * 1.6 + 256)));
+			 errhint("Make sketches of at least " INT64_FORMAT
+					 " cells, or of one bucket of "
+					 "the keys at a time.",
+					 upg_sketch_cells_for(diff->estimate))));
 	for (int i = 0; i < diff->nitems; i++)
 	{
 		Datum values[3];
@@ -242,24 +362,18 @@ upg_table_rows(PG_FUNCTION_ARGS)
 	UpgFoundKey **keys;
 	Datum *prints;
 	bool *print_nulls;
-	bool nullable = false;
+	bool nullable;
 	int n;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("prints must not be null")));
-	source = prepare_job(fcinfo, 2, &job);
+	source = upg_prepare_job(fcinfo, 2, &job);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), BYTEAOID, -1, false, TYPALIGN_INT,
 					  &prints, &print_nulls, &n);
 	finder = upg_row_finder();
-	for (int i = 0; i < job.nkeys; i++)
-	{
-		UpgScanColumn *column = &job.columns[job.keys[i]];
-
-		nullable |=
-			column->expr || !upg_source_attribute(source, column->attname)->attnotnull;
-	}
+	nullable = upg_job_key_nullable(source, &job);
 	for (int i = 0; i < n; i++)
 	{
 		UpgFoundKey *entry;

@@ -293,13 +293,13 @@ check_column(UpgSource *source, const char *name)
 }
 
 /*
- * check_privileges
+ * upg_source_check_privileges
  *		Require what the executor would require of a SELECT of these columns.
  *
  * As there, privileges on a parent are enough for its children.
  */
-static void
-check_privileges(UpgSource *source, const UpgScanJob *job)
+void
+upg_source_check_privileges(UpgSource *source, const UpgScanJob *job)
 {
 	Oid user = GetUserId();
 
@@ -443,7 +443,7 @@ upg_source_scan(UpgSource *source, const UpgScanJob *job, int workers, UpgChecks
 {
 	if (upg_source_is_direct(source, job))
 	{
-		check_privileges(source, job);
+		upg_source_check_privileges(source, job);
 		upg_scan_heap(job, source->members, workers, total, sketch, func, arg);
 	}
 	else

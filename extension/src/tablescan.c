@@ -136,15 +136,14 @@ scan_error_context(void *arg)
 }
 
 /*
- * list_visible
+ * upg_list_visible
  *		List the tuples of a page that the snapshot sees; returns their number.
  *
  * The buffer is pinned on return, and not locked.
  */
-static int
-list_visible(ScanState *state, Relation rel, Buffer buffer, OffsetNumber *offsets)
+int
+upg_list_visible(Snapshot snapshot, Relation rel, Buffer buffer, OffsetNumber *offsets)
 {
-	Snapshot snapshot = state->snapshot;
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	bool conflicts = CheckForSerializableConflictOutNeeded(rel, snapshot);
 	Page page;
@@ -255,7 +254,7 @@ static void
 scan_page(ScanState *state, UpgScanPlan *plan, Relation rel, Buffer buffer, Buffer next)
 {
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
-	int n = list_visible(state, rel, buffer, offsets);
+	int n = upg_list_visible(state->snapshot, rel, buffer, offsets);
 	Page page = BufferGetPage(buffer);
 	UpgSketch *sketch = state->sketch;
 	UpgSum sum = {0, 0};

@@ -119,3 +119,105 @@ COMMENT ON FUNCTION @extschema@.upg_table_rows(
     'rows of the keys that upg_sketch_diff() gave, and a print of each of their columns';
 REVOKE ALL ON FUNCTION @extschema@.upg_table_rows(
     regclass, bytea[], text[], text[], text, text[], jsonb, text, bigint, boolean) FROM PUBLIC;
+
+-- The same parts for a client that goes over the network: what is sent is small, and packed.
+
+CREATE FUNCTION @extschema@.upg_sketch_keep(
+        rel regclass,
+        key text[] DEFAULT NULL,
+        columns text[] DEFAULT NULL,
+        filter text DEFAULT NULL,
+        except_columns text[] DEFAULT NULL,
+        mapping jsonb DEFAULT NULL,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        only_this boolean DEFAULT false,
+        workers integer DEFAULT NULL,
+        cells integer DEFAULT 4096,
+        bucket integer DEFAULT 0,
+        buckets integer DEFAULT 1)
+    RETURNS bigint
+    LANGUAGE C VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_sketch_keep';
+COMMENT ON FUNCTION @extschema@.upg_sketch_keep(
+    regclass, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, integer,
+    integer, integer) IS
+    'make the sketch of a relation and keep it until the transaction ends; number of rows';
+REVOKE ALL ON FUNCTION @extschema@.upg_sketch_keep(
+    regclass, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, integer,
+    integer, integer) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_sketch_take(
+        source bytea,
+        OUT complete boolean,
+        OUT cells_needed bigint,
+        OUT prints bytea)
+    RETURNS record
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_sketch_take';
+COMMENT ON FUNCTION @extschema@.upg_sketch_take(bytea) IS
+    'keys of the rows that are not both in a sketch and in the one that upg_sketch_keep() made';
+REVOKE ALL ON FUNCTION @extschema@.upg_sketch_take(bytea) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_rows_packed(
+        rel regclass,
+        prints bytea,
+        key text[] DEFAULT NULL,
+        columns text[] DEFAULT NULL,
+        filter text DEFAULT NULL,
+        except_columns text[] DEFAULT NULL,
+        mapping jsonb DEFAULT NULL,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        only_this boolean DEFAULT false,
+        longest integer DEFAULT 4096,
+        shown text[] DEFAULT NULL)
+    RETURNS bytea
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_rows_packed';
+COMMENT ON FUNCTION @extschema@.upg_rows_packed(
+    regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, text[]) IS
+    'rows of the keys that upg_sketch_take() gave, packed into one value';
+REVOKE ALL ON FUNCTION @extschema@.upg_rows_packed(
+    regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, text[]) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_table_sample(
+        rel regclass,
+        key text[] DEFAULT NULL,
+        columns text[] DEFAULT NULL,
+        filter text DEFAULT NULL,
+        except_columns text[] DEFAULT NULL,
+        mapping jsonb DEFAULT NULL,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        only_this boolean DEFAULT false)
+    RETURNS bytea
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_table_sample';
+COMMENT ON FUNCTION @extschema@.upg_table_sample(
+    regclass, text[], text[], text, text[], jsonb, text, bigint, boolean) IS
+    'some rows of a large table, to be looked for in another; null if it is small or has no index';
+REVOKE ALL ON FUNCTION @extschema@.upg_table_sample(
+    regclass, text[], text[], text, text[], jsonb, text, bigint, boolean) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.upg_sample_missing(
+        rel regclass,
+        sample bytea,
+        key text[] DEFAULT NULL,
+        columns text[] DEFAULT NULL,
+        filter text DEFAULT NULL,
+        except_columns text[] DEFAULT NULL,
+        mapping jsonb DEFAULT NULL,
+        mode text DEFAULT 'strict',
+        seed bigint DEFAULT 0,
+        only_this boolean DEFAULT false,
+        OUT missing integer,
+        OUT rows bigint)
+    RETURNS record
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_sample_missing';
+COMMENT ON FUNCTION @extschema@.upg_sample_missing(
+    regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean) IS
+    'how many rows of a sample of another table this one does not have, and about how many of all; null without an index';
+REVOKE ALL ON FUNCTION @extschema@.upg_sample_missing(
+    regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean) FROM PUBLIC;

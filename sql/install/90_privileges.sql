@@ -101,6 +101,17 @@ GRANT EXECUTE ON FUNCTION
         integer, integer),
     @extschema@.upg_table_rows(
         regclass, bytea[], text[], text[], text, text[], jsonb, text, bigint, boolean),
+    @extschema@.upg_sketch_keep(
+        regclass, text[], text[], text, text[], jsonb, text, bigint, boolean, integer, integer,
+        integer, integer),
+    @extschema@.upg_sketch_take(bytea),
+    @extschema@.upg_rows_packed(
+        regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean, integer,
+        text[]),
+    @extschema@.upg_table_sample(
+        regclass, text[], text[], text, text[], jsonb, text, bigint, boolean),
+    @extschema@.upg_sample_missing(
+        regclass, bytea, text[], text[], text, text[], jsonb, text, bigint, boolean),
     @extschema@.upg_sketch_info(bytea),
     @extschema@.upg_sketch_estimate(bytea, bytea),
     @extschema@.upg_sketch_diff(bytea, bytea),
