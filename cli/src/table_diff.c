@@ -26,15 +26,19 @@
 #include "run.h"
 #include "table_diff.h"
 
-#define FIRST_CELLS 4096
+#define FIRST_CELLS 3072 /* enough for 1000 rows that changed */
 #define MOST_CELLS  200000
 #define MOST_PARTS  4096
 #define CHUNK       1000 /* suspects that are read again at once */
 #define GROUP       100  /* of which long values are asked for at once */
 
-/* Values up to so many bytes come with the rows, longer ones when they are wanted. */
-#define SHORT_VALUE 64
-#define LONG_VALUE  4096
+/*
+ * Values up to so many bytes come with the rows, longer ones when they are wanted: of few
+ * rows what is sent counts, of many how often each is looked up.
+ */
+#define SHORT_OF_FEW  16
+#define SHORT_OF_MANY 64
+#define LONG_VALUE    4096
 
 /* Rows of the samples that must differ for more than chance. */
 #define SURE_OF_MANY 3
@@ -269,10 +273,11 @@ report_group(TableDiff *diff, const char *prints, const Suspect *suspects, int n
 	int from[2] = {at[SOURCE], at[TARGET]};
 	UpgList columns = {NULL, 0, 0};
 	UpgBuf literal;
+	UpgBuf wanting;
 	bool ok = true;
 
 	buf_init(&literal);
-	diff->want_more = false;
+	buf_init(&wanting);
 	packed_free(&diff->longer[SOURCE]);
 	packed_free(&diff->longer[TARGET]);
 	memset(diff->wanted, 0, (size_t) diff->columns->ncolumns * sizeof(bool));
@@ -286,20 +291,25 @@ report_group(TableDiff *diff, const char *prints, const Suspect *suspects, int n
 			pass_key(diff, print + (size_t) i * PRINT_SIZE, at, NULL);
 			if (suspects[i].state.len == 0)
 				continue;
+			diff->want_more = false;
 			if (suspects[i].same)
 				diff_report_key(diff, print + (size_t) i * PRINT_SIZE, begin, pass == 0);
 			else if (pass == 1)
 				diff->unsettled++;
+			if (diff->want_more)
+				buf_addn(&wanting, prints + (size_t) i * PRINT_SIZE, PRINT_SIZE);
 		}
-		if (pass == 1 || !diff->want_more)
+		if (pass == 1 || wanting.len == 0)
 			continue;
 		for (int c = 0; c < diff->columns->ncolumns; c++)
 			if (diff->wanted[c])
 				list_add(&columns, diff->columns->names[c]);
 		array_literal(&literal, &columns);
-		ok = read_rows(diff, diff->longer, prints, n, LONG_VALUE, literal.data);
+		ok = read_rows(diff, diff->longer, wanting.data, (int) wanting.len / PRINT_SIZE,
+					   LONG_VALUE, literal.data);
 	}
 	buf_free(&literal);
+	buf_free(&wanting);
 	list_free(&columns);
 	return ok;
 }
@@ -308,11 +318,12 @@ report_group(TableDiff *diff, const char *prints, const Suspect *suspects, int n
  * look_again
  *		Read the suspects on both sides, as often as told, and report what differs.
  *
+ * Values up to "longest" bytes come with them.
  * Rows may change from one time to the next if they are to be looked at more often, so
  * then long values come with them.
  */
 static bool
-look_again(TableDiff *diff, const char *prints, int n)
+look_again(TableDiff *diff, const char *prints, int n, int longest)
 {
 	Suspect *suspects = xmalloc((size_t) n * sizeof(Suspect));
 	bool ok = true;
@@ -325,7 +336,7 @@ look_again(TableDiff *diff, const char *prints, int n)
 		if (round > 0)
 			run_sleep((int) diff->interval);
 		ok = read_rows(diff, diff->packed, prints, n,
-					   diff->rounds == 0 ? SHORT_VALUE : LONG_VALUE, NULL);
+					   diff->rounds == 0 ? longest : LONG_VALUE, NULL);
 		at[SOURCE] = at[TARGET] = 0;
 		for (int i = 0; ok && i < n; i++)
 		{
@@ -427,7 +438,8 @@ compare_part(TableDiff *diff, int64_t cells, int part, int parts, int64_t *need)
 		diff->count[TARGET] += count[TARGET];
 		for (int i = 0; ok && i < n; i += CHUNK)
 			ok = look_again(diff, prints + (size_t) i * PRINT_SIZE,
-							n - i < CHUNK ? n - i : CHUNK);
+							n - i < CHUNK ? n - i : CHUNK,
+							n <= CHUNK ? SHORT_OF_FEW : SHORT_OF_MANY);
 	}
 	rows_free(rows);
 	return ok;

@@ -69,5 +69,49 @@ SELECT upg_table_rows('a', '{"\\x00"}');
 -- T73: a damaged cell is noticed.
 SELECT complete FROM sketches, upg_sketch_estimate(set_byte(s, 5000, 255 - get_byte(s, 5000)), t);
 
+-- The forms that send less: the sketch that is kept, rows that are packed, samples.
+SELECT upg_sketch_take(s) FROM sketches;
+BEGIN READ ONLY;
+SELECT upg_sketch_keep('b', key => '{id}', seed => 42) AS rows_kept;
+SAVEPOINT keep;
+SELECT upg_sketch_keep('b', key => '{nonesuch}', seed => 42);
+ROLLBACK TO keep;
+SELECT upg_sketch_take(s) FROM sketches;
+ROLLBACK TO keep;
+SELECT upg_sketch_keep('b', key => '{id}', seed => 42) AS rows_kept;
+SELECT t.complete, t.prints = (SELECT string_agg(DISTINCT print, '' ORDER BY print) FROM diff) AS same_prints FROM sketches, upg_sketch_take(s) t;
+SELECT upg_sketch_take(s) FROM sketches;
+ROLLBACK;
+BEGIN;
+SELECT upg_sketch_keep('b', key => '{id}', seed => 43) AS rows_kept;
+SELECT upg_sketch_take(s) FROM sketches;
+ROLLBACK;
+SELECT upg_sketch_take(s) FROM sketches;
+BEGIN;
+SELECT upg_sketch_keep('b', key => '{id}', filter => 'false', cells => 48, seed => 42) AS rows_kept;
+SELECT complete, cells_needed > 10000 AS many_needed, prints FROM upg_sketch_take(upg_table_sketch('a', key => '{id}', cells => 48, seed => 42));
+COMMIT;
+-- One row: columns, key, name of each column, number of the key's, prints, values.
+SELECT p AS packed FROM upg_rows_packed('a', '\x00000000000000000000000000000007', key => '{id}', shown => '{id}') p;
+SELECT length(upg_rows_packed('a', '\x00000000000000000000000000000007', key => '{id}', longest => l)) AS bytes FROM generate_series(0, 3) l;
+SELECT length(upg_rows_packed('a', '\xffffffffffffffffffffffffffffffff', key => '{id}')) AS nothing_found;
+SELECT length(upg_rows_packed('a', '', key => '{id}')) AS nothing_wanted;
+SELECT upg_rows_packed('a', '\x00', key => '{id}');
+SELECT upg_rows_packed('a', NULL, key => '{id}');
+SELECT upg_rows_packed('a', '', key => '{id}', longest => -1);
+SELECT upg_table_sample('a', key => '{id}') IS NULL AS too_small;
+CREATE TABLE large (id integer, pad text) WITH (fillfactor = 10);
+INSERT INTO large SELECT g, repeat('x', 700) FROM generate_series(1, 4000) g;
+SELECT upg_table_sample('large', key => '{id}') IS NULL AS no_index;
+ALTER TABLE large ADD PRIMARY KEY (id);
+VACUUM ANALYZE large;
+CREATE TABLE less AS SELECT * FROM large WHERE id % 4 <> 0;
+SELECT upg_sample_missing('less', upg_table_sample('large', key => '{id}'), key => '{id}');
+ALTER TABLE less ADD PRIMARY KEY (id);
+SELECT m.missing BETWEEN 1 AND 62 AS some_missing, m.rows BETWEEN 63 AND 4000 AS stand_for_more FROM upg_sample_missing('less', upg_table_sample('large', key => '{id}'), key => '{id}') m;
+SELECT m.missing, m.rows FROM upg_sample_missing('large', upg_table_sample('large', key => '{id}'), key => '{id}') m;
+SELECT upg_sample_missing('large', '\x00', key => '{id}');
+SELECT upg_table_sample('large', key => '{id}', filter => 'id > 5') IS NULL AS not_with_a_filter;
+
 DROP SCHEMA compare_sketches CASCADE;
 DROP EXTENSION upg;
