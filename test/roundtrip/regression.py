@@ -157,7 +157,9 @@ class Script:
         before = dump(self.db) if nth else None
         call = ('SELECT verdict, catalog_rows + data_rows FROM upg.capture_run(%s, %s, %s);'
                 % (quote(number), quote(script), quote(self.a.mode)))
+        self.discard(self.A, 1)
         out = self.A.run('%s;\n%s\nCOMMIT;' % (opening, call) if opening else call)
+        self.discard(self.A, 0)
         error = error_of(out)
         if error:
             if self.a.trace:
@@ -189,7 +191,9 @@ class Script:
             return
         row = [l for l in out.split('\n') if l.count('\t') == 1]
         verdict, rows = (row[-1].split('\t') + ['0'])[:2] if row else ('?', '0')
+        self.discard(self.B, 1)
         back = self.B.run('SELECT count(*) FROM upg.capture_undo(%s);' % quote(number))
+        self.discard(self.B, 0)
         error = error_of(back)
         if error:
             self.say('conflict', script, back)
@@ -230,6 +234,10 @@ class Script:
         else:
             self.count['exact'] += 1
         self.state = self.look() if rows != '0' or error or sequence else now
+
+    def discard(self, session, on):
+        if self.a.discard:
+            session.run('SET debug_discard_caches = %d;' % on)
 
     def sequences(self):
         out = self.C.value("SELECT * FROM rt.data(-1);")
@@ -440,6 +448,7 @@ ap.add_argument('--every', type=int, default=25, help='pg_dump, references and a
 ap.add_argument('--pages', type=int, default=100, help='hash tables up to this size after each group')
 ap.add_argument('--limit', type=int, default=0, help='stop a script after so many groups')
 ap.add_argument('--group', type=lambda s: [int(x) for x in s.split(',')], help='only these groups; the others run plainly')
+ap.add_argument('--discard', action='store_true', help='debug_discard_caches=1 around capture, proof and rollback')
 ap.add_argument('--mode', default='required')
 ap.add_argument('--least', type=float, default=99.0)
 ap.add_argument('--width', type=int, default=160)
