@@ -145,7 +145,7 @@ upg_row_hide(Relation rel, ItemPointer tid)
 	bool combo;
 
 	/* decoding wants more of catalogs than we write; nobody locks rows of those */
-	if (RelationIsAccessibleInLogicalDecoding(rel))
+	if (IsCatalogRelation(rel) || RelationIsAccessibleInLogicalDecoding(rel))
 	{
 		simple_heap_delete(rel, tid);
 		return;
