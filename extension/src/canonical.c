@@ -36,6 +36,12 @@
 #include "compat.h"
 #include "errors.h"
 
+/*
+ * What is unpacked goes into a block of this size, which is kept from row to row: values
+ * of tens of kilobytes then take no memory from the system and give none back.
+ */
+#define SCRATCH_BLOCK ((Size) 64 * 1024)
+
 /* A shorter prefix is copied as if it had this many bytes. */
 #define PREFIX_COPY 16
 
@@ -54,8 +60,8 @@ upg_canonical_create(UpgCanonicalMode mode, uint64 seed)
 	canon->seed = seed;
 	canon->convert = GetDatabaseEncoding() != PG_UTF8;
 	canon->keep = CurrentMemoryContext;
-	canon->scratch = AllocSetContextCreate(CurrentMemoryContext, "upg canonical row",
-										   ALLOCSET_SMALL_SIZES);
+	canon->scratch = GenerationContextCreate(CurrentMemoryContext, "upg canonical row", 0,
+											 SCRATCH_BLOCK, 8 * SCRATCH_BLOCK);
 	canon->size = 8192;
 	canon->data = palloc(canon->size);
 	return canon;
