@@ -106,7 +106,8 @@ number_of(UpgArena *arena, const char *name, const char **order)
 
 /*
  * compare_entries
- *		qsort callback: repeatables last, else natural order.
+ *		qsort callback: repeatables last, else natural order, or that of the bytes
+ *		where the tool has it so.
  */
 static int
 compare_entries(const void *a, const void *b)
@@ -117,7 +118,8 @@ compare_entries(const void *a, const void *b)
 
 	if (ea->repeatable != eb->repeatable)
 		return ea->repeatable ? 1 : -1;
-	cmp = natural_compare(ea->order, eb->order);
+	cmp =
+		ea->by_bytes ? strcmp(ea->name, eb->name) : natural_compare(ea->order, eb->order);
 	return cmp != 0 ? cmp : strcmp(ea->up.path, eb->up.path);
 }
 

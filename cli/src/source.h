@@ -30,12 +30,13 @@ typedef struct UpgEntry
 {
 	const char *name;   /* from the file */
 	const char *ledger; /* in the ledger: of a repeatable, with its checksum */
-	const char *order;  /* compared with natural_compare() */
+	const char *order;  /* compared with natural_compare(), or by its bytes */
 	const char *number; /* version; NULL if the layout has none */
 	UpgPiece up;
 	UpgPiece down;               /* path NULL: there is none */
 	const char *down_text;       /* for layouts whose down is not a piece of a file */
 	bool no_transaction;         /* marked so outside of the script's text */
+	bool by_bytes;               /* the tool sorts its names as text */
 	bool repeatable;             /* run again whenever its text changes */
 	bool baseline;               /* stands for all versions up to its own */
 	UpgList requires;            /* owned by the source's arena, except the array */

@@ -368,7 +368,11 @@ read_folders(UpgSource *source, const UpgDir *dir, const char *up_name)
 		entry = source_add(source, name, up);
 		entry->number = number_of(arena, name, &entry->order);
 		if (strcmp(source->layout, "prisma") == 0)
-			entry->number = NULL; /* Prisma orders by the whole name */
+		{
+			/* a date of eight digits comes after a time stamp of an earlier day */
+			entry->number = NULL;
+			entry->by_bytes = true;
+		}
 		if (fs_is_file(down))
 			entry->down.path = down;
 		if (fs_is_file(meta))

@@ -331,7 +331,7 @@ extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 							 UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result);
 extern List *upg_data_violated(UpgUndoLog *log);
-extern bool upg_data_unreachable(Oid relation);
+extern bool upg_data_unreachable(Oid relation, bool indexes);
 extern bool upg_data_finds_row(const char *query, Oid relation);
 extern List *upg_data_find_tids(const char *query, Oid relation);
 extern char *upg_qualified_name(Oid relation);

@@ -534,6 +534,9 @@ apply_once(UpgDefinition *def, UpgOptions *options, Purpose purpose, UpgCut *cut
 		upg_run_step(*run, &script->steps[0]);
 		upg_down_check_after_up(check);
 	}
+	else if (purpose == PURPOSE_APPLY && options->undo != UPG_UNDO_NONE)
+		/* what did nothing is taken back by nothing, not by a down script */
+		capture = begin_capture(script, options, result);
 
 	id = upg_ledger_write(before, def, UPG_STATE_APPLIED, result->undo,
 						  script->nstatements, script->nsteps, result->started, NULL);

@@ -110,6 +110,7 @@ capture_whole(UpgCapture *capture)
 	upg_capture_settle(capture, log->id, differences, coverage, &result);
 	upg_undo_log_exempt(log->id, log->violated);
 
+	capture->total.log = log->id;
 	oldcxt = MemoryContextSwitchTo(capture->cxt);
 	if (differences != NIL)
 		capture->total.verdict = "inexact";
@@ -142,6 +143,8 @@ upg_capture_commit(UpgCapture *capture)
 	MemoryContext cxt;
 	MemoryContext oldcxt;
 
+	if (capture->irreversible != NIL && capture->kind == UPG_CAPTURE_COMMITS)
+		(void) GetTopTransactionId(); /* an effect outside needs no row of ours */
 	capture->own.first = GetTopTransactionIdIfAny();
 	if (TransactionIdIsValid(capture->own.first))
 	{
@@ -200,7 +203,12 @@ upg_capture_finish_commits(UpgCapture *capture, UpgCaptureResult *result)
 		MemoryContextSwitchTo(oldcxt);
 	}
 	else
+	{
+		/* what changed nothing at all has a way back, too: nothing */
+		if (capture->total.log == 0)
+			(void) GetTopTransactionId();
 		upg_capture_commit(capture);
+	}
 
 	*result = capture->total;
 	result->coverage = NULL;

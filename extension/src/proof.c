@@ -239,7 +239,7 @@ compare_rows(UpgUndoLog *log, UpgRelationRows *rows, const UpgOwnRows *own, bool
 		return true;
 	}
 	if (upg_proof_is_large(rows->inserted + rows->deleted) ||
-		upg_data_unreachable(rows->relation))
+		upg_data_unreachable(rows->relation, rows->deleted > 0))
 		return false;
 	rel = table_open(rows->relation, AccessShareLock);
 	sums.desc = RelationGetDescr(rel);

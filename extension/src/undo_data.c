@@ -63,7 +63,7 @@ static bool
 skipped(UpgRelationRows *rows, UpgUndoOptions *options)
 {
 	return options->proof && (upg_proof_is_large(rows->inserted + rows->deleted) ||
-							  upg_data_unreachable(rows->relation));
+							  upg_data_unreachable(rows->relation, rows->deleted > 0));
 }
 
 /*
@@ -76,15 +76,9 @@ upg_proof_is_large(int64 rows)
 	return upg_guc_undo_proof_rows >= 0 && rows > upg_guc_undo_proof_rows;
 }
 
-/*
- * upg_data_unreachable
- *		Has this transaction dropped the relation after giving it a new file?
- *
- * The relation cache then keeps an entry that says "dropped" until the
- * transaction ends, and no catalog row brings it back to life.
- */
-bool
-upg_data_unreachable(Oid relation)
+/* Does the relation cache say that this transaction dropped a relation? */
+static bool
+is_dropped(Oid relation)
 {
 	Relation rel = RelationIdGetRelation(relation);
 
@@ -92,6 +86,37 @@ upg_data_unreachable(Oid relation)
 		return true;
 	RelationClose(rel);
 	return false;
+}
+
+/*
+ * upg_data_unreachable
+ *		Has this transaction dropped a relation after giving it a new file?
+ *
+ * The relation cache then keeps an entry that says "dropped" until the
+ * transaction ends, and no catalog row brings it back to life.  No row can be
+ * read whose TOAST table is in that state.  One of which an index is can be read,
+ * but nothing can be written to it or planned over it, and who wants that asks for
+ * the "indexes" too.
+ */
+bool
+upg_data_unreachable(Oid relation, bool indexes)
+{
+	Relation rel = RelationIdGetRelation(relation);
+	bool unreachable = false;
+	List *related = NIL;
+	ListCell *lc;
+
+	if (!RelationIsValid(rel))
+		return true;
+	if (indexes)
+		related = RelationGetIndexList(rel);
+	if (OidIsValid(rel->rd_rel->reltoastrelid))
+		related = lappend_oid(related, rel->rd_rel->reltoastrelid);
+	foreach (lc, related)
+		unreachable = unreachable || is_dropped(lfirst_oid(lc));
+	list_free(related);
+	RelationClose(rel);
+	return unreachable;
 }
 
 static void
@@ -776,8 +801,9 @@ is_small(UpgUndoLog *log, Oid relation)
 
 	if (!OidIsValid(relation))
 		return true;
-	if (get_rel_relkind(relation) != RELKIND_RELATION || upg_data_unreachable(relation) ||
-		!ConditionalLockRelationOid(relation, AccessShareLock))
+	if (get_rel_relkind(relation) != RELKIND_RELATION ||
+		!ConditionalLockRelationOid(relation, AccessShareLock) ||
+		upg_data_unreachable(relation, true))
 		return false;
 	rel = table_open(relation, NoLock);
 	small = RelationGetNumberOfBlocks(rel) <= SMALL_TABLE_PAGES;

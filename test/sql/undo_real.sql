@@ -1,0 +1,88 @@
+-- What the migrations of real projects have brought up.
+--
+-- Relations that get a new file and are dropped in the same migration: until the
+-- transaction ends the relation cache calls them dropped, while the proof has brought
+-- their catalog rows back.  Rows that several migrations wrote, with foreign keys among
+-- them.  Scripts that do nothing and have a down script that does something.
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+SET client_min_messages = error;
+CREATE EXTENSION IF NOT EXISTS upg;
+CREATE SCHEMA undo_real;
+SET search_path = undo_real, public;
+\t on
+\pset format unaligned
+CREATE FUNCTION up(name text, script text) RETURNS text LANGUAGE sql AS
+  'SELECT verdict FROM upg.capture_run(name, ''SET LOCAL search_path = undo_real; '' || script)';
+CREATE TABLE target (id int PRIMARY KEY, n int);
+CREATE TABLE t (id int PRIMARY KEY, target int REFERENCES target ON DELETE CASCADE, long text);
+CREATE INDEX t_target ON t (target);
+INSERT INTO target SELECT g, g FROM generate_series(1, 3) g;
+INSERT INTO t SELECT g, g, (SELECT string_agg(md5(g || '.' || h), '') FROM generate_series(1, 200) h)
+  FROM generate_series(1, 3) g;
+CREATE TABLE before AS SELECT id, target, md5(long) AS long FROM t;
+CREATE FUNCTION back(name text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE n int;
+BEGIN
+  PERFORM upg.capture_undo(name);
+  SELECT count(*) INTO n FROM t JOIN before b ON b.id = t.id AND b.target = t.target AND b.long = md5(t.long);
+  RETURN n || ' rows as before, ' || (SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND indisvalid) || ' indexes';
+END $$;
+
+\echo # truncated, then an index or its column dropped, under a foreign key
+SELECT up('index', 'TRUNCATE t; DROP INDEX t_target');
+SELECT back('index');
+SELECT up('column', 'TRUNCATE t; ALTER TABLE t ADD fresh int NOT NULL REFERENCES target, DROP target; CREATE INDEX ON t (fresh)');
+SELECT back('column');
+SELECT up('key', 'TRUNCATE target CASCADE; ALTER TABLE t DROP CONSTRAINT t_target_fkey; ALTER TABLE target DROP CONSTRAINT target_pkey');
+SELECT back('key');
+SELECT up('reindexed', 'REINDEX INDEX t_target; DROP INDEX t_target; UPDATE t SET target = 1');
+SELECT back('reindexed');
+
+\echo # truncated, filled, written anew: the TOAST table of before has a new file, and goes
+SELECT up('toast', $$TRUNCATE t; INSERT INTO t SELECT 9, 1, repeat('x', 100000);
+  ALTER TABLE t ALTER long TYPE varchar; UPDATE t SET long = long || 'y'; DELETE FROM t WHERE id = 9$$);
+SELECT back('toast');
+SELECT up('toast and rows', $$ALTER TABLE t ADD w float DEFAULT random(); UPDATE t SET long = long || 'y' WHERE id = 1;
+  ALTER TABLE t ALTER w TYPE text; DELETE FROM t WHERE id = 2; DROP INDEX t_target$$);
+SELECT back('toast and rows');
+SELECT up('all of it', 'TRUNCATE t; DROP TABLE t; DROP TABLE target');
+SELECT back('all of it');
+
+\echo # what came back works
+SET enable_seqscan = off;
+SELECT id FROM t WHERE target = 2;
+\set VERBOSITY sqlstate
+INSERT INTO t VALUES (4, 4);
+\set VERBOSITY terse
+DELETE FROM target WHERE id = 3;
+SELECT count(*) FROM t;
+RESET enable_seqscan;
+
+\echo # rows that a later migration changed, and that came back, still belong to the earlier one
+CREATE TABLE model (id text PRIMARY KEY, name text);
+CREATE TABLE price (id int PRIMARY KEY, model text REFERENCES model);
+INSERT INTO model VALUES ('old', 'old');
+SELECT up('models', $$INSERT INTO model VALUES ('new', 'new'), ('newer', 'newer'); INSERT INTO price VALUES (1, 'new'), (2, 'newer')$$);
+SELECT up('prices', 'ALTER TABLE price ADD tier text; UPDATE price SET tier = model');
+SELECT up('names', 'UPDATE model SET name = upper(name)');
+SELECT rolled FROM (SELECT upg.capture_undo(name)::text AS undone, name || ' back' AS rolled FROM unnest('{names,prices}'::text[]) name) x;
+SELECT upg.capture_merge('models', '{}') IS NOT NULL;
+SELECT (SELECT count(*) FROM price) AS prices, (SELECT string_agg(id || name, ' ') FROM model) AS models,
+  (SELECT count(*) FROM upg.rollback_conflicts WHERE table_name LIKE 'undo_real.%') AS conflicts;
+SELECT up('models', $$INSERT INTO model VALUES ('new', 'new'), ('newer', 'newer'); INSERT INTO price VALUES (1, 'new')$$);
+SELECT up('names', 'UPDATE model SET name = upper(name)');
+SELECT upg.capture_undo('names') IS NOT NULL;
+INSERT INTO price VALUES (3, 'newer');
+SELECT upg.capture_merge('models', '{}') IS NOT NULL;
+SELECT (SELECT count(*) FROM price) AS prices, (SELECT string_agg(id || name, ' ' ORDER BY id) FROM model) AS models,
+  (SELECT string_agg(what, ' ') FROM upg.rollback_conflicts WHERE table_name LIKE 'undo_real.%') AS conflicts;
+
+\echo # a script without a statement is taken back by doing nothing, not by its down script
+SELECT state, undo FROM upg_apply('undo_real empty', '-- moved to the next one', down => 'DROP TABLE undo_real.model CASCADE');
+SELECT state, undo FROM upg_rollback('undo_real empty');
+SELECT state, undo FROM upg_apply('undo_real no undo', '', down => 'DROP TABLE undo_real.model CASCADE', options => '{"undo": "none"}');
+SELECT state, undo FROM upg_rollback('undo_real no undo');
+SELECT to_regclass('undo_real.model') IS NULL AS by_the_down_script;
+SET search_path = public;
+DROP SCHEMA undo_real CASCADE;
