@@ -11,6 +11,9 @@
 # it and kept below UPG_MATRIX_DIR (default /var/tmp/upg-matrix); that needs root
 # rights and an apt source that reaches the suite.  16 is in no Debian suite.
 #
+# SUITES chooses what is run (default "unit regress isolation pgtap rounds", see
+# test/run-suites.sh).
+#
 # Each version is built with gcc, and with clang where there is one, with -Werror.
 # The last line is "N passed, N failed".
 set -eu
@@ -42,7 +45,7 @@ make_root() {
         rm -rf "$root" "$root.new"
         include=gcc,make,perl,pkg-config,libc6-dev,libipc-run-perl,libcjson-dev,libcmocka-dev
         include=$include,libxxhash-dev,libssl-dev,libpq-dev,procps,postgresql-$1
-        include=$include,postgresql-server-dev-$1,postgresql-$1-pgtap
+        include=$include,postgresql-server-dev-$1,postgresql-$1-pgtap,python3
         # Suites under way may be past their date; documents and LLVM's tools are ballast.
         mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' \
             --dpkgopt='path-exclude=/usr/lib/llvm-*/include/*' \
@@ -124,8 +127,7 @@ run_major() {
         one_case "$major" "clang -Werror: extension" clang_syntax "$root" "$major" || ok=
     fi
     if [ -n "$ok" ] && [ "$action" = test ]; then
-        suites="regress isolation pgtap"
-        [ ! -f "$top/cli/Makefile" ] || suites="unit $suites"
+        suites=${SUITES:-unit regress isolation pgtap rounds}
         # shellcheck disable=SC2086
         if run env PG_CONFIG="$config" "$inside/test/run-suites.sh" $suites >"$work/log" 2>&1; then
             grep -E '^[a-z]+ +[0-9]+ passed' "$work/log" | sed "s/^/$major   /"

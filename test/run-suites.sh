@@ -1,13 +1,14 @@
 #!/bin/sh
 # test/run-suites.sh SUITE...: run test suites and count their cases.
 #
-# Suites: lint, unit, regress, isolation, pgtap, e2e, fresh.  One private server serves
-# regress, isolation and pgtap; the scripts of e2e start their own.  What a suite
+# Suites: lint, unit, regress, isolation, pgtap, rounds, e2e, fresh.  One private server
+# serves regress, isolation and pgtap; rounds and the scripts of e2e start their own.  What a suite
 # prints goes to build/test/SUITE.log and is shown when it fails.  The last line is
 # "N passed, N failed"; the exit status is 1 if a case failed or a suite ran none.
 #
-# REGRESS, ISOLATION, PGTAP_TESTS and PROVE_TESTS narrow a suite down; TEST_JOBS is
-# how many scripts of e2e run at once (default 2).
+# REGRESS, ISOLATION, PGTAP_TESTS, ROUNDS (options and files of roundtrip/cases.py) and
+# PROVE_TESTS narrow a suite down; TEST_JOBS is how many scripts of e2e run at once
+# (default 2).
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -56,6 +57,14 @@ count_tap() {
     failed=$(grep -cE '^not ok [0-9]' "$1")
 }
 
+# cases.py sums up in its last line: "cases N: exact M ...", exact being as expected.
+count_rounds() {
+    passed=$(sed -n 's/^cases [0-9]*: exact \([0-9]*\).*/\1/p' "$1" | tail -n 1)
+    failed=$(sed -n 's/^cases \([0-9]*\): .*/\1/p' "$1" | tail -n 1)
+    passed=${passed:-0}
+    failed=$((${failed:-0} - passed))
+}
+
 run_lint() { test/lint/run.sh --no-tools; }
 run_unit() { CMOCKA_MESSAGE_OUTPUT=TAP make -s -k -C cli check-unit; }
 run_regress() { make -s -f test/regress.mk installcheck ISOLATION= ${REGRESS:+REGRESS="$REGRESS"}; }
@@ -65,6 +74,18 @@ run_pgtap() {
     set -- ${PGTAP_TESTS:-$(find test/pgtap -name '*.sql' | sort)}
     [ $# -gt 0 ] || return 0
     prove --directives --exec "$top/test/pgtap/run-one.sh" "$@"
+}
+# All cases of round trips, on a server with settings of its own.
+# shellcheck disable=SC2086
+run_rounds() {
+    dir=$(mktemp -d /tmp/upg.XXXXXX)
+    (
+        trap 'scripts/server.sh destroy "$dir"' EXIT
+        scripts/server.sh start "$dir" fsync=off autovacuum=off wal_level=logical \
+            allow_in_place_tablespaces=on || exit 1
+        eval "$(scripts/server.sh env "$dir")"
+        python3 test/roundtrip/cases.py ${ROUNDS:-test/roundtrip/cases/*.sql}
+    )
 }
 # shellcheck disable=SC2086
 run_e2e() {
@@ -89,6 +110,7 @@ for suite in "$@"; do
     regress) run_regress >"$log" 2>&1; rc=$?; count_regress "$log" ;;
     isolation) run_isolation >"$log" 2>&1; rc=$?; count_regress "$log" ;;
     pgtap) run_pgtap >"$log" 2>&1; rc=$?; count_prove "$log" ;;
+    rounds) run_rounds >"$log" 2>&1; rc=$?; count_rounds "$log" ;;
     e2e) run_e2e >"$log" 2>&1; rc=$?; count_prove "$log" ;;
     fresh)
         scripts/fresh.sh --if-possible >"$log" 2>&1

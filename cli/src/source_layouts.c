@@ -539,6 +539,41 @@ not_sql(const UpgSource *source, const UpgDir *dir)
 }
 
 /*
+ * deeper
+ *		Refuse a directory that holds its migrations in folders below: that none
+ *		of them is seen must not look like "nothing to do".
+ */
+static bool
+deeper(const UpgSource *source, const UpgDir *dir)
+{
+	bool ok = true;
+
+	for (int i = 0; i < dir->count && ok; i++)
+	{
+		const char *path = source_path(source, dir->items[i].name);
+		UpgDir inner;
+
+		if (!dir->items[i].is_dir || dir->items[i].name[0] == '.')
+			continue;
+		if (!fs_list(source->arena, path, &inner))
+			return false;
+		for (int k = 0; k < inner.count && ok; k++)
+			if (!inner.items[k].is_dir && str_ends(inner.items[k].name, ".sql"))
+			{
+				ok = err_set(UPG_EXIT_USAGE, "UPG-2025",
+							 "directory \"%s\" holds no SQL files", source->dir);
+				err_why("They are in folders below it, such as \"%s/%s\".", path,
+						inner.items[k].name);
+				err_where("%s", source->dir);
+				err_fix("Name the folder itself, one after the other if there are "
+						"several, or put their files into one.");
+			}
+		fs_list_free(&inner);
+	}
+	return ok;
+}
+
+/*
  * detect_folders
  *		Is there a folder for each migration?
  */
@@ -609,7 +644,7 @@ layout_detect(UpgSource *source, const UpgDir *dir, const char *wanted)
 		found = detect_by_content(source, dir);
 	if (found == NULL && !sql)
 	{
-		if (!not_sql(source, dir))
+		if (!not_sql(source, dir) || !deeper(source, dir))
 			return false;
 		list_add(&source->warnings, "the directory holds no migrations");
 	}

@@ -75,6 +75,9 @@ layout_ok('sqitch', 'sqitch', 'appschema users',
 layout_ok('Prisma', 'prisma', '20260101000000_init 20260102000000_more',
 	{ '20260101000000_init/migration.sql' => 'CREATE TABLE "A" (i int);', '20260102000000_more/migration.sql' => 'ALTER TABLE "A" ADD j int;',
 	  'migration_lock.toml' => 'provider = "postgresql"' }, no_down => 1);
+layout_ok('Prisma sorts names as text', 'prisma', '20250101000000_init 20250625_date_only 20260102000000_more',
+	{ '20250625_date_only/migration.sql' => 'ALTER TABLE a ADD j int;', '20250101000000_init/migration.sql' => 'CREATE TABLE a (i int);',
+	  '20260102000000_more/migration.sql' => 'ALTER TABLE a RENAME j TO k;' }, no_down => 1);
 layout_ok('diesel', 'folder', '20250101000000_old 2026-01-01-000000_a 2026-01-02-000000_i',
 	{ '20250101000000_old/up.sql' => 'SELECT 1;', '20250101000000_old/down.sql' => 'SELECT 1;',
 	  '2026-01-01-000000_a/up.sql' => 'CREATE TABLE a (i int);', '2026-01-01-000000_a/down.sql' => 'DROP TABLE a;',
@@ -126,6 +129,9 @@ like($err, qr/UPG-2025|holds no SQL files/, 'with a hint');
 ($rc, $out, $err) = upg('up', '-d', $db, files(workdir(), 'd/.keep' => ''));
 is($rc, 0, 'an empty directory is no error');
 like($err, qr/holds no migrations/, 'but is said');
+($rc, $out, $err) = upg('plan', '-d', $db, files(workdir(), '0/1_a.up.sql' => 'SELECT 1', '1/2_b.up.sql' => 'SELECT 1'));
+is($rc, 2, 'one whose folders hold the files is refused') or diag "$out$err";
+like($err, qr{They are in folders below it, such as ".*/0/1_a\.up\.sql"}, '... and says where they are');
 
 # new, register, adopt
 $dir = files(workdir(), '0001_a.up.sql' => 'CREATE TABLE a (i int);', '0002_b.up.sql' => 'CREATE TABLE b (i int);');
