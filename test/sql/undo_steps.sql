@@ -100,6 +100,13 @@ CALL upg_wait('commits');
 SELECT migration, state, undo FROM upg_status() WHERE migration = 'commits';
 SELECT count(*) AS logs FROM upg.undo_log l JOIN upg.migrations m ON m.migration_id = l.migration WHERE m.name = 'commits' AND l.state = 'kept';
 SELECT state, undo FROM upg_rollback('commits');
+
+-- and if none of them changes anything, nothing is the way back
+SELECT state FROM upg_apply('commits nothing', $$DO $do$ BEGIN
+    PERFORM count(*) FROM acc; COMMIT; PERFORM 1; COMMIT; END $do$; $$);
+CALL upg_wait('commits nothing');
+SELECT migration, state, undo FROM upg_status() WHERE migration = 'commits nothing';
+SELECT state, undo FROM upg_rollback('commits nothing');
 SELECT is_back();
 
 -- a step that fails leaves the others, which can be taken back
