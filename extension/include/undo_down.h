@@ -67,10 +67,14 @@ typedef struct UpgDownTable
 	char **types;
 	int *numbers; /* attribute numbers, before and now the same */
 	bool *in_key;
-	bool keyed;
-	List *before; /* of UpgDownRow: rows as they were ("rows": those that come) */
-	List *gone;   /* of UpgDownRow, "rows" only: those that go */
-	uint64 bytes; /* of all rows read */
+	bool has_key;
+	bool keyed;      /* in this trial; so are the following ones */
+	bool none_stays; /* all rows of now go */
+	List *goes;      /* of UpgDownRow: rows of now */
+	List *pairs;     /* rows of now with those that they were */
+	List *before;    /* of UpgDownRow: rows as they were ("rows": those that come) */
+	List *gone;      /* of UpgDownRow, "rows" only: those that go */
+	uint64 bytes;    /* of all rows read */
 	bool too_large;
 } UpgDownTable;
 
@@ -85,14 +89,16 @@ typedef struct UpgDownRun
 	bool shared; /* something of the cluster that no statement is made for */
 	UpgDownState now;
 	UpgDownState before;
-	UpgUndoResult done; /* account of the rollback */
-	UpgOwnRows trial;   /* whose rows are those of the trial */
-	List *tables;       /* of UpgDownTable */
-	List *statements;   /* of UpgDownStatement */
+	UpgUndoResult done;    /* account of the rollback */
+	UpgOwnRows trial;      /* whose rows are those of the trial */
+	bool as_owner;         /* this trial does without session_replication_role */
+	const char *superuser; /* why that does not do, or NULL */
+	List *tables;          /* of UpgDownTable */
+	List *statements;      /* of UpgDownStatement */
 } UpgDownRun;
 
 /* in undo_down_run.c */
-extern void upg_down_settings(StringInfo script);
+extern void upg_down_settings(UpgDownRun *run, StringInfo script);
 extern UpgDownRun *upg_down_look(int64 migration, bool portable);
 extern void upg_down_try(UpgDownRun *run);
 extern UpgDownStatement *upg_down_add(UpgDownRun *run, int phase, const char *image,
@@ -109,5 +115,16 @@ extern void upg_down_judge(UpgDownRun *run, UpgDownState *after);
 extern void upg_down_rows_before(UpgDownRun *run, const UpgOwnRows *own);
 extern void upg_down_rows_write(UpgDownRun *run);
 extern void upg_down_rows_check(UpgDownRun *run);
+
+/* in undo_down_rights.c */
+extern Oid upg_down_relation(UpgDownTable *table);
+extern char *upg_down_listeners(UpgDownRun *run);
+extern char *upg_down_reach(UpgDownRun *run, List *tables);
+extern char *upg_down_reached_out(UpgDownRun *run, List *tables, const char *before);
+extern List *upg_down_in_order(List *tables);
+extern void upg_down_unforce(UpgDownRun *run);
+extern List *upg_down_guard(UpgDownRun *run, UpgDownTable *table);
+extern bool upg_down_deferrable(UpgDownRun *run, List *tables);
+extern char *upg_down_rights(UpgDownRun *run);
 
 #endif /* UPG_UNDO_DOWN_H */

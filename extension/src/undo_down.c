@@ -295,8 +295,9 @@ write_portable(UpgMigration *migration, Sink *sink)
 		psprintf("%d statements exact, %d inexact, %d impossible; of PostgreSQL %s.",
 				 exact, inexact, list_length(run->statements) - exact - inexact,
 				 PG_VERSION));
+	append_comment(sink->script, "", upg_down_rights(run));
 	appendStringInfoString(sink->script, "\nBEGIN;\n");
-	upg_down_settings(sink->script);
+	upg_down_settings(run, sink->script);
 	foreach (lc, run->statements)
 	{
 		UpgDownStatement *statement = lfirst(lc);

@@ -233,7 +233,7 @@ read_entry(UpgDownRun *run, HeapTuple row)
 			if (strcmp(key[j], table->columns[i]) == 0)
 			{
 				table->in_key[i] = true;
-				table->keyed = true;
+				table->has_key = true;
 			}
 	}
 	return table;
@@ -404,6 +404,23 @@ forget_matches(List *rows)
 
 	foreach (lc, rows)
 		((UpgDownRow *) lfirst(lc))->matched = false;
+}
+
+/* The rows that are not on the other side, too. */
+static List *
+unmatched(List *rows)
+{
+	List *result = NIL;
+	ListCell *lc;
+
+	foreach (lc, rows)
+	{
+		UpgDownRow *row = lfirst(lc);
+
+		if (!row->matched)
+			result = lappend(result, row);
+	}
+	return result;
 }
 
 /* ---------------------------------------------------------------------
@@ -651,67 +668,56 @@ keys_known(UpgDownTable *table, List *rows)
 	return true;
 }
 
-/* What is on one side only becomes DELETE, UPDATE, INSERT. */
-static void
-write_table(UpgDownRun *run, UpgDownTable *table, List *gone)
+/*
+ * match_rows
+ *		Find out what has to be deleted, changed and inserted; false if nothing.
+ */
+static bool
+match_rows(UpgDownTable *table, List *gone)
 {
-	List *pairs = NIL;
 	int64 all = list_length(gone) + (int64) list_length(table->before);
-	int64 left = cancel(table, gone, table->before);
+	int64 left;
+	HTAB *hash;
+	ListCell *lc;
 
-	if (left == 0)
-		return;
-	table->keyed = table->keyed && keys_known(table, gone);
-	if (left == all && !table->keyed && gone != NIL && strcmp(table->mode, "rows") != 0)
+	forget_matches(gone);
+	forget_matches(table->before);
+	table->goes = gone;
+	table->pairs = NIL;
+	left = cancel(table, gone, table->before);
+	table->keyed = table->has_key && keys_known(table, gone);
+	table->none_stays =
+		left == all && !table->keyed && gone != NIL && strcmp(table->mode, "rows") != 0;
+	if (left == 0 || !table->keyed)
+		return left > 0;
+	hash = hash_rows(table, table->before, true);
+	foreach (lc, gone)
 	{
-		StringInfoData sql;
-		ListCell *lc;
+		UpgDownRow *row = lfirst(lc);
+		UpgDownRow *before = row->matched ? NULL : take_match(table, hash, row, true);
+		Pair *pair;
 
-		/* none of the rows stays */
-		initStringInfo(&sql);
-		appendStringInfo(&sql, "DELETE FROM ONLY %s", table->id);
-		emit(run, table, &sql);
-		foreach (lc, gone)
-			((UpgDownRow *) lfirst(lc))->matched = true;
+		if (before == NULL)
+			continue;
+		row->matched = true;
+		before->matched = true;
+		pair = palloc(sizeof(Pair));
+		pair->now = row;
+		pair->before = before;
+		pair->columns = palloc0(table->ncolumns + 1);
+		for (int i = 0; i < table->ncolumns; i++)
+			pair->columns[i] = same_text(row->values[i], before->values[i]) ? 'n' : 'y';
+		table->pairs = lappend(table->pairs, pair);
 	}
-	if (table->keyed)
-	{
-		HTAB *hash = hash_rows(table, table->before, true);
-		ListCell *lc;
-
-		foreach (lc, gone)
-		{
-			UpgDownRow *row = lfirst(lc);
-			UpgDownRow *before = row->matched ? NULL : take_match(table, hash, row, true);
-			Pair *pair;
-
-			if (before == NULL)
-				continue;
-			row->matched = true;
-			before->matched = true;
-			pair = palloc(sizeof(Pair));
-			pair->now = row;
-			pair->before = before;
-			pair->columns = palloc0(table->ncolumns + 1);
-			for (int i = 0; i < table->ncolumns; i++)
-				pair->columns[i] =
-					same_text(row->values[i], before->values[i]) ? 'n' : 'y';
-			pairs = lappend(pairs, pair);
-		}
-		hash_destroy(hash);
-	}
-	write_deletes(run, table, gone);
-	if (pairs != NIL)
-		write_updates(run, table, pairs);
-	write_inserts(run, table, table->before);
+	hash_destroy(hash);
+	return true;
 }
 
 /* Is the table there by now, with its columns?  A statement may have failed. */
 static bool
 is_there(UpgDownTable *table)
 {
-	Oid relation = RangeVarGetRelid(makeRangeVarFromNameList(upg_name_list(table->id)),
-									AccessShareLock, true);
+	Oid relation = upg_down_relation(table);
 
 	if (!OidIsValid(relation))
 		return false;
@@ -721,13 +727,27 @@ is_there(UpgDownTable *table)
 	return true;
 }
 
-/*
- * upg_down_rows_write
- *		Add and run the statements about rows.
- */
-void
-upg_down_rows_write(UpgDownRun *run)
+/* All of a table's rows go, or those of them that are not among those of before. */
+static void
+write_goes(UpgDownRun *run, UpgDownTable *table)
 {
+	StringInfoData sql;
+
+	if (!table->none_stays)
+	{
+		write_deletes(run, table, table->goes);
+		return;
+	}
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DELETE FROM ONLY %s", table->id);
+	emit(run, table, &sql);
+}
+
+/* Tables whose rows are not those of before, each with what has to be done. */
+static List *
+tables_to_write(UpgDownRun *run)
+{
+	List *tables = NIL;
 	ListCell *lc;
 
 	foreach (lc, run->tables)
@@ -740,8 +760,68 @@ upg_down_rows_write(UpgDownRun *run)
 			continue;
 		if (strcmp(table->mode, "whole") == 0)
 			gone = read_table(run, table);
-		if (!table->too_large)
-			write_table(run, table, gone);
+		if (!table->too_large && match_rows(table, gone))
+			tables = lappend(tables, table);
+	}
+	return tables;
+}
+
+/* A statement about all tables whose rows are written. */
+static void
+write_text(UpgDownRun *run, List *tables, const char *text)
+{
+	UpgDownTable *table = linitial(tables);
+
+	(void) upg_down_execute(run, upg_down_add(run, 51, table->image, text));
+}
+
+/*
+ * upg_down_rows_write
+ *		Add and run the statements about rows.
+ *
+ * Rows that refer to others go first and come last, so that the foreign
+ * keys hold at each statement; who has no right to silence triggers and keys
+ * altogether silences those that are his.
+ */
+void
+upg_down_rows_write(UpgDownRun *run)
+{
+	List *tables = upg_down_in_order(tables_to_write(run));
+	List *guards = NIL;
+	char *reach;
+	bool deferrable;
+	ListCell *lc;
+
+	if (tables == NIL)
+		return;
+	deferrable = run->as_owner && upg_down_deferrable(run, tables);
+	reach = run->as_owner ? upg_down_reach(run, tables) : NULL;
+	foreach (lc, tables)
+		guards = lappend(guards, upg_down_guard(run, lfirst(lc)));
+	if (deferrable)
+		write_text(run, tables, "SET CONSTRAINTS ALL DEFERRED");
+	for (int i = list_length(tables) - 1; i >= 0; i--)
+		write_goes(run, list_nth(tables, i));
+	foreach (lc, tables)
+	{
+		UpgDownTable *table = lfirst(lc);
+
+		if (table->pairs != NIL)
+			write_updates(run, table, table->pairs);
+		write_inserts(run, table, table->before);
+	}
+	if (deferrable)
+		write_text(run, tables, "SET CONSTRAINTS ALL IMMEDIATE");
+	if (run->as_owner)
+		run->superuser = upg_down_reached_out(run, tables, reach);
+	foreach (lc, guards)
+	{
+		UpgDownTable *table = list_nth(tables, foreach_current_index (lc));
+		ListCell *lc2;
+
+		foreach (lc2, lfirst(lc))
+			(void) upg_down_execute(run,
+									upg_down_add(run, 51, table->image, lfirst(lc2)));
 	}
 }
 
@@ -772,23 +852,6 @@ blame_rows(UpgDownRun *run, UpgDownTable *table, const char *why)
 		statement->tag = "impossible";
 		statement->reason = MemoryContextStrdup(run->cxt, why);
 	}
-}
-
-/* The rows that are not on the other side, too. */
-static List *
-unmatched(List *rows)
-{
-	List *result = NIL;
-	ListCell *lc;
-
-	foreach (lc, rows)
-	{
-		UpgDownRow *row = lfirst(lc);
-
-		if (!row->matched)
-			result = lappend(result, row);
-	}
-	return result;
 }
 
 /* Has the trial taken out and put in the very rows that the undo has? */

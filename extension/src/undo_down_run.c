@@ -54,17 +54,18 @@ static const struct
  *		The statements that begin a script: settings of its transaction.
  */
 void
-upg_down_settings(StringInfo script)
+upg_down_settings(UpgDownRun *run, StringInfo script)
 {
 	for (int i = 0; i < lengthof(settings); i++)
 		appendStringInfo(script, "SET LOCAL %s = '%s';\n", settings[i].name,
 						 settings[i].value);
-	appendStringInfoString(script, "SET LOCAL session_replication_role = replica;\n");
+	if (!run->as_owner)
+		appendStringInfoString(script, "SET LOCAL session_replication_role = replica;\n");
 }
 
 /* The same for this backend, until the nest level ends. */
 static int
-begin_settings(void)
+begin_settings(bool as_owner)
 {
 	int level = NewGUCNestLevel();
 
@@ -75,8 +76,8 @@ begin_settings(void)
 							 true, 0, false);
 	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("session_replication_role", "replica", PGC_SUSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("session_replication_role", as_owner ? "origin" : "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }
 
@@ -174,7 +175,7 @@ static void
 in_trial(UpgDownRun *run, TrialCallback callback, bool portable)
 {
 	UpgSubxact sub;
-	int nestlevel = begin_settings();
+	int nestlevel = begin_settings(run->as_owner);
 
 	upg_subxact_begin(&sub, "upg_down");
 	PG_TRY();
@@ -207,6 +208,7 @@ look_before(UpgDownRun *run, bool portable)
 	{
 		upg_down_plan(run);
 		upg_down_rows_before(run, &own);
+		upg_down_unforce(run);
 	}
 }
 
@@ -222,7 +224,7 @@ UpgDownRun *
 upg_down_look(int64 migration, bool portable)
 {
 	UpgDownRun *run = palloc0(sizeof(UpgDownRun));
-	int nestlevel = begin_settings();
+	int nestlevel = begin_settings(false);
 
 	run->cxt = CurrentMemoryContext;
 	run->migration = migration;
@@ -262,16 +264,82 @@ run_script(UpgDownRun *run, bool portable)
 	}
 	if (!rows)
 		upg_down_rows_write(run);
+	if (run->as_owner && run->superuser != NULL)
+		return; /* it takes a superuser, which is tried next */
 	upg_down_read(run, &after);
 	upg_down_judge(run, &after);
+}
+
+/* Try statements of which none has run. */
+static void
+try_fresh(UpgDownRun *run, List *planned)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(run->cxt);
+	ListCell *lc;
+
+	run->statements = NIL;
+	foreach (lc, planned)
+	{
+		UpgDownStatement *copy = palloc(sizeof(UpgDownStatement));
+
+		*copy = *(UpgDownStatement *) lfirst(lc);
+		run->statements = lappend(run->statements, copy);
+	}
+	MemoryContextSwitchTo(oldcxt);
+	in_trial(run, run_script, true);
+}
+
+/* How many statements are not exact; are there any about rows? */
+static int
+flaws(UpgDownRun *run, bool *rows)
+{
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, run->statements)
+	{
+		UpgDownStatement *statement = lfirst(lc);
+
+		*rows |= statement->rows;
+		n += strcmp(statement->tag, "exact") != 0;
+	}
+	return n;
 }
 
 /*
  * upg_down_try
  *		Run the statements, compare, give it all up.
+ *
+ * As their owner would; if that does not give back all rows, as a superuser
+ * would, without triggers and foreign keys.
  */
 void
 upg_down_try(UpgDownRun *run)
 {
-	in_trial(run, run_script, true);
+	List *planned = run->statements;
+	List *by_owner;
+	bool rows = false;
+	bool maybe;
+	int left;
+
+	run->superuser = upg_down_listeners(run);
+	run->as_owner = run->superuser == NULL;
+	try_fresh(run, planned);
+	if (!run->as_owner)
+		return;
+	left = flaws(run, &rows);
+	maybe = run->superuser == NULL;
+	if (maybe && (left == 0 || !rows))
+		return;
+	by_owner = run->statements;
+	run->as_owner = false;
+	if (maybe)
+		run->superuser = "rows are put back that foreign keys or triggers do not let in";
+	try_fresh(run, planned);
+	if (maybe && flaws(run, &rows) >= left)
+	{
+		run->statements = by_owner;
+		run->as_owner = true;
+		run->superuser = NULL;
+	}
 }

@@ -44,6 +44,7 @@ class Downs:
         self.count = dict(same=0, honest=0, WRONG=0, refused=0)
         self.tags = dict(exact=0, inexact=0, impossible=0)
         self.pessimistic = 0
+        self.superuser = 0
 
     def admin(self, *sql):
         must(PSQL + ['postgres'] + [x for s in sql for x in ('-c', s)])
@@ -92,6 +93,10 @@ class Downs:
         tags = re.findall(r'^-- (exact|inexact|impossible)\b', out, re.M)
         for t in tags:
             self.tags[t] += 1
+        superuser = re.search(r'^-- Needs a superuser.*', out, re.M)
+        self.superuser += bool(superuser)
+        if superuser and self.a.verbose:
+            print('         %s: %s' % (case.name, superuser.group(0)), flush=True)
         if case.get('between'):
             # an undo is good in its own database only, so the script runs in the copy
             self.copy(db + '_ref', db)
@@ -133,7 +138,7 @@ class Downs:
         for name in (self.a.db, self.a.db + '_ref', self.base):
             self.admin('DROP DATABASE IF EXISTS %s WITH (FORCE)' % name)
         tried = self.count['same'] + self.count['honest'] + self.count['WRONG']
-        print('tags: ' + ', '.join('%s %d' % kv for kv in self.tags.items()) + '; scripts more modest than need be: %d' % self.pessimistic)
+        print('tags: ' + ', '.join('%s %d' % kv for kv in self.tags.items()) + '; scripts more modest than need be: %d; that set session_replication_role: %d' % (self.pessimistic, self.superuser))
         print('downs %d: same %d (%.1f%%), honest %d, wrong %d, refused %d' % (
             tried, self.count['same'], 100.0 * self.count['same'] / max(tried, 1), self.count['honest'], self.count['WRONG'], self.count['refused']), flush=True)
         return 1 if self.count['WRONG'] or self.count['same'] < 0.9 * tried or not tried else 0

@@ -129,6 +129,61 @@ SELECT object, tag, reason FROM upg_down_statements('large', true) WHERE tag <> 
 RESET upg.undo_copy_limit;
 SELECT state FROM upg_rollback('large');
 
+-- whose rights a script needs: who owns the tables switches off what is his
+CREATE TABLE downs.guarded (id int PRIMARY KEY, a text, boss int REFERENCES downs.guarded, person int REFERENCES downs.people ON DELETE CASCADE);
+INSERT INTO downs.guarded VALUES (1, 'x', NULL, 1), (2, 'y', 1, 2), (3, 'z', 2, 3);
+CREATE FUNCTION downs.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not now''; END';
+CREATE TRIGGER "Refuse" BEFORE DELETE ON downs.guarded FOR EACH ROW EXECUTE FUNCTION downs.refuse();
+CREATE TRIGGER always BEFORE UPDATE ON downs.guarded FOR EACH ROW EXECUTE FUNCTION downs.refuse();
+CREATE TRIGGER off BEFORE INSERT ON downs.guarded FOR EACH ROW EXECUTE FUNCTION downs.refuse();
+ALTER TABLE downs.guarded ENABLE ALWAYS TRIGGER always, DISABLE TRIGGER off, ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE RULE nothing AS ON INSERT TO downs.guarded WHERE NEW.id > 9 DO INSTEAD NOTHING;
+SELECT state FROM upg_apply('guarded', $$
+  ALTER TABLE downs.guarded DISABLE TRIGGER USER, NO FORCE ROW LEVEL SECURITY;
+  DELETE FROM downs.guarded WHERE id = 3;
+  UPDATE downs.guarded SET a = 'changed' WHERE id = 1;
+  INSERT INTO downs.people (id, name, email) VALUES (77, 'seven', '77@x');
+  INSERT INTO downs.guarded VALUES (5, 'new', 2, 77);
+  ALTER TABLE downs.guarded ENABLE TRIGGER USER, ENABLE ALWAYS TRIGGER always, DISABLE TRIGGER off, FORCE ROW LEVEL SECURITY;
+$$, NULL, '{}', '{"undo": "required"}');
+SELECT tag, reason, statement FROM upg_down_statements('guarded', true) WHERE statement IS NOT NULL ORDER BY n;
+SELECT regexp_substr(upg_down('guarded', true), '-- Needs[^\n]*') = format('-- Needs the rights of who owns what it changes (%I).', current_user);
+SELECT state FROM upg_rollback('guarded');
+-- a key that would act on rows of a table that the script does not compare
+CREATE TABLE downs.codes (id int PRIMARY KEY, code text UNIQUE);
+CREATE TABLE downs.uses (code text REFERENCES downs.codes (code) ON DELETE CASCADE);
+INSERT INTO downs.codes VALUES (1, 'x');
+INSERT INTO downs.uses VALUES ('x');
+SELECT state FROM upg_apply('reaches out', 'UPDATE downs.codes SET id = 2', NULL, '{}', '{"undo": "required"}');
+SELECT tag, count(*) FROM upg_down_statements('reaches out', true) GROUP BY 1;
+SELECT regexp_substr(upg_down('reaches out', true), '-- Needs[^\n]*'), upg_down('reaches out', true) LIKE '%session_replication_role%';
+SET track_counts = off;
+SELECT regexp_substr(upg_down('reaches out', true), '-- Needs[^\n]*');
+RESET track_counts;
+SELECT state FROM upg_rollback('reaches out');
+-- keys in a circle
+CREATE TABLE downs.hen (id int PRIMARY KEY, egg int);
+CREATE TABLE downs.egg (id int PRIMARY KEY, hen int REFERENCES downs.hen);
+INSERT INTO downs.hen VALUES (1, 1);
+INSERT INTO downs.egg VALUES (1, 1);
+ALTER TABLE downs.hen ADD FOREIGN KEY (egg) REFERENCES downs.egg;
+SELECT state FROM upg_apply('circle', $$UPDATE downs.hen SET egg = NULL; DELETE FROM downs.egg; DELETE FROM downs.hen$$, NULL, '{}', '{"undo": "required"}');
+SELECT tag, count(*) FROM upg_down_statements('circle', true) GROUP BY 1;
+SELECT regexp_substr(upg_down('circle', true), '-- Needs[^\n]*');
+SELECT state FROM upg_rollback('circle');
+-- the same, where a key may wait
+ALTER TABLE downs.hen ALTER CONSTRAINT hen_egg_fkey DEFERRABLE;
+SELECT state FROM upg_apply('waits', $$UPDATE downs.hen SET egg = NULL; DELETE FROM downs.egg; DELETE FROM downs.hen$$, NULL, '{}', '{"undo": "required"}');
+SELECT tag, statement FROM upg_down_statements('waits', true) ORDER BY n;
+SELECT state FROM upg_rollback('waits');
+-- an event trigger would fire on the script's own statements
+CREATE FUNCTION downs.heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NULL; END';
+CREATE EVENT TRIGGER downs_listens ON ddl_command_end EXECUTE FUNCTION downs.heard();
+SELECT state FROM upg_apply('heard', 'CREATE TABLE downs.heard (a int)', NULL, '{}', '{"undo": "required"}');
+SELECT regexp_substr(upg_down('heard', true), '-- Needs[^\n]*');
+SELECT state FROM upg_rollback('heard');
+DROP EVENT TRIGGER downs_listens;
+
 -- names and values that want to be code
 CREATE SCHEMA "downs ""; DROP TABLE x; --";
 SELECT state FROM upg_apply('hostile', $m$

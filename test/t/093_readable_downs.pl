@@ -46,6 +46,31 @@ ok(run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'readable' ], \$scri
 	'psql runs the script without upg') or diag $err;
 is(sql('readable', 'SELECT t FROM t'), '(1,x,2)', '... and the row is what it was');
 
+# who owns the tables can run it, foreign keys, triggers and forced row security or not
+database('owned');
+sql('owned', 'CREATE ROLE plain LOGIN; GRANT upg_operator TO plain; CREATE SCHEMA s AUTHORIZATION plain');
+my $tables = "CREATE TABLE s.p (id int PRIMARY KEY, gone text, code text UNIQUE);
+	CREATE TABLE s.c (id serial PRIMARY KEY, p int NOT NULL REFERENCES s.p ON DELETE CASCADE, self int REFERENCES s.c, v text);
+	INSERT INTO s.p SELECT i, 'g' || i, 'c' || i FROM generate_series(1, 5) i;
+	INSERT INTO s.c (p, self, v) SELECT 1 + i % 5, nullif(i / 2, 0), 'v' || i FROM generate_series(1, 9) i;
+	CREATE FUNCTION s.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';
+	CREATE TRIGGER no BEFORE INSERT OR UPDATE OR DELETE ON s.c FOR EACH ROW EXECUTE FUNCTION s.no();
+	ALTER TABLE s.c ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;";
+sql('owned', "SET ROLE plain; $tables");
+my $dump = sub { join "\n", sort grep { !/restrict/ } split /\n/, `pg_dump -d $_[0] -n s` };
+my $was  = $dump->('owned');
+sql('owned', "SELECT upg_apply('m', 'ALTER TABLE s.c DISABLE TRIGGER no; DELETE FROM s.c WHERE id > 5;
+	DELETE FROM s.p WHERE id = 5; INSERT INTO s.p VALUES (6, NULL, NULL); INSERT INTO s.c (p, v) VALUES (6, ''new'');
+	UPDATE s.c SET self = NULL; ALTER TABLE s.p DROP gone; ALTER TABLE s.c ENABLE TRIGGER no')");
+$script = sql('owned', "SELECT upg_down('m', true)");
+like($script, qr/^-- Needs the rights of who owns what it changes \(plain\)\.$/m, 'a script that its owner may run');
+unlike($script, qr/session_replication_role/, '... sets nothing that takes a superuser');
+sql('owned', 'DROP EXTENSION upg');
+($out, $err) = ('', '');
+ok(run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-U', 'plain', '-d', 'owned' ], \$script, \$out, \$err),
+	'... and runs it') or diag $err;
+is($dump->('owned'), $was, '... so that schema and rows are what they were');
+
 my @cases = sort glob "$top/test/roundtrip/cases/*.sql";
 my @only  = $ENV{UPG_FULL} ? () : ('--sample', 12);
 ($out, $err) = ('', '');
