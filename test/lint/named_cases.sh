@@ -1,6 +1,6 @@
 #!/bin/sh
 # The 111 tricky cases of rollbacks: each is listed once, and each test that the list
-# names for it says its number.
+# names for it says its number; and the same for the cases of verification.
 . "$(dirname "$0")/lib.sh"
 
 list=test/roundtrip/README.md
@@ -18,6 +18,21 @@ while [ "$n" -lt 111 ]; do
             complain "$list: there is no test $test for case $n"
         elif ! grep -qE "^(-- case: |-- |# |\\\\echo # )([0-9]+, )*$n(,| )" "$file"; then
             complain "$file: does not say where it tests case $n"
+        fi
+    done
+done
+
+map=test/verification.tsv
+tab=$(printf '\t')
+for n in $(seq -w 1 15) $(seq 20 27) $(seq 30 34) $(seq 40 64) $(seq 70 77) $(seq 80 95); do
+    times=$(grep -c "^T$n${tab}[^$tab]*$tab." "$map")
+    [ "$times" = 1 ] || complain "$map: case T$n is listed $times times, not once"
+    tests=$(grep "^T$n$tab" "$map" | cut -f 2)
+    for test in $tests; do
+        if [ ! -f "$test" ]; then
+            complain "$map: T$n: $test does not exist"
+        elif ! grep -qw "T$n" "$test"; then
+            complain "$test: does not say where it tests case T$n"
         fi
     done
 done
