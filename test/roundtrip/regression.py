@@ -335,6 +335,12 @@ class Script:
             it = items[i]
             if self.a.limit and self.group >= self.a.limit:
                 break
+            if it.kind == 'meta' and it.text.startswith('\\if') and items[i + 1].text == '\\quit':
+                # the script is not for this encoding
+                if self.variables(it.text.split()[1]) in ('t', 'true', 'on', '1'):
+                    break
+                i += 3
+                continue
             try:
                 if it.kind == 'sql' and re.match(r'(begin|start\s+transaction)\b[^;]*;', it.text, re.I):
                     # several statements in one message, with a transaction of their own
