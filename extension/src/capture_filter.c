@@ -29,6 +29,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "capture_internal.h"
 
@@ -36,6 +37,58 @@ static HeapTuple
 any_row(UpgChange *change)
 {
 	return change->after ? change->after : change->before;
+}
+
+/*
+ * subject_class
+ *		What a row of a catalog over objects of all kinds is about: a comment, a
+ *		label, the first of two that depend on one another; else InvalidOid.
+ */
+static Oid
+subject_class(HeapTuple row, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts && i < 3; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
+		bool isnull;
+
+		if (strcmp(name, "classid") == 0 || strcmp(name, "classoid") == 0)
+			return DatumGetObjectId(heap_getattr(row, i + 1, desc, &isnull));
+	}
+	return InvalidOid;
+}
+
+/*
+ * is_relation_column
+ *		Does this column say to which relation a row belongs?
+ */
+static bool
+is_relation_column(Form_pg_attribute att, Oid subject)
+{
+	const char *name = NameStr(att->attname);
+	size_t length = strlen(name);
+
+	if (subject == RelationRelationId)
+		return strcmp(name, "objid") == 0 || strcmp(name, "objoid") == 0;
+	return (length > 5 && strcmp(name + length - 5, "relid") == 0) ||
+		   strcmp(name, "ev_class") == 0;
+}
+
+/*
+ * is_temporary
+ *		Is there a relation of this OID, and is it temporary?
+ */
+static bool
+is_temporary(Oid relation)
+{
+	HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool result;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(row))->relpersistence == RELPERSISTENCE_TEMP;
+	ReleaseSysCache(row);
+	return result;
 }
 
 /*
@@ -47,6 +100,7 @@ static bool
 belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, Oid *own)
 {
 	bool result = false;
+	Oid subject;
 
 	*own = InvalidOid;
 	if (catalog == RelationRelationId)
@@ -65,6 +119,7 @@ belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, 
 		return temporary && (strncmp(NameStr(form->nspname), "pg_temp_", 8) == 0 ||
 							 strncmp(NameStr(form->nspname), "pg_toast_temp_", 14) == 0);
 	}
+	subject = temporary ? subject_class(row, desc) : InvalidOid;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -82,6 +137,9 @@ belongs(Oid catalog, HeapTuple row, TupleDesc desc, List *oids, bool temporary, 
 			result = true;
 		else if (temporary && strstr(NameStr(att->attname), "namespace") &&
 				 isAnyTempNamespace(value))
+			result = true;
+		else if (temporary && !result && is_relation_column(att, subject) &&
+				 is_temporary(value))
 			result = true;
 	}
 	if (result && catalog == IndexRelationId)
