@@ -842,6 +842,11 @@ upg_undo_check_references(UpgUndoLog *log)
 				if (changes->catalog == RelationRelationId &&
 					ref->column == Anum_pg_class_reltoastrelid)
 					continue;
+				/* a dropped column keeps the OID of a collation that may go as well */
+				if (changes->catalog == AttributeRelationId &&
+					ref->column == Anum_pg_attribute_attcollation &&
+					((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
+					continue;
 				value = heap_getattr(change->before, ref->column, desc, &isnull);
 				if (isnull)
 					continue;

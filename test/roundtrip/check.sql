@@ -26,6 +26,10 @@ BEGIN
             q := format('SELECT count(*) FROM %s f WHERE %I <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.%I AND p.%I = f.%I)',
                         fk.fktable, fk.fkcols[2], fk.pktable, fk.pkcols[1], fk.fkcols[1], fk.pkcols[2], fk.fkcols[2]);
         END IF;
+        IF fk.fktable = 'pg_attribute'::regclass AND fk.fkcols[1] = 'attcollation' THEN
+            -- a dropped column keeps the OID of a collation that may go as well
+            q := q || ' AND NOT f.attisdropped';
+        END IF;
         BEGIN
             EXECUTE q INTO n;
         EXCEPTION WHEN datatype_mismatch OR undefined_function THEN

@@ -119,4 +119,17 @@ SELECT try('c11');
 SELECT upg.capture_finalize('c11');
 RESET upg.undo_copy_limit;
 SELECT count(*) FROM upg.undo_values;
+
+-- a dropped column outlives its collation
+CREATE TABLE had (id int, x text);
+CREATE COLLATION gone FROM "C";
+ALTER TABLE had ADD y text COLLATE gone;
+INSERT INTO had VALUES (1, 'x', 'y');
+SELECT verdict FROM upg.capture_run('c12', 'DROP COLLATION undo_columns.gone CASCADE');
+SELECT try('c12');
+SELECT y COLLATE gone AS y FROM had;
+DROP COLLATION gone CASCADE;
+SELECT verdict FROM upg.capture_run('c13', 'DROP TABLE undo_columns.had');
+SELECT try('c13');
+TABLE had;
 DROP SCHEMA undo_columns CASCADE;
