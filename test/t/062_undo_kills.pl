@@ -1,6 +1,7 @@
 # Undo under fire: backends killed and the server stopped at once, at seeded points
 # of apply (with capture and proof), rollback and finalize.  Whatever was running
-# has happened or has not; a standby that followed all of it ends up the same.
+# has happened or has not; a standby that followed all of it ends up the same.  What
+# administrators do between two strikes changes nothing of that.
 #
 # UPG_UNDO_KILLS says how many times (default 6, 100 in full runs), UPG_SEED where
 # the points lie.
@@ -146,8 +147,15 @@ sub strike
 	return $hit;
 }
 
+# What is done to tables and database while a migration stands, or while none does.
+my @between = ('VACUUM FREEZE', 'VACUUM FULL', 'VACUUM FULL changed', 'ANALYZE', 'REINDEX DATABASE kills', 'REINDEX TABLE CONCURRENTLY wide',
+	'CLUSTER changed USING changed_pkey; ALTER TABLE changed SET WITHOUT CLUSTER', 'VACUUM (FREEZE, ANALYZE) changed', 'CHECKPOINT',
+	'CREATE SCHEMA aside; ALTER TABLE wide SET SCHEMA aside; ALTER TABLE aside.wide SET SCHEMA public; DROP SCHEMA aside',
+	'ALTER TABLE changed RENAME TO altered; ALTER TABLE altered RENAME TO changed',
+	'CREATE ROLE kills_owner; ALTER TABLE wide OWNER TO kills_owner; ALTER TABLE wide OWNER TO postgres; DROP ROLE kills_owner');
+
 # 106 each time something that ran is over or has not happened
-my (%inside, %done, @wrong);
+my (%inside, %done, %meanwhile, @wrong);
 for my $i (1 .. $count)
 {
 	my $was  = applied();
@@ -176,12 +184,18 @@ for my $i (1 .. $count)
 	}
 	$done{$what}++ if $now != $was;
 	last if @wrong;
+	next if rand() < 0.5;
+	my $admin = $between[ rand @between ];
+	sql($db, $_) for split /; /, $admin;
+	$meanwhile{$admin}++;
+	push @wrong, "$where, then $admin: " . damage($db) if damage($db) ne '';
 }
 is(join("\n", @wrong), '', "$count strikes: what ran had happened or had not, tables and indexes are sound");
 my $inside = 0;
 $inside += $_ for values %inside;
 diag("$inside of $count strikes inside a command: " . join(', ', map { "$_ $inside{$_}" } sort keys %inside)
 	  . '; done: ' . join(', ', map { "$_ $done{$_}" } sort keys %done));
+diag('in between: ' . join(', ', map { "$_ x $meanwhile{$_}" } sort keys %meanwhile));
 cmp_ok($inside, '>=', $count < 50 ? 1 : 0.6 * $count, 'enough of them hit');
 
 # and the standby
