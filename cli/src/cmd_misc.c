@@ -17,6 +17,16 @@
 #include "log.h"
 #include "run.h"
 
+/* Does the latest migration of a directory have a down script? */
+static bool
+has_downs(const UpgSource *source)
+{
+	for (int i = source->count - 1; i >= 0; i--)
+		if (!source->entries[i].repeatable && !source->entries[i].baseline)
+			return entry_has_down(&source->entries[i]);
+	return false;
+}
+
 /* upg new */
 int
 cmd_new(UpgContext *ctx)
@@ -24,7 +34,8 @@ cmd_new(UpgContext *ctx)
 	if (!ctx_open_source(ctx, 1))
 		return upg_error.exit_code;
 	render_start(ctx);
-	(void) new_migration(ctx, ctx_arg(ctx, 0), "", "");
+	(void) new_migration(ctx, ctx_arg(ctx, 0), "",
+						 opt_on(ctx, OPT_DOWN) || has_downs(ctx->source) ? "" : NULL);
 	return upg_error.exit_code;
 }
 

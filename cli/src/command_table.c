@@ -56,7 +56,8 @@ const UpgOption upg_options[] = {
 	 NULL, false},
 	{OPT_DETAILED_EXITCODE, '\0', "detailed-exitcode", NULL,
 	 "exit with 10 when there is something to do", NULL, false},
-	{OPT_DOWN, '\0', "down", NULL, "show the way back", NULL, false},
+	{OPT_DOWN, '\0', "down", NULL, "the way back: show it, or make a file for it", NULL,
+	 false},
 	{OPT_DOWNS, '\0', "downs", NULL, "try the down script of every migration", NULL,
 	 false},
 	{OPT_DOWN_CHECK, '\0', "down-check", "MODE",
@@ -289,7 +290,7 @@ static const unsigned char for_dump[] = {OPT_CHECK, OPT_OWNERS, OPT_PG_DUMP, OPT
 static const unsigned char for_squash[] = {OPT_FROM,    OPT_TO,      OPT_NAME,
 										   OPT_PG_DUMP, OPT_DRY_RUN, OPT_YES,
 										   DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
-static const unsigned char for_new[] = {OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
+static const unsigned char for_new[] = {OPT_DOWN, OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
 											 OPT_END};
@@ -478,8 +479,9 @@ const UpgCommand upg_commands[] = {
 	 for_adopt_drift, 1, 2, true, cmd_adopt_drift, NULL, true},
 	{"new", NULL, "NAME [DIR]", "make the files of a new migration",
 	 "Writes empty files in the layout of the directory, named by the time of day or the "
-	 "next "
-	 "number.",
+	 "next number. A way back is recorded while a migration runs and need not be "
+	 "written: "
+	 "a down script is made where the latest migration has one, or with --down.",
 	 for_new, 1, 2, false, cmd_new, NULL, true},
 	{"wait", NULL, "NAME", "wait until a migration is settled",
 	 "Waits for a migration that a background worker runs. Exit code 0 if it is applied.",

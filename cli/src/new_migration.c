@@ -109,8 +109,8 @@ for_tool(UpgContext *ctx, const char *layout, const char *script)
 
 /*
  * new_migration
- *		Write the files of a migration whose scripts are "up" and "down"; the
- *		directory is open.
+ *		Write the files of a migration whose scripts are "up" and "down", or "up"
+ *		alone if "down" is NULL; the directory is open.
  */
 bool
 new_migration(UpgContext *ctx, const char *given, const char *up, const char *down)
@@ -139,7 +139,7 @@ new_migration(UpgContext *ctx, const char *given, const char *up, const char *do
 	memset(&files, 0, sizeof(files));
 	/* an undo file of Flyway that is empty would be a way back */
 	if (!layout_files(ctx->arena, layout, base, for_tool(ctx, layout, up),
-					  strcmp(layout, "flyway") == 0 && *down == '\0'
+					  down == NULL || (strcmp(layout, "flyway") == 0 && *down == '\0')
 						  ? NULL
 						  : for_tool(ctx, layout, down),
 					  &files))
@@ -164,9 +164,8 @@ new_migration(UpgContext *ctx, const char *given, const char *up, const char *do
 	if (ctx->json)
 		json_array_end(render_doc());
 	layout_files_free(&files);
-	if (*down != '\0' &&
+	if (down != NULL && (*down != '\0' || opt_on(ctx, OPT_DOWN)) &&
 		(strcmp(layout, "plain") == 0 || strcmp(layout, "graphile") == 0))
-		log_warning("layout \"%s\" has no down scripts, so the way back was not written",
-					layout);
+		log_warning("layout \"%s\" has no down scripts, so none was written", layout);
 	return upg_error.exit_code == 0;
 }

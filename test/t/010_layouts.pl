@@ -135,7 +135,7 @@ like($err, qr{They are in folders below it, such as ".*/0/1_a\.up\.sql"}, '... a
 
 # new, register, adopt
 $dir = files(workdir(), '0001_a.up.sql' => 'CREATE TABLE a (i int);', '0002_b.up.sql' => 'CREATE TABLE b (i int);');
-($rc, $out, $err) = upg('new', 'add things', $dir);
+($rc, $out, $err) = upg('new', '--down', 'add things', $dir);
 is($rc, 0, 'new') or diag $err;
 ok(-e "$dir/0003_add_things.up.sql" && -e "$dir/0003_add_things.down.sql", 'new writes both files with the next number');
 $db = database('adopt');
