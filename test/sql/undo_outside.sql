@@ -55,6 +55,8 @@ SELECT state, undo FROM upg_apply('accepted', options => '{"undo": "none"}');
 CREATE EXTENSION dblink SCHEMA uo;
 SELECT state FROM upg_apply('dblink', $m$DO $$BEGIN PERFORM uo.dblink_exec('dbname=nonexistent', 'SELECT 1'); END$$$m$);
 SELECT state FROM upg_apply('dblink', $$SELECT * FROM uo.dblink('dbname=nonexistent', 'SELECT 1') AS x (i int)$$);
+-- what of it sends no statement may be called
+SELECT state, undo FROM upg_apply('dblink asks', $m$DO $$BEGIN PERFORM uo.dblink_get_connections(); END$$$m$);
 DROP EXTENSION dblink;
 
 -- the server
