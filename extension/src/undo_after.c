@@ -184,6 +184,15 @@ upg_after_sweep(UpgUndoRun *run)
 		if (address->classId == RelationRelationId)
 			RemoveStatistics(address->objectId, 0);
 	}
+	foreach (lc, run->columns)
+	{
+		UpgAttributeAddress *address = lfirst(lc);
+
+		/* a column of number 0 would stand for the whole relation */
+		if (address->attnum > 0 && !list_member_oid(run->gone, address->relation))
+			deleteSharedDependencyRecordsFor(RelationRelationId, address->relation,
+											 address->attnum);
+	}
 	foreach (lc, run->statistics)
 	{
 		UpgAttributeAddress *address = lfirst(lc);

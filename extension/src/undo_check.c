@@ -135,6 +135,10 @@ row_conflict(Relation rel, UpgCatalogInfo *info, UpgChange *change, bool discard
 			continue;
 		if (!change->before && discard)
 			continue;
+		/* privileges on what goes away go with it: nobody has them to lose */
+		if (!change->before &&
+			TupleDescAttr(desc, attnum - 1)->atttypid == ACLITEMARRAYOID)
+			continue;
 		appendStringInfo(&columns, "%s%s", columns.len ? ", " : "",
 						 NameStr(TupleDescAttr(desc, attnum - 1)->attname));
 	}

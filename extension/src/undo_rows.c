@@ -327,6 +327,12 @@ upg_rows_take_back(UpgUndoRun *run, UpgCatalogChanges *changes)
 			continue;
 		}
 
+		if (changes->catalog == AttributeRelationId)
+		{
+			Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(change->current);
+
+			note_attribute(&run->columns, att->attrelid, att->attnum);
+		}
 		if (changes->catalog == AttributeRelationId &&
 			becomes_tombstone(run, (Form_pg_attribute) GETSTRUCT(change->current)))
 		{

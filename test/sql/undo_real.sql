@@ -84,5 +84,19 @@ SELECT state, undo FROM upg_rollback('undo_real empty');
 SELECT state, undo FROM upg_apply('undo_real no undo', '', down => 'DROP TABLE undo_real.model CASCADE', options => '{"undo": "none"}');
 SELECT state, undo FROM upg_rollback('undo_real no undo');
 SELECT to_regclass('undo_real.model') IS NULL AS by_the_down_script;
+
+\echo # privileges that somebody gave since on what the migration made go with it
+CREATE ROLE undo_real_app;
+CREATE TABLE older (i int);
+SELECT up('made', $$CREATE TYPE mood AS ENUM ('a'); CREATE TABLE made (i serial, m mood); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+  ALTER TABLE older ADD j int; GRANT SELECT (j) ON older TO undo_real_app$$);
+GRANT ALL ON ALL TABLES IN SCHEMA undo_real TO undo_real_app;
+GRANT EXECUTE ON FUNCTION f() TO undo_real_app;
+GRANT USAGE ON TYPE mood TO undo_real_app;
+GRANT SELECT (i), UPDATE (i) ON made TO undo_real_app;
+GRANT UPDATE (j) ON older TO undo_real_app;
+SELECT upg.capture_merge('made', '{}') IS NOT NULL;
+SELECT pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE refobjid = 'undo_real_app'::regrole ORDER BY 1;
 SET search_path = public;
 DROP SCHEMA undo_real CASCADE;
+DROP ROLE undo_real_app;

@@ -90,6 +90,25 @@ events($db);
 is($rc, 0, 'steps and COPY data') or diag $err;
 is(sql($db, q{SELECT string_agg(e, '' ORDER BY n) FROM log.e WHERE e IN ('a', 'b')}), 'baba', 'have their callbacks, too');
 
+# what callbacks do is not part of the migration, and mostly not in the way of its rollback
+($db, $dir) = fresh({ 'V1__a.sql' => 'CREATE TABLE a (i int);', 'V2__b.sql' => 'CREATE TABLE b (i int); ALTER TABLE a ADD j int;',
+	'afterEachMigrate.sql' => 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO pg_monitor;' });
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 0, 'a callback that gives privileges') or diag $err;
+($rc, $out, $err) = upg('down', '-y', '-d', $db);
+is($rc, 0, '... does not stand in the way of the rollback') or diag $err;
+is(tables($db), 'a', '... which takes away what the migration made');
+is(sql($db, q{SELECT has_table_privilege('pg_monitor', 'a', 'SELECT')}), 't', '... and leaves the privileges on the rest');
+files($dir, 'afterEachMigrate.sql' => 'CREATE INDEX IF NOT EXISTS b_i ON b (i);');
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 0, 'a callback that hangs an index on what the migration made') or diag $err;
+($rc, $out, $err) = upg('down', '-y', '-d', $db);
+is($rc, 1, '... does');
+like($err, qr/index b_i depends on (column i of )?table b/, '... and is named');
+sql($db, 'DROP INDEX b_i');
+($rc, $out, $err) = upg('down', '-y', '-d', $db);
+is($rc, 0, '... until that is gone') or diag $err;
+
 # Baselines
 my %base = ('V1__a.sql' => 'CREATE TABLE a (i int);', 'V2__b.sql' => 'CREATE TABLE b (i int);', 'V3__c.sql' => 'CREATE TABLE c (i int);',
 	'B1__x.sql' => 'CREATE TABLE x (i int);', 'B2__ab.sql' => 'CREATE TABLE a (i int); CREATE TABLE b (i int);');
