@@ -29,7 +29,7 @@ typedef struct UpgUndoRun
 	List *reindex;    /* indexes to build */
 	List *versions;   /* of UpgAttributeAddress whose type changes back */
 	List *statistics; /* of UpgAttributeAddress without statistics */
-	List *columns;	  /* of UpgAttributeAddress: columns that go away */
+	List *columns;    /* of UpgAttributeAddress: columns that go away */
 	List *toasts;     /* TOAST tables that lose their table */
 } UpgUndoRun;
 
