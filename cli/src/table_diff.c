@@ -41,7 +41,7 @@
 #define LONG_VALUE    4096
 
 /* Rows of the samples that must differ for more than chance. */
-#define SURE_OF_MANY 3
+#define SURE_OF_MANY 4
 
 const char *const diff_side_names[] = {"source", "target"};
 
@@ -483,14 +483,13 @@ guess_cells(TableDiff *diff, int64_t *cells)
 		hits += rows_int(diff->rows[side], 0, "missing");
 		rows += rows_int(diff->rows[side], 0, "rows");
 	}
-	if (ok && hits >= SURE_OF_MANY)
+	if (ok && hits >= SURE_OF_MANY && rows > FIRST_CELLS + FIRST_CELLS / 2)
 	{
 		/* there may be some more than the samples say, and cells are not all used */
 		double most = (double) rows * (1.25 + 2.0 / (double) hits) * 1.4;
 
 		log_verbose("about %" PRId64 " rows differ, by samples", rows);
-		if (most > FIRST_CELLS)
-			*cells = (int64_t) most;
+		*cells = (int64_t) most;
 	}
 	rows_free(kept[SOURCE]);
 	rows_free(kept[TARGET]);

@@ -131,6 +131,7 @@ typedef struct UpgCanonical
 	bool leader_only;      /* a send function cannot run in a parallel worker */
 	MemoryContext keep;    /* lives as long as the plan */
 	MemoryContext scratch; /* reset after each row */
+	uint64 unpacked;       /* rows that needed it */
 	char *data;
 	Size used;
 	Size size;

@@ -37,10 +37,12 @@
 #include "errors.h"
 
 /*
- * What is unpacked goes into a block of this size, which is kept from row to row: values
- * of tens of kilobytes then take no memory from the system and give none back.
+ * Where many rows have values to be unpacked, they go into a block of this size, which is
+ * kept from row to row: values of tens of kilobytes then take no memory from the system
+ * and give none back.
  */
-#define SCRATCH_BLOCK ((Size) 64 * 1024)
+#define SCRATCH_BLOCK  ((Size) 64 * 1024)
+#define ROWS_FOR_BLOCK 32
 
 /* A shorter prefix is copied as if it had this many bytes. */
 #define PREFIX_COPY 16
@@ -60,8 +62,8 @@ upg_canonical_create(UpgCanonicalMode mode, uint64 seed)
 	canon->seed = seed;
 	canon->convert = GetDatabaseEncoding() != PG_UTF8;
 	canon->keep = CurrentMemoryContext;
-	canon->scratch = GenerationContextCreate(CurrentMemoryContext, "upg canonical row", 0,
-											 SCRATCH_BLOCK, 8 * SCRATCH_BLOCK);
+	canon->scratch = AllocSetContextCreate(CurrentMemoryContext, "upg canonical row",
+										   ALLOCSET_SMALL_SIZES);
 	canon->size = 8192;
 	canon->data = palloc(canon->size);
 	return canon;
@@ -540,6 +542,25 @@ upg_encode_row(UpgCanonical *canon, UpgRowPlan *plan)
 	encode_columns(canon, plan, NULL);
 }
 
+/*
+ * forget_unpacked
+ *		Forget what was unpacked for a row; if that happens often, make room for it that
+ *		is kept.
+ */
+static pg_noinline void
+forget_unpacked(UpgCanonical *canon)
+{
+	MemoryContext parent;
+
+	MemoryContextReset(canon->scratch);
+	if (++canon->unpacked != ROWS_FOR_BLOCK)
+		return;
+	parent = MemoryContextGetParent(canon->scratch);
+	MemoryContextDelete(canon->scratch);
+	canon->scratch = GenerationContextCreate(parent, "upg canonical row", 0,
+											 SCRATCH_BLOCK, 8 * SCRATCH_BLOCK);
+}
+
 /* Hash the row that has been encoded, and forget what that took. */
 static inline UpgSum
 finish_row(UpgCanonical *canon)
@@ -547,7 +568,7 @@ finish_row(UpgCanonical *canon)
 	UpgSum hash = upg_hash128(canon->data, canon->used, canon->seed);
 
 	if (!canon->scratch->isReset)
-		MemoryContextReset(canon->scratch);
+		forget_unpacked(canon);
 	return hash;
 }
 

@@ -58,7 +58,7 @@ PG_FUNCTION_INFO_V1(upg_compare);
 #define KEYS_AT_ONCE 250
 
 /* Rows of the samples that must differ for more than chance. */
-#define SURE_OF_MANY 3
+#define SURE_OF_MANY 4
 
 /* Columns of the result. */
 #define RESULT_COLUMNS 7
@@ -546,8 +546,11 @@ guess_differences(Comparison *cmp)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
+	if (hits < SURE_OF_MANY || differences < 1.5 * UPG_SKETCH_DEFAULT_CELLS)
+		return 0;
+
 	/* there may be some more than the samples say */
-	return hits >= SURE_OF_MANY ? differences * (1.25 + 2.0 / hits) : 0;
+	return differences * (1.25 + 2.0 / hits);
 }
 
 /*
