@@ -15,12 +15,12 @@ UPG_SQL_PARTS = \
 	65_fingerprint.sql \
 	66_schema_image.sql \
 	67_down_check.sql \
-	68_drift.sql \
-	69_drift_statements.sql \
 	70_down_objects.sql \
 	71_down_kinds.sql \
 	72_down_tables.sql \
 	73_down_plan.sql \
 	74_down_order.sql \
 	75_down_state.sql \
+	76_drift.sql \
+	77_drift_statements.sql \
 	90_privileges.sql

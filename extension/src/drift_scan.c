@@ -7,7 +7,7 @@
  * freezing leaves the xmin where it is.  So the rows of an object are summed up
  * by their xmin: number and sum are the object's stamp.  Equal stamps mean that
  * nobody has changed it; different ones that somebody may have, and then the
- * definitions are compared (sql/install/68_drift.sql).  What the server does by
+ * definitions are compared (sql/install/76_drift.sql).  What the server does by
  * itself to statistics and horizons overwrites rows in place and does not show.
  *
  * An object is a relation with all that belongs to it, or a type, function or

@@ -38,7 +38,7 @@ SELECT '1255:' || p.oid, jsonb_build_object(
                    CASE p.proparallel WHEN 's' THEN 'PARALLEL = SAFE' WHEN 'r' THEN 'PARALLEL = RESTRICTED' END)) END))
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace LEFT JOIN pg_aggregate g ON g.aggfnoid = p.oid
 WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'upg')
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i')) /*@ AND p.oid = ANY (anchors) @*/
 $function$;
 COMMENT ON FUNCTION upg.down_routines() IS 'functions, procedures and aggregates, with what is needed to make them';
 REVOKE ALL ON FUNCTION upg.down_routines() FROM PUBLIC;
@@ -91,6 +91,7 @@ WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'upg')
   AND t.typtype <> 'm' AND NOT (t.typcategory = 'A' AND t.typelem <> 0)
   AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
+  /*@ AND t.oid IN (SELECT unnest(anchors) UNION ALL SELECT k.reltype FROM pg_class k WHERE k.oid = ANY (anchors) AND k.relkind = 'c') @*/
 $function$;
 COMMENT ON FUNCTION upg.down_types() IS 'types and domains, with what is needed to make them';
 REVOKE ALL ON FUNCTION upg.down_types() FROM PUBLIC;
@@ -291,6 +292,33 @@ $function$;
 COMMENT ON FUNCTION upg.down_others() IS 'objects of the remaining kinds, with what is needed to make them';
 REVOKE ALL ON FUNCTION upg.down_others() FROM PUBLIC;
 
+CREATE FUNCTION upg.down_named_others()
+    RETURNS TABLE (key text, def jsonb)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $function$
+SELECT x.class || ':' || x.object || CASE WHEN x.kind IN ('MEMBERSHIP', 'SETTINGS') THEN ':' || x.name ELSE '' END, jsonb_build_object(
+    'kind', x.kind, 'id', x.id, 'name', x.name, 'ns', x.ns, 'owner', CASE WHEN x.owner <> 0 THEN quote_ident(pg_get_userbyid(x.owner)) END,
+    'acl', x.acl, 'acl set', x.acl_set, 'create', to_jsonb(x.statements),
+    'image', CASE x.kind WHEN 'SCHEMA' THEN 'schema ' || x.id WHEN 'EXTENSION' THEN 'extension ' || x.id
+                         WHEN 'DEFAULT PRIVILEGES' THEN concat_ws(' ', 'default privileges of', pg_get_userbyid(a.defaclrole), 'in ' || nullif(a.defaclnamespace, 0)::regnamespace,
+                                                                  'for', lower(x.acl ->> 'on'))
+                         WHEN 'SETTINGS' THEN 'settings of ' || CASE WHEN x.object = 0 THEN 'the database' ELSE pg_get_userbyid(x.object)::text END
+                         WHEN 'MEMBERSHIP' THEN 'membership ' || x.id
+                         WHEN 'ROLE' THEN 'role ' || x.id
+                         WHEN 'USER MAPPING' THEN 'user mapping ' || x.id
+                         ELSE i.type || ' ' || i.identity END,
+    'comment', CASE WHEN x.kind = 'ROLE' THEN shobj_description(x.object, 'pg_authid')
+                    WHEN x.kind NOT IN ('MEMBERSHIP', 'SETTINGS') THEN (SELECT d.description FROM pg_description d WHERE d.classoid = x.class AND d.objoid = x.object AND d.objsubid = 0) END,
+    'labels', CASE WHEN x.kind NOT IN ('ROLE', 'MEMBERSHIP', 'SETTINGS') THEN upg.down_labels(x.class, x.object, 0) END)
+FROM upg.down_others() x LEFT JOIN pg_default_acl a ON x.kind = 'DEFAULT PRIVILEGES' AND a.oid = x.object
+LEFT JOIN LATERAL pg_identify_object(CASE WHEN x.kind NOT IN ('MEMBERSHIP', 'SETTINGS', 'DEFAULT PRIVILEGES') THEN x.class END, x.object, 0) i ON true
+WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = x.class AND d.objid = x.object AND d.deptype = 'e')
+$function$;
+COMMENT ON FUNCTION upg.down_named_others() IS 'objects of the remaining kinds, with their names and what is needed to make them';
+REVOKE ALL ON FUNCTION upg.down_named_others() FROM PUBLIC;
+
 CREATE FUNCTION upg.down_objects()
     RETURNS jsonb
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -301,27 +329,28 @@ SELECT jsonb_object_agg(o.key, jsonb_strip_nulls(o.def)) FROM (
     SELECT * FROM upg.down_relations()
     UNION ALL SELECT * FROM upg.down_routines()
     UNION ALL SELECT * FROM upg.down_types()
-    UNION ALL
-    SELECT x.class || ':' || x.object || CASE WHEN x.kind IN ('MEMBERSHIP', 'SETTINGS') THEN ':' || x.name ELSE '' END, jsonb_build_object(
-        'kind', x.kind, 'id', x.id, 'name', x.name, 'ns', x.ns, 'owner', CASE WHEN x.owner <> 0 THEN quote_ident(pg_get_userbyid(x.owner)) END,
-        'acl', x.acl, 'acl set', x.acl_set, 'create', to_jsonb(x.statements),
-        'image', CASE x.kind WHEN 'SCHEMA' THEN 'schema ' || x.id WHEN 'EXTENSION' THEN 'extension ' || x.id
-                             WHEN 'DEFAULT PRIVILEGES' THEN concat_ws(' ', 'default privileges of', pg_get_userbyid(a.defaclrole), 'in ' || nullif(a.defaclnamespace, 0)::regnamespace,
-                                                                      'for', lower(x.acl ->> 'on'))
-                             WHEN 'SETTINGS' THEN 'settings of ' || CASE WHEN x.object = 0 THEN 'the database' ELSE pg_get_userbyid(x.object)::text END
-                             WHEN 'MEMBERSHIP' THEN 'membership ' || x.id
-                             WHEN 'ROLE' THEN 'role ' || x.id
-                             WHEN 'USER MAPPING' THEN 'user mapping ' || x.id
-                             ELSE i.type || ' ' || i.identity END,
-        'comment', CASE WHEN x.kind = 'ROLE' THEN shobj_description(x.object, 'pg_authid')
-                        WHEN x.kind NOT IN ('MEMBERSHIP', 'SETTINGS') THEN (SELECT d.description FROM pg_description d WHERE d.classoid = x.class AND d.objoid = x.object AND d.objsubid = 0) END,
-        'labels', CASE WHEN x.kind NOT IN ('ROLE', 'MEMBERSHIP', 'SETTINGS') THEN upg.down_labels(x.class, x.object, 0) END)
-    FROM upg.down_others() x LEFT JOIN pg_default_acl a ON x.kind = 'DEFAULT PRIVILEGES' AND a.oid = x.object
-    LEFT JOIN LATERAL pg_identify_object(CASE WHEN x.kind NOT IN ('MEMBERSHIP', 'SETTINGS', 'DEFAULT PRIVILEGES') THEN x.class END, x.object, 0) i ON true
-    WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = x.class AND d.objid = x.object AND d.deptype = 'e')) o
+    UNION ALL SELECT * FROM upg.down_named_others()) o
 $function$;
 COMMENT ON FUNCTION upg.down_objects() IS 'every object of the schema with what is needed to make it and to take it away';
 REVOKE ALL ON FUNCTION upg.down_objects() FROM PUBLIC;
+
+-- Routines and types for a few objects only, from the text of the functions above.
+DO $make$
+DECLARE
+    f text;
+BEGIN
+    FOREACH f IN ARRAY '{down_routines,down_types}'::text[] LOOP
+        EXECUTE replace(replace(replace(pg_get_functiondef(('upg.' || f || '()')::regprocedure),
+            f || '()', f || '_of(anchors oid[])'), '/*@', ''), '@*/', '');
+    END LOOP;
+END
+$make$;
+ALTER FUNCTION upg.down_routines_of(oid[]) SET plan_cache_mode = force_generic_plan;
+COMMENT ON FUNCTION upg.down_routines_of(oid[]) IS 'some functions, procedures and aggregates, with what is needed to make them';
+REVOKE ALL ON FUNCTION upg.down_routines_of(oid[]) FROM PUBLIC;
+ALTER FUNCTION upg.down_types_of(oid[]) SET plan_cache_mode = force_generic_plan;
+COMMENT ON FUNCTION upg.down_types_of(oid[]) IS 'some types and domains, with what is needed to make them';
+REVOKE ALL ON FUNCTION upg.down_types_of(oid[]) FROM PUBLIC;
 
 -- What has no entry of its own and belongs to an object that has one.
 CREATE FUNCTION upg.down_owners()

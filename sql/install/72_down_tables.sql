@@ -26,7 +26,19 @@ $function$;
 COMMENT ON FUNCTION upg.down_set_clauses(jsonb, jsonb) IS 'SET and RESET clauses that turn some storage options into others';
 REVOKE ALL ON FUNCTION upg.down_set_clauses(jsonb, jsonb) FROM PUBLIC;
 
--- Privileges, from scratch and in their order, which pg_dump shows.
+-- Privileges, one line for each.
+CREATE FUNCTION upg.down_privileges(acl jsonb)
+    RETURNS TABLE (grantee text, grantor text, grantable text, privilege text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT e ->> 0, coalesce(e ->> 1, ''), e ->> 2, p FROM jsonb_array_elements(coalesce(acl, '[]')) e, unnest(string_to_array(e ->> 3, ', ')) p
+$function$;
+COMMENT ON FUNCTION upg.down_privileges(jsonb) IS 'privileges, one by one';
+REVOKE ALL ON FUNCTION upg.down_privileges(jsonb) FROM PUBLIC;
+
+-- Privileges, from scratch and in their order, which pg_dump shows; but if "strangers"
+-- is null, only what differs, in no order.
 CREATE FUNCTION upg.down_grants(what text, kept jsonb, wanted jsonb, columns text, strangers text[])
     RETURNS SETOF text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -36,6 +48,21 @@ DECLARE
     names text[];
     g jsonb;
 BEGIN
+    IF strangers IS NULL THEN
+        -- other grantors: as they are
+        IF coalesce(kept, '[]') @? '$[*][1] ? (@ != null)' OR coalesce(wanted, '[]') @? '$[*][1] ? (@ != null)' THEN
+            strangers := '{}';
+        ELSE
+            RETURN QUERY
+            SELECT CASE d.verb WHEN 1 THEN format('REVOKE %s ON %s FROM %s', d.privileges, what, d.grantee)
+                               ELSE format('GRANT %s ON %s TO %s%s', d.privileges, what, d.grantee, CASE WHEN d.grantable = 'true' THEN ' WITH GRANT OPTION' ELSE '' END) END
+            FROM (SELECT x.verb, x.grantee, x.grantable, string_agg(x.privilege || columns, ', ' ORDER BY x.privilege) AS privileges
+                  FROM (SELECT 1 AS verb, r.* FROM (SELECT * FROM upg.down_privileges(kept) EXCEPT SELECT * FROM upg.down_privileges(wanted)) r
+                        UNION ALL SELECT 2, w.* FROM (SELECT * FROM upg.down_privileges(wanted) EXCEPT SELECT * FROM upg.down_privileges(kept)) w) x
+                  GROUP BY 1, 2, 3) d ORDER BY d.verb, d.grantee, d.grantable;
+            RETURN;
+        END IF;
+    END IF;
     SELECT array_agg(DISTINCT x) INTO names FROM (
         SELECT e ->> 0 FROM jsonb_array_elements(coalesce(kept, '[]') || coalesce(wanted, '[]')) e UNION SELECT unnest(strangers)) n (x) WHERE x IS NOT NULL;
     IF names IS NOT NULL THEN
@@ -56,6 +83,20 @@ END
 $function$;
 COMMENT ON FUNCTION upg.down_grants(text, jsonb, jsonb, text, text[]) IS 'statements that make the privileges on an object what they were';
 REVOKE ALL ON FUNCTION upg.down_grants(text, jsonb, jsonb, text, text[]) FROM PUBLIC;
+
+-- Of what has just been made.
+CREATE FUNCTION upg.down_usual_acl(b jsonb)
+    RETURNS jsonb
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT upg.down_acl(NULL, CASE b ->> 'kind' WHEN 'SEQUENCE' THEN 's' WHEN 'SCHEMA' THEN 'n' WHEN 'FUNCTION' THEN 'f' WHEN 'PROCEDURE' THEN 'f' WHEN 'AGGREGATE' THEN 'f'
+                              WHEN 'TYPE' THEN 'T' WHEN 'DOMAIN' THEN 'T' WHEN 'LANGUAGE' THEN 'l' WHEN 'SERVER' THEN 'S' WHEN 'FOREIGN DATA WRAPPER' THEN 'F'
+                              ELSE 'r' END::"char", r.oid)
+FROM pg_roles r WHERE quote_ident(r.rolname) = b ->> 'owner'
+$function$;
+COMMENT ON FUNCTION upg.down_usual_acl(jsonb) IS 'the privileges on an object that nobody has granted or revoked any on';
+REVOKE ALL ON FUNCTION upg.down_usual_acl(jsonb) FROM PUBLIC;
 
 -- Owner, privileges, comment and labels of any object.
 CREATE FUNCTION upg.down_decor(a jsonb, b jsonb, strangers text[])
@@ -79,7 +120,7 @@ BEGIN
         RETURN QUERY SELECT 66, ARRAY[g] FROM upg.down_grants(
             CASE kind WHEN 'VIEW' THEN 'TABLE' WHEN 'MATERIALIZED VIEW' THEN 'TABLE' WHEN 'FOREIGN TABLE' THEN 'TABLE' WHEN 'AGGREGATE' THEN 'FUNCTION'
                       WHEN 'SERVER' THEN 'FOREIGN SERVER' ELSE kind END || ' ' || CASE WHEN kind = 'AGGREGATE' THEN regexp_replace(id, '\(\*\)$', '()') ELSE id END,
-            a -> 'acl', b -> 'acl', '', strangers) g;
+            CASE WHEN a IS NULL AND strangers IS NULL THEN upg.down_usual_acl(b) ELSE a -> 'acl' END, b -> 'acl', '', strangers) g;
     END IF;
     IF a ->> 'comment' IS DISTINCT FROM b ->> 'comment' THEN
         RETURN QUERY SELECT CASE kind WHEN 'EVENT TRIGGER' THEN 86 ELSE 68 END, ARRAY[format('COMMENT ON %s IS %s', named, coalesce(quote_literal(b ->> 'comment'), 'NULL'))];

@@ -89,19 +89,71 @@ $function$;
 COMMENT ON FUNCTION upg.drift_resolve(oid[]) IS 'objects, and those that they are parts of';
 REVOKE ALL ON FUNCTION upg.drift_resolve(oid[]) FROM PUBLIC;
 
--- What may be seen of an object: passwords of user mappings are compared elsewhere,
--- and upg itself is no drift.
+-- What is needed to make objects that are not relations, as upg_down() knows it.  User
+-- mappings hold passwords, roles belong to the cluster.
+CREATE FUNCTION upg.drift_definitions(anchors oid[])
+    RETURNS TABLE (object text, id oid, def jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    routines boolean;
+    types boolean;
+    others boolean;
+BEGIN
+    SELECT anchors IS NULL OR EXISTS (SELECT FROM pg_proc p WHERE p.oid = ANY (anchors)),
+           anchors IS NULL OR EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (anchors)) OR EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (anchors) AND c.relkind = 'c'),
+           anchors IS NULL OR 0 = ANY (anchors) OR EXISTS (SELECT FROM pg_namespace n WHERE n.oid = ANY (anchors))
+    INTO routines, types, others;
+    IF routines THEN
+        RETURN QUERY SELECT f.def ->> 'image', split_part(f.key, ':', 2)::oid, f.def
+        FROM upg.down_routines_of(coalesce(anchors, ARRAY(SELECT p.oid FROM pg_proc p WHERE p.oid >= 16384))) f;
+    END IF;
+    IF types THEN
+        RETURN QUERY SELECT t.def ->> 'image', split_part(t.key, ':', 2)::oid, t.def
+        FROM upg.down_types_of(coalesce(anchors, ARRAY(SELECT t.oid FROM pg_type t WHERE t.oid >= 16384))) t;
+    END IF;
+    IF others THEN
+        RETURN QUERY SELECT o.def ->> 'image', split_part(o.key, ':', 2)::oid, o.def FROM upg.down_named_others() o
+        WHERE o.def ->> 'kind' NOT IN ('USER MAPPING', 'ROLE', 'MEMBERSHIP') AND NOT (o.def ->> 'kind' = 'SETTINGS' AND o.def ->> 'name' = 'everywhere')
+          AND (anchors IS NULL OR CASE o.def ->> 'kind' WHEN 'SCHEMA' THEN split_part(o.key, ':', 2)::oid ELSE 0 END = ANY (anchors));
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.drift_definitions(oid[]) IS 'what is needed to make objects that are not relations; null: of all';
+REVOKE ALL ON FUNCTION upg.drift_definitions(oid[]) FROM PUBLIC;
+
+-- What may be seen of an object.  What is needed to make it, "ddl", is not compared;
+-- but of kinds without attributes of their own the statements are what is compared.
+-- upg itself is no drift.
 CREATE FUNCTION upg.drift_objects(anchors oid[])
     RETURNS TABLE (object text, attributes jsonb, anchor oid, id oid, sub integer)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT DISTINCT ON (o.object) o.object, CASE WHEN o.object LIKE 'user mapping of %' THEN '{}' ELSE jsonb_strip_nulls(o.attributes) END,
-       o.anchor, o.id, o.sub
-FROM upg.image_objects_of(NULL, anchors) o
+WITH defs AS MATERIALIZED (
+    SELECT * FROM upg.drift_definitions(anchors)
+), objects AS (
+    SELECT * FROM upg.image_objects(NULL) i WHERE anchors IS NULL
+    UNION ALL SELECT * FROM upg.image_objects_of(NULL, anchors) i WHERE anchors IS NOT NULL
+)
+SELECT DISTINCT ON (o.object) o.object,
+       CASE WHEN o.object LIKE 'user mapping of %' THEN '{}'
+            WHEN o.attributes ? 'definition' AND d.def ? 'create' THEN jsonb_strip_nulls(jsonb_build_object(
+                'definition', (SELECT string_agg(s, E';\n' ORDER BY n) FROM jsonb_array_elements_text(d.def -> 'create') WITH ORDINALITY u (s, n)),
+                'owner', d.def -> 'owner', 'privileges', CASE WHEN (d.def ->> 'acl set')::boolean THEN (
+                    SELECT string_agg(concat_ws(' ', g ->> 3, 'to', g ->> 0, CASE WHEN g ->> 2 = 'true' THEN 'with grant option' END), ', ' ORDER BY g ->> 0, g ->> 3)
+                    FROM jsonb_array_elements(d.def -> 'acl') g) END,
+                'comment', d.def -> 'comment'))
+            ELSE jsonb_strip_nulls(o.attributes) END || CASE WHEN d.def IS NULL THEN '{}' ELSE jsonb_build_object('ddl', jsonb_strip_nulls(d.def)) END,
+       o.anchor, coalesce(nullif(o.id, 0), d.id, 0), o.sub
+FROM objects o LEFT JOIN defs d ON d.object = o.object
 WHERE o.object IS NOT NULL AND o.object <> 'extension upg'
+  -- with the server, or told by what they belong to
+  AND NOT (o.anchor = 0 AND d.object IS NULL AND (o.object ~ '^((operator|function) of access method |cast |language (c|internal|sql)$)' OR o.object ~ '^publication .* of (table|foreign table) '
+           OR EXISTS (SELECT FROM defs x WHERE o.object = 'comment on ' || x.object)))
 $function$;
-COMMENT ON FUNCTION upg.drift_objects(oid[]) IS 'objects of the schema as they are now';
+COMMENT ON FUNCTION upg.drift_objects(oid[]) IS 'objects of the schema as they are now; null: all';
 REVOKE ALL ON FUNCTION upg.drift_objects(oid[]) FROM PUBLIC;
 
 CREATE FUNCTION upg.drift_forget()
@@ -137,9 +189,7 @@ BEGIN
     -- adds its own
     PERFORM upg.drift_take_stamps(NULL);
     INSERT INTO upg.schema_objects (object, anchor, id, sub, attributes)
-    SELECT DISTINCT ON (o.object) o.object, o.anchor, o.id, o.sub,
-           CASE WHEN o.object LIKE 'user mapping of %' THEN '{}' ELSE jsonb_strip_nulls(o.attributes) END
-    FROM upg.image_objects(NULL) o WHERE o.object IS NOT NULL AND o.object <> 'extension upg';
+    SELECT o.object, o.anchor, o.id, o.sub, o.attributes FROM upg.drift_objects(NULL) o;
     GET DIAGNOSTICS objects = ROW_COUNT;
     INSERT INTO upg.schema_record (recorded_at, recorded_by, system_identifier, database, catalog_version)
     SELECT clock_timestamp(), session_user, s.system_identifier,
@@ -170,7 +220,7 @@ BEGIN
     SELECT coalesce(r.object, l.object), coalesce(l.anchor, r.anchor), coalesce(l.id, r.id), coalesce(l.sub, r.sub), r.attributes, l.attributes
     FROM (SELECT * FROM upg.schema_objects o WHERE o.anchor = ANY (parts)) r
     FULL JOIN upg.drift_objects(parts) l ON r.object = l.object
-    WHERE r.attributes IS DISTINCT FROM l.attributes;
+    WHERE r.attributes - 'ddl' IS DISTINCT FROM l.attributes - 'ddl';
 END
 $function$;
 COMMENT ON FUNCTION upg.drift_pairs() IS 'objects whose definition is not the recorded one';

@@ -1,10 +1,11 @@
 -- Drift as statements, from two images of objects: what makes the second of the first.
+-- What is not a relation is rendered as for upg_down() (71 to 74).
 CREATE FUNCTION upg.ddl_name(object text)
     RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT regexp_replace(object, '^(materialized view|foreign table|[a-z]+) ', '')
+SELECT regexp_replace(object, '^(materialized view|foreign table|event trigger|foreign-data wrapper|text search (?:configuration|dictionary|parser|template)|operator (?:class|family)|[a-z]+) ', '')
 $function$;
 COMMENT ON FUNCTION upg.ddl_name(text) IS 'the name in what an image calls an object';
 REVOKE ALL ON FUNCTION upg.ddl_name(text) FROM PUBLIC;
@@ -14,7 +15,8 @@ CREATE FUNCTION upg.ddl_kind(object text)
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT substring(object FROM '^(materialized view|foreign table|column|constraint|trigger|rule|policy|table|view|sequence|index|function|procedure|aggregate|type|statistics|schema|extension) ')
+SELECT substring(object FROM '^(materialized view|foreign table|event trigger|foreign-data wrapper|text search (?:configuration|dictionary|parser|template)|operator (?:class|family)|column|constraint|trigger|rule|policy|table|view|sequence|index|function|procedure|aggregate|type|statistics|schema|extension'
+                   '|collation|conversion|language|server|publication) ')
 $function$;
 COMMENT ON FUNCTION upg.ddl_kind(text) IS 'the kind in what an image calls an object, null if statements cannot be written for it';
 REVOKE ALL ON FUNCTION upg.ddl_kind(text) FROM PUBLIC;
@@ -55,49 +57,6 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'options of a sequence as a statement takes them';
 REVOKE ALL ON FUNCTION upg.ddl_sequence(text) FROM PUBLIC;
 
-CREATE FUNCTION upg.ddl_function(object text, a jsonb)
-    RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT concat_ws(E'\n    ', format('CREATE OR REPLACE %s %s(%s)', upper(upg.ddl_kind(object)),
-                     substring(upg.ddl_name(object) FROM '^((?:"(?:[^"]|"")+"|[^".(]+)\.(?:"(?:[^"]|"")+"|[^".(]+))\('), a ->> 'arguments'),
-                 'RETURNS ' || (a ->> 'result'),
-                 concat_ws(' ', 'LANGUAGE ' || quote_ident(a ->> 'language'), CASE WHEN a ? 'window' THEN 'WINDOW' END, upper(a ->> 'volatility'),
-                           'PARALLEL ' || upper(a ->> 'parallel'), CASE WHEN a ? 'strict' THEN 'STRICT' END,
-                           CASE WHEN a ? 'security definer' THEN 'SECURITY DEFINER' END, CASE WHEN a ? 'leakproof' THEN 'LEAKPROOF' END,
-                           CASE WHEN upg.ddl_kind(object) = 'function' THEN 'COST ' || (a ->> 'cost') END, 'ROWS ' || (a ->> 'rows'), 'SUPPORT ' || (a ->> 'support')),
-                 (SELECT string_agg(format('SET %s TO %s', split_part(s, '=', 1),
-                                           CASE WHEN split_part(s, '=', 1) IN ('search_path', 'session_preload_libraries', 'temp_tablespaces', 'local_preload_libraries')
-                                                THEN coalesce(nullif(substr(s, strpos(s, '=') + 1), ''), '''''')
-                                                ELSE quote_literal(substr(s, strpos(s, '=') + 1)) END), E'\n    ')
-                  FROM regexp_split_to_table(a ->> 'settings', ', (?=[\w.]+=)') s),
-                 CASE WHEN a ? 'library' THEN format('AS %L, %L', a ->> 'library', a ->> 'body')
-                      WHEN a ->> 'language' = 'sql' AND a ->> 'body' ~ '^(BEGIN ATOMIC|RETURN )' THEN a ->> 'body'
-                      ELSE 'AS ' || q.tag || (a ->> 'body') || q.tag END)
-FROM (SELECT '$' || repeat('b', n) || '$' AS tag FROM generate_series(1, 50) n
-      WHERE strpos(coalesce(a ->> 'body', ''), '$' || repeat('b', n) || '$') = 0 ORDER BY n LIMIT 1) q
-$function$;
-COMMENT ON FUNCTION upg.ddl_function(text, jsonb) IS 'the statement that makes a function or procedure';
-REVOKE ALL ON FUNCTION upg.ddl_function(text, jsonb) FROM PUBLIC;
-
-CREATE FUNCTION upg.ddl_create_type(name text, a jsonb, image jsonb)
-    RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT CASE a ->> 'kind'
-    WHEN 'enum' THEN format('CREATE TYPE %s AS ENUM (%s)', name, a ->> 'labels')
-    WHEN 'domain' THEN concat_ws(' ', 'CREATE DOMAIN ' || name || ' AS ' || (a ->> 'base type'), 'COLLATE ' || (a ->> 'collation'),
-                                 'DEFAULT ' || (a ->> 'default'), CASE WHEN a ? 'not null' THEN 'NOT NULL' END)
-    WHEN 'composite' THEN format('CREATE TYPE %s AS (%s)', name,
-        (SELECT string_agg(concat_ws(' ', quote_ident(c), image #>> ARRAY[k, 'type'], 'COLLATE ' || (image #>> ARRAY[k, 'collation'])), ', ' ORDER BY n)
-         FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k)))
-    END
-$function$;
-COMMENT ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) IS 'the statement that makes a type, null for kinds that are made by hand';
-REVOKE ALL ON FUNCTION upg.ddl_create_type(text, jsonb, jsonb) FROM PUBLIC;
-
 CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
     RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -127,20 +86,18 @@ DECLARE
     rel text := upg.ddl_name(a ->> 'of');
 BEGIN
     CASE upg.ddl_kind(object)
-        WHEN 'schema' THEN
-            phase := 40; statement := 'CREATE SCHEMA ' || name;
-        WHEN 'extension' THEN
-            phase := 41; statement := format('CREATE EXTENSION %s SCHEMA %I VERSION %L', name, a ->> 'schema', a ->> 'version');
-        WHEN 'type' THEN
-            phase := 42; statement := upg.ddl_create_type(name, a, image);
         WHEN 'sequence' THEN
             phase := 44; statement := 'CREATE SEQUENCE ' || name || ' ' || upg.ddl_sequence(a ->> 'sequence');
-        WHEN 'function', 'procedure' THEN
-            -- a body that is parsed when it is made needs the tables
-            phase := CASE WHEN a ->> 'body' ~ '^(BEGIN ATOMIC|RETURN )' THEN 62 ELSE 46 END;
-            statement := upg.ddl_function(object, a);
         WHEN 'table' THEN
             phase := 48; statement := upg.ddl_create_table(name, a, image);
+        WHEN 'foreign table' THEN
+            phase := 49;
+            statement := format('CREATE FOREIGN TABLE %s (%s) SERVER %I %s', name,
+                (SELECT string_agg(concat_ws(' ', upg.ddl_column(quote_ident(c), (image -> k) - '{default,generated,not null}'::text[]),
+                                             upg.ddl_foreign_options(image #>> ARRAY[k, 'foreign options'], NULL), 'DEFAULT ' || (image #>> ARRAY[k, 'default']),
+                                             CASE WHEN image -> k ? 'not null' THEN 'NOT NULL' END), ', ' ORDER BY n)
+                 FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k) WHERE image ? k),
+                split_part(a ->> 'foreign table', ' ', 1), upg.ddl_foreign_options(nullif(substr(a ->> 'foreign table', strpos(a ->> 'foreign table' || ' ', ' ') + 1), ''), NULL));
         WHEN 'column' THEN
             phase := 50;
             statement := format(CASE WHEN a ->> 'of' LIKE 'type %' THEN 'ALTER TYPE %s ADD ATTRIBUTE %s' ELSE 'ALTER TABLE %s ADD COLUMN %s' END,
@@ -204,12 +161,6 @@ BEGIN
             phase := 24; statement := 'DROP FOREIGN TABLE ' || name;
         WHEN kind = 'sequence' THEN
             phase := 26; statement := 'DROP SEQUENCE ' || name; note := 'the value of the sequence is lost';
-        WHEN kind IN ('function', 'procedure', 'aggregate') THEN
-            phase := 28; statement := format('DROP %s %s', upper(kind), name);
-        WHEN kind = 'type' THEN
-            phase := 30; statement := CASE a ->> 'kind' WHEN 'domain' THEN 'DROP DOMAIN ' ELSE 'DROP TYPE ' END || name;
-        WHEN kind IN ('schema', 'extension') THEN
-            phase := 32; statement := format('DROP %s %s', upper(kind), name);
         ELSE
             phase := 90;
     END CASE;
@@ -269,6 +220,26 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) IS 'statements that make privileges what they are to be';
 REVOKE ALL ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) FROM PUBLIC;
 
+-- OPTIONS of a foreign object; with the earlier ones, what makes these of them.
+CREATE FUNCTION upg.ddl_foreign_options(options text, earlier text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+WITH now AS (
+    SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value FROM regexp_split_to_table(options, ', (?=[\w.]+=)') o WHERE o <> ''
+), was AS (
+    SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value FROM regexp_split_to_table(earlier, ', (?=[\w.]+=)') o WHERE o <> ''
+)
+SELECT 'OPTIONS (' || string_agg(x, ', ') || ')' FROM (
+    SELECT CASE WHEN w.name IS NULL THEN CASE WHEN earlier IS NULL THEN '' ELSE 'ADD ' END || quote_ident(n.name) || ' ' || quote_literal(n.value)
+                WHEN n.name IS NULL THEN 'DROP ' || quote_ident(w.name)
+                ELSE 'SET ' || quote_ident(n.name) || ' ' || quote_literal(n.value) END
+    FROM now n FULL JOIN was w USING (name) WHERE n.value IS DISTINCT FROM w.value) o (x)
+$function$;
+COMMENT ON FUNCTION upg.ddl_foreign_options(text, text) IS 'OPTIONS clause of a foreign table or column';
+REVOKE ALL ON FUNCTION upg.ddl_foreign_options(text, text) FROM PUBLIC;
+
 -- One attribute that is other than before.
 CREATE FUNCTION upg.ddl_change(object text, attribute text, was text, is_now text, before jsonb, after jsonb,
                                OUT phase integer, OUT statement text, OUT note text)
@@ -301,8 +272,6 @@ BEGIN
                 RETURN NEXT;
             END LOOP;
             RETURN;
-        WHEN kind = 'column' AND after ->> 'of' LIKE 'type %' AND attribute IN ('type', 'collation') THEN
-            statement := concat_ws(' ', format('ALTER TYPE %s ALTER ATTRIBUTE %s TYPE %s', rel, part, after ->> 'type'), 'COLLATE ' || (after ->> 'collation'));
         WHEN kind = 'column' AND attribute = 'collation' AND before ->> 'type' <> after ->> 'type' THEN
             RETURN; -- with the type
         WHEN kind = 'column' AND attribute IN ('type', 'collation') THEN
@@ -357,32 +326,9 @@ BEGIN
             phase := 65;
             statement := format('ALTER TABLE %s %s %s %s', rel, CASE is_now WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END,
                                 upper(kind), part);
-        WHEN kind = 'type' AND attribute = 'labels' AND after ->> 'kind' = 'enum' THEN
-            SELECT array_agg(m[1] ORDER BY n) INTO more FROM regexp_matches(is_now, $r$('(?:[^']|'')*')$r$, 'g') WITH ORDINALITY u (m, n);
-            SELECT array_agg(m[1] ORDER BY n) INTO gone FROM regexp_matches(was, $r$('(?:[^']|'')*')$r$, 'g') WITH ORDINALITY u (m, n);
-            IF NOT more @> gone OR gone IS DISTINCT FROM ARRAY(SELECT x FROM unnest(more) WITH ORDINALITY u (x, n) WHERE x = ANY (gone) ORDER BY n) THEN
-                note := format('labels of an enum cannot be taken away or moved: was %s, is to be %s', was, is_now);
-                phase := 90;
-            ELSE
-                phase := 43;
-                FOREACH label IN ARRAY more LOOP
-                    IF label <> ALL (gone) THEN
-                        statement := format('ALTER TYPE %s ADD VALUE %s%s', upg.ddl_name(object), label,
-                                            coalesce(' AFTER ' || previous, ' BEFORE ' || (SELECT x FROM unnest(more) WITH ORDINALITY u (x, n) WHERE x = ANY (gone) ORDER BY n LIMIT 1), ''));
-                        RETURN NEXT;
-                    END IF;
-                    previous := label;
-                END LOOP;
-                RETURN;
-            END IF;
-        WHEN kind = 'type' AND after ->> 'kind' = 'domain' AND attribute = 'default' THEN
-            statement := alter_it || coalesce(' SET DEFAULT ' || is_now, ' DROP DEFAULT');
-        WHEN kind = 'type' AND after ->> 'kind' = 'domain' AND attribute = 'not null' THEN
-            statement := alter_it || CASE WHEN is_now IS NULL THEN ' DROP NOT NULL' ELSE ' SET NOT NULL' END;
-        WHEN kind = 'extension' AND attribute = 'version' THEN
-            phase := 41; statement := format('ALTER EXTENSION %s UPDATE TO %L', upg.ddl_name(object), is_now);
-        WHEN kind = 'extension' AND attribute = 'schema' THEN
-            phase := 41; statement := format('ALTER EXTENSION %s SET SCHEMA %I', upg.ddl_name(object), is_now);
+        WHEN attribute = 'foreign options' OR attribute = 'foreign table' AND split_part(was, ' ', 1) = split_part(is_now, ' ', 1) THEN
+            statement := coalesce(col, alter_it) || ' ' || CASE WHEN attribute = 'foreign options' THEN upg.ddl_foreign_options(is_now, was)
+                ELSE upg.ddl_foreign_options(nullif(substr(is_now, strpos(is_now || ' ', ' ') + 1), ''), coalesce(substr(was, strpos(was || ' ', ' ') + 1), '')) END;
         WHEN attribute = 'column order' THEN
             RETURN; -- follows from columns that come and go
         ELSE
@@ -402,18 +348,21 @@ CREATE FUNCTION upg.ddl_rename(old text, new text, of text)
     AS $function$
 DECLARE
     kind text := upg.ddl_kind(old);
-    word CONSTANT text := '("(?:[^"]|"")+"|[^".(]+)';
-    o text[] := regexp_match(upg.ddl_name(old), '^' || word || '\.' || word || '(\(.*)?$');
-    n text[] := regexp_match(upg.ddl_name(new), '^' || word || '\.' || word || '(\(.*)?$');
+    word CONSTANT text := '("(?:[^"]|"")+"|[^".( ]+)';
+    o text[] := regexp_match(upg.ddl_name(old), '^' || word || '\.' || word || '((?:\(| USING ).*)?$');
+    n text[] := regexp_match(upg.ddl_name(new), '^' || word || '\.' || word || '((?:\(| USING ).*)?$');
 BEGIN
     IF kind IN ('column', 'constraint') THEN
         RETURN NEXT format('ALTER %s %s RENAME %s %s TO %s', CASE WHEN of NOT LIKE 'type %' THEN 'TABLE' WHEN kind = 'column' THEN 'TYPE' ELSE 'DOMAIN' END,
                            upg.ddl_name(of), CASE WHEN kind = 'column' AND of LIKE 'type %' THEN 'ATTRIBUTE' ELSE upper(kind) END, upg.ddl_part(old), upg.ddl_part(new));
     ELSIF kind IN ('trigger', 'rule', 'policy') THEN
         RETURN NEXT format('ALTER %s %s ON %s RENAME TO %s', upper(kind), upg.ddl_part(old), upg.ddl_name(of), upg.ddl_part(new));
-    ELSIF kind = 'schema' THEN
-        RETURN NEXT format('ALTER SCHEMA %s RENAME TO %s', upg.ddl_name(old), upg.ddl_name(new));
+    ELSIF kind IN ('schema', 'server', 'language', 'publication', 'event trigger', 'foreign-data wrapper') THEN
+        RETURN NEXT format('ALTER %s %s RENAME TO %s', upper(replace(kind, '-', ' ')), upg.ddl_name(old), upg.ddl_name(new));
     ELSE
+        IF kind = 'aggregate' AND o[3] = '()' THEN
+            o[3] := '(*)';
+        END IF;
         -- an index and a sequence of a column move with their table
         IF o[1] <> n[1] AND kind <> 'index' AND NOT (kind = 'sequence' AND of IS NOT NULL) THEN
             RETURN NEXT format('ALTER %s %s.%s%s SET SCHEMA %s', upper(kind), o[1], o[2], coalesce(o[3], ''), n[1]);
@@ -427,6 +376,19 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_rename(text, text, text) IS 'the statements that give an object another name or schema';
 REVOKE ALL ON FUNCTION upg.ddl_rename(text, text, text) FROM PUBLIC;
 
+CREATE FUNCTION upg.ddl_attribute_renamed(def jsonb, old text, new text)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN def ? 'attributes' THEN jsonb_build_object('ddl', jsonb_set(def, '{attributes}',
+                (SELECT jsonb_agg(CASE WHEN quote_ident(c ->> 'name') = old THEN c || jsonb_build_object('name', (parse_ident(new))[1]) ELSE c END ORDER BY n)
+                 FROM jsonb_array_elements(def -> 'attributes') WITH ORDINALITY u (c, n))))
+            WHEN def IS NOT NULL THEN jsonb_build_object('ddl', def) ELSE '{}' END
+$function$;
+COMMENT ON FUNCTION upg.ddl_attribute_renamed(jsonb, text, text) IS 'what makes a composite type, with an attribute under another name';
+REVOKE ALL ON FUNCTION upg.ddl_attribute_renamed(jsonb, text, text) FROM PUBLIC;
+
 -- An image as it would be under new names: {"old key": "new key"}.  "sides" are the keys
 -- in the order in which they are to be replaced.
 CREATE FUNCTION upg.ddl_under_new_names(image jsonb, renames jsonb)
@@ -437,6 +399,8 @@ CREATE FUNCTION upg.ddl_under_new_names(image jsonb, renames jsonb)
 DECLARE
     r record;
     lines text := image::text;
+    old_name text;
+    new_name text;
     result jsonb;
 BEGIN
     FOR r IN
@@ -444,14 +408,17 @@ BEGIN
                trim(BOTH '"' FROM to_jsonb(upg.ddl_name(x ->> 'old'))::text) AS old_name, trim(BOTH '"' FROM to_jsonb(upg.ddl_name(x ->> 'new'))::text) AS new_name
         FROM jsonb_array_elements(renames) WITH ORDINALITY u (x, n) ORDER BY n
     LOOP
-        IF r.kind IN ('table', 'view', 'materialized view', 'sequence', 'foreign table', 'type', 'index', 'function', 'procedure', 'schema') THEN
-            lines := regexp_replace(lines, '(?<![\w$."\\])' || regexp_replace(r.old_name, '([^\w])', '\\\1', 'g') || CASE WHEN r.kind = 'schema' THEN '(?=\.|")' ELSE '(?![\w$])' END,
-                                    replace(r.new_name, '\', '\\'), 'g');
+        IF r.kind NOT IN ('column', 'constraint', 'trigger', 'rule', 'policy') THEN
+            old_name := regexp_replace(r.old_name, '([^\w])', '\\\1', 'g');
+            new_name := replace(r.new_name, '\', '\\');
+            lines := regexp_replace(lines, '(?<![\w$."\\])' || old_name || CASE WHEN r.kind = 'schema' THEN '(?=\.|")' ELSE '(?![\w$])' END, new_name, 'g');
+            -- at the beginning of a value, which a key is not
+            lines := regexp_replace(lines, '(?<=[^\\]")' || old_name || CASE WHEN r.kind = 'schema' THEN '(?=\.)' ELSE '(?![\w$]|":)' END, new_name, 'g');
         ELSE
             result := '{}';
             SELECT jsonb_object_agg(CASE WHEN e.key = r.old THEN r.new ELSE e.key END,
                        CASE WHEN e.value ->> 'of' = r.of OR e.key = r.of
-                            THEN regexp_replace(e.value::text, '(?<![\w$.])' || regexp_replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.old))::text), '([^\w])', '\\\1', 'g') || '(?![\w$])',
+                            THEN upg.ddl_attribute_renamed(e.value -> 'ddl', upg.ddl_part(r.old), upg.ddl_part(r.new)) || regexp_replace((e.value - 'ddl')::text, '(?<![\w$.])' || regexp_replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.old))::text), '([^\w])', '\\\1', 'g') || '(?![\w$])',
                                                 replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.new))::text), '\', '\\'), 'g')::jsonb
                             ELSE e.value END) INTO result
             FROM jsonb_each(lines::jsonb) e;
@@ -463,6 +430,102 @@ END
 $function$;
 COMMENT ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) IS 'an image of objects as it would be had they got new names';
 REVOKE ALL ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) FROM PUBLIC;
+
+-- Relations and functions that came with the server; null: the privileges they came with.
+CREATE FUNCTION upg.ddl_server_privileges(object text, was text, is_now text)
+    RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT upg.down_grants(x.what, upg.down_acl(coalesce(string_to_array(was, ', ')::aclitem[], x.initial), x.kind, x.owner),
+                       upg.down_acl(coalesce(string_to_array(is_now, ', ')::aclitem[], x.initial), x.kind, x.owner), '', NULL)
+FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid
+      FROM pg_proc p WHERE p.oid = to_regprocedure(substring(object FROM '^(?:function|procedure|aggregate) (.*)$'))
+      UNION ALL
+      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), c.relowner, 'r', 'pg_class'::regclass, c.oid
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))) y (what, owner, kind, class, oid),
+     LATERAL (SELECT y.what, y.owner, y.kind, (SELECT i.initprivs FROM pg_init_privs i WHERE i.classoid = y.class AND i.objoid = y.oid AND i.objsubid = 0) AS initial) x
+$function$;
+COMMENT ON FUNCTION upg.ddl_server_privileges(text, text, text) IS 'statements that make privileges on what came with the server what they are to be';
+REVOKE ALL ON FUNCTION upg.ddl_server_privileges(text, text, text) FROM PUBLIC;
+
+-- Objects that are not relations: from how one is (a) to how it is to be (b), by what
+-- upg_down() says about them.
+CREATE FUNCTION upg.ddl_by_definition(image text, a jsonb, b jsonb)
+    RETURNS TABLE (phase integer, object text, statement text, note text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind CONSTANT text := coalesce(b, a) ->> 'kind';
+    made CONSTANT integer := CASE kind WHEN 'SCHEMA' THEN 40 WHEN 'EXTENSION' THEN 41 WHEN 'COLLATION' THEN 41 WHEN 'DOMAIN' THEN 42
+        -- a body that is parsed when it is made needs the tables
+        WHEN 'FUNCTION' THEN CASE WHEN b #>> '{create,0}' ~ E'\n(BEGIN ATOMIC|RETURN )' THEN 62 ELSE 46 END
+        WHEN 'PROCEDURE' THEN CASE WHEN b #>> '{create,0}' ~ E'\nBEGIN ATOMIC' THEN 62 ELSE 46 END
+        WHEN 'TYPE' THEN CASE WHEN b #>> '{create,0}' ~ '(SUBTYPE_DIFF|CANONICAL|INPUT) = ' THEN 47 ELSE 42 END
+        WHEN 'PUBLICATION' THEN 66 WHEN 'EVENT TRIGGER' THEN 85 ELSE 47 END;
+    gone CONSTANT integer := CASE kind WHEN 'EVENT TRIGGER' THEN 8 WHEN 'PUBLICATION' THEN 9 WHEN 'FUNCTION' THEN 28 WHEN 'PROCEDURE' THEN 28 WHEN 'AGGREGATE' THEN 27
+        WHEN 'TYPE' THEN 30 WHEN 'DOMAIN' THEN 30 WHEN 'SCHEMA' THEN 32 WHEN 'EXTENSION' THEN 32 WHEN 'LANGUAGE' THEN 31 WHEN 'SERVER' THEN 31
+        WHEN 'FOREIGN DATA WRAPPER' THEN 31 WHEN 'ACCESS METHOD' THEN 31 WHEN 'COLLATION' THEN 31 ELSE 27 END;
+    anew boolean := a IS NOT NULL AND b IS NOT NULL AND upg.down_anew(a || jsonb_build_object('id', b -> 'id', 'name', b -> 'name'), b);
+    again CONSTANT text := '^(CREATE OR REPLACE \w+ )[^(]*\(';
+    was jsonb := a;
+    label text;
+    previous text;
+BEGIN
+    object := image;
+    IF kind IN ('SETTINGS', 'DEFAULT PRIVILEGES') THEN
+        -- the database may have another name where this is run
+        RETURN QUERY SELECT CASE WHEN b IS NULL THEN 9 ELSE 83 END, image, CASE WHEN kind = 'SETTINGS' THEN format('DO $do$BEGIN EXECUTE format(%L, current_database()); END$do$',
+            replace(replace(s.statements[1], '%', '%%'), ' DATABASE ' || quote_ident(current_database()) || ' ', ' DATABASE %I ')) ELSE s.statements[1] END, NULL::text
+        FROM upg.down_settings(a, b) s;
+        RETURN;
+    END IF;
+    IF a IS NOT NULL AND b IS NOT NULL THEN
+        -- under the name that it has by then
+        was := a || jsonb_build_object('id', b -> 'id', 'name', b -> 'name');
+        IF kind IN ('FUNCTION', 'PROCEDURE') AND regexp_replace(a #>> '{create,0}', again, '\1(') = regexp_replace(b #>> '{create,0}', again, '\1(') THEN
+            was := was || jsonb_build_object('create', b -> 'create');
+        END IF;
+        IF b ->> 'typtype' = 'e' THEN
+            IF EXISTS (SELECT FROM jsonb_array_elements(a -> 'enum') e WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(b -> 'enum') f WHERE f -> 0 = e -> 0))
+               OR (SELECT jsonb_agg(e -> 0 ORDER BY n) FROM jsonb_array_elements(a -> 'enum') WITH ORDINALITY u (e, n))
+                  <> (SELECT jsonb_agg(f -> 0 ORDER BY n) FROM jsonb_array_elements(b -> 'enum') WITH ORDINALITY u (f, n)
+                      WHERE EXISTS (SELECT FROM jsonb_array_elements(a -> 'enum') e WHERE f -> 0 = e -> 0)) THEN
+                RETURN QUERY SELECT 90, image, NULL::text, format('labels of an enum cannot be taken away or moved: was %s, is to be %s',
+                    (SELECT string_agg(quote_literal(e ->> 1), ', ' ORDER BY n) FROM jsonb_array_elements(a -> 'enum') WITH ORDINALITY u (e, n)),
+                    (SELECT string_agg(quote_literal(e ->> 1), ', ' ORDER BY n) FROM jsonb_array_elements(b -> 'enum') WITH ORDINALITY u (e, n)));
+            END IF;
+            FOR label IN SELECT quote_literal(e ->> 1) FROM jsonb_array_elements(b -> 'enum') WITH ORDINALITY u (e, n) ORDER BY n LOOP
+                IF NOT EXISTS (SELECT FROM jsonb_array_elements(a -> 'enum') e JOIN jsonb_array_elements(b -> 'enum') f ON f -> 0 = e -> 0 WHERE quote_literal(f ->> 1) = label) THEN
+                    RETURN QUERY SELECT 44, image, format('ALTER TYPE %s ADD VALUE %s%s', b ->> 'id', label,
+                        coalesce(' AFTER ' || previous, ' BEFORE ' || (SELECT quote_literal(f ->> 1) FROM jsonb_array_elements(b -> 'enum') WITH ORDINALITY u (f, n)
+                            WHERE EXISTS (SELECT FROM jsonb_array_elements(a -> 'enum') e WHERE e -> 0 = f -> 0) ORDER BY n LIMIT 1), '')), NULL::text;
+                END IF;
+                previous := label;
+            END LOOP;
+            anew := false;
+        ELSIF b ->> 'typtype' = 'c' THEN
+            anew := false;
+        END IF;
+    END IF;
+    IF b IS NULL OR anew THEN
+        RETURN QUERY SELECT gone, image, upg.down_drop(CASE WHEN anew THEN was ELSE a END), CASE WHEN anew THEN 'is made anew, which fails while anything needs it' END;
+    END IF;
+    IF a IS NULL OR anew THEN
+        RETURN QUERY SELECT made, image, m.statements[1], NULL::text FROM upg.down_make(b, NULL) m;
+        was := NULL;
+    ELSIF b IS NOT NULL THEN
+        RETURN QUERY SELECT CASE WHEN kind IN ('FUNCTION', 'PROCEDURE') THEN made WHEN m.phase < 40 THEN 43 WHEN m.phase = 57 THEN 53 WHEN m.phase >= 66 THEN 82
+                                 WHEN kind = 'EXTENSION' THEN 41 ELSE 52 END, image, m.statements[1], NULL::text FROM upg.down_alter(was, b) m;
+    END IF;
+    IF b IS NOT NULL THEN
+        RETURN QUERY SELECT CASE m.phase WHEN 86 THEN 86 WHEN 66 THEN 80 ELSE 82 END, image, m.statements[1], NULL::text FROM upg.down_decor(was, b, NULL) m;
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_by_definition(text, jsonb, jsonb) IS 'statements that make the second of two definitions of an object the first';
+REVOKE ALL ON FUNCTION upg.ddl_by_definition(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_statements(before jsonb, after jsonb, ids jsonb)
     RETURNS TABLE (phase integer, object text, statement text, note text)
@@ -483,6 +546,26 @@ BEGIN
     LOOP
         kind := upg.ddl_kind(d.object);
         object := d.object;
+        IF d.was ? 'ddl' OR d.is_now ? 'ddl' THEN
+            RETURN QUERY SELECT * FROM upg.ddl_by_definition(d.object, d.was -> 'ddl', d.is_now -> 'ddl');
+            CONTINUE;
+        ELSIF d.object LIKE 'comment on large object %' THEN
+            RETURN QUERY SELECT 82, d.object, format('COMMENT ON LARGE OBJECT %s IS %s', substr(d.object, 25), coalesce(quote_literal(d.is_now ->> 'comment'), 'NULL')), NULL::text;
+            CONTINUE;
+        END IF;
+        IF d.object LIKE 'privileges on %' THEN
+            RETURN QUERY SELECT 81, d.object, g, NULL::text FROM upg.ddl_server_privileges(substr(d.object, 15), d.was ->> 'privileges', d.is_now ->> 'privileges') g;
+            CONTINUE;
+        END IF;
+        IF d.object LIKE 'user mapping of %' THEN
+            SELECT CASE WHEN d.is_now IS NULL THEN 30 ELSE 48 END, d.object,
+                   format('%s USER MAPPING FOR %s SERVER %s', CASE WHEN d.is_now IS NULL THEN 'DROP' ELSE 'CREATE' END, m[1], m[2]),
+                   CASE WHEN d.was IS NULL THEN 'its options are to be added: they may hold a password and are not recorded' END
+            INTO phase, object, statement, note FROM regexp_match(d.object, '^user mapping of (.*) for server (.*)$') m;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        CONTINUE WHEN kind = 'column' AND coalesce(d.was, d.is_now) ->> 'of' LIKE 'type %';
         -- what belongs to something that comes or goes as a whole
         IF d.is_now IS NULL THEN
             CONTINUE WHEN kind IN ('column', 'index', 'trigger', 'rule', 'policy', 'constraint', 'statistics', 'sequence') AND d.was ? 'of'
@@ -506,15 +589,6 @@ BEGIN
                               AND d.is_now ->> 'of' LIKE 'table %' THEN 'fails if the table has rows' END;
             RETURN NEXT;
             again := again || d.object;
-        ELSIF kind IN ('function', 'procedure') AND d.was - '{owner,privileges,comment}'::text[] IS DISTINCT FROM d.is_now - '{owner,privileges,comment}'::text[] THEN
-            IF d.was - '{result,arguments}'::text[] = d.was - '{result,arguments}'::text[] AND
-               (d.was ->> 'result', d.was ->> 'arguments') IS DISTINCT FROM (d.is_now ->> 'result', d.is_now ->> 'arguments') THEN
-                SELECT x.* INTO phase, statement, note FROM upg.ddl_drop(d.object, d.was) x;
-                RETURN NEXT;
-                again := again || d.object;
-            END IF;
-            SELECT x.*, NULL INTO phase, statement, note FROM upg.ddl_create(d.object, after) x;
-            RETURN NEXT;
         ELSIF kind IN ('view', 'materialized view', 'index', 'constraint', 'trigger', 'rule', 'policy', 'statistics')
               AND d.was - '{owner,privileges,comment,enabled,options,tablespace,target,clustered,columns}'::text[]
                   IS DISTINCT FROM d.is_now - '{owner,privileges,comment,enabled,options,tablespace,target,clustered,columns}'::text[] THEN
@@ -537,8 +611,7 @@ BEGIN
               AND NOT (kind = 'column' AND d.is_now ->> 'of' ~ '^(view|materialized view) ' AND k NOT IN ('comment', 'privileges'))
               AND CASE WHEN d.object = ANY (again)
                        THEN (k IN ('owner', 'privileges', 'comment', 'enabled', 'row security', 'forced row security', 'replica identity', 'owned by',
-                                   'storage', 'statistics target', 'compression') AND d.is_now ? k AND NOT (k = 'owner' AND kind IN ('index', 'column')))
-                       WHEN kind IN ('function', 'procedure') THEN k IN ('owner', 'privileges', 'comment')
+                                   'storage', 'statistics target', 'compression', 'foreign options') AND d.is_now ? k AND NOT (k = 'owner' AND kind IN ('index', 'column')))
                        WHEN kind IN ('view', 'materialized view', 'index', 'constraint', 'trigger', 'rule', 'policy', 'statistics')
                        THEN k NOT IN ('definition', 'using', 'with check', 'roles', 'command', 'permissive', 'validity', 'inherited', 'populated', 'sequence')
                        ELSE true END
@@ -633,6 +706,16 @@ $function$;
 COMMENT ON FUNCTION upg.drift_apply_renames(jsonb, jsonb) IS 'an image under new names, and the renames that are not another''s consequence';
 REVOKE ALL ON FUNCTION upg.drift_apply_renames(jsonb, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION upg.drift_shown(image jsonb)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT coalesce(jsonb_object_agg(e.key, e.value - 'ddl'), '{}') FROM jsonb_each(image) e
+$function$;
+COMMENT ON FUNCTION upg.drift_shown(jsonb) IS 'objects without what only makes them';
+REVOKE ALL ON FUNCTION upg.drift_shown(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION @extschema@.upg_drift(OUT object text, OUT change text, OUT attribute text, OUT recorded text, OUT live text)
     RETURNS SETOF record
     LANGUAGE sql VOLATILE SECURITY DEFINER PARALLEL UNSAFE ROWS 20
@@ -644,7 +727,7 @@ WITH sides AS MATERIALIZED (
 SELECT * FROM (
     SELECT r ->> 'new', 'renamed', NULL::text, r ->> 'old', r ->> 'new' FROM sides, jsonb_array_elements(renames) r
     UNION ALL
-    SELECT d.object, d.change, d.attribute, d.was, d.is_now FROM sides, @extschema@.upg_schema_differences(sides.recorded, sides.live) d
+    SELECT d.object, d.change, d.attribute, d.was, d.is_now FROM sides, @extschema@.upg_schema_differences(upg.drift_shown(sides.recorded), upg.drift_shown(sides.live)) d
 ) x (object, change, attribute, recorded, live) ORDER BY 1, 2, 3
 $function$;
 COMMENT ON FUNCTION @extschema@.upg_drift() IS 'what differs between the schema as it is and as the last migration left it';
