@@ -194,10 +194,10 @@ BEGIN
             RETURN QUERY SELECT 40, ARRAY[head || 'DROP DEFAULT'];
         END IF;
         -- rows that do not fit get their values with the data
-        RETURN QUERY SELECT 40, ARRAY[
+        RETURN QUERY SELECT 40, CASE WHEN kind = 'FOREIGN TABLE' THEN ARRAY[head || 'TYPE ' || typ] ELSE ARRAY[
             format('%sTYPE %s USING %s::%s', head, typ, CASE WHEN converted THEN col || '::text' ELSE col END, b ->> 'type'),
             format('%sTYPE %s USING %s::text::%s', head, typ, col, b ->> 'type'),
-            format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ALTER COLUMN %s TYPE %s USING NULL', t ->> 'id', col, col, typ)];
+            format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ALTER COLUMN %s TYPE %s USING NULL', t ->> 'id', col, col, typ)] END;
     END IF;
     IF NOT added AND NOT b ? 'generated' AND (retyped AND b ? 'default' OR emptied AND b ? 'default' OR (a ->> 'default') IS DISTINCT FROM (b ->> 'default')
                                              AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
@@ -211,8 +211,8 @@ BEGIN
     IF a ? 'identity' AND NOT b ? 'identity' THEN
         RETURN QUERY SELECT 39, ARRAY[head || 'DROP IDENTITY'];
     ELSIF b ? 'identity' AND NOT coalesce(a ? 'identity', false) THEN
-        RETURN QUERY SELECT 58, ARRAY[format('%sADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s %s)', head,
-            CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, b #>> '{sequence,id}', b #>> '{sequence,options}')];
+        RETURN QUERY SELECT 58, ARRAY[concat_ws(' ', head || 'ADD GENERATED', CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, 'AS IDENTITY',
+            '(SEQUENCE NAME ' || (b #>> '{sequence,id}') || ' ' || (b #>> '{sequence,options}') || ')')];
     ELSE
         IF a ->> 'identity' IS DISTINCT FROM b ->> 'identity' THEN
             RETURN QUERY SELECT 58, ARRAY[head || 'SET GENERATED ' || CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END];
@@ -248,7 +248,8 @@ BEGIN
             FROM jsonb_each_text(b -> 'fdw') e WHERE a #>> ARRAY['fdw', e.key] IS DISTINCT FROM e.value) x (o);
     END IF;
     IF a -> 'acl' IS DISTINCT FROM b -> 'acl' THEN
-        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('TABLE ' || (t ->> 'id'), a -> 'acl', b -> 'acl', ' (' || quote_ident(b ->> 'name') || ')', '{}') g;
+        RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('TABLE ' || (t ->> 'id'), a -> 'acl', b -> 'acl', ' (' || quote_ident(b ->> 'name') || ')',
+                                                                 CASE WHEN t ? 'only differing' THEN NULL ELSE '{}'::text[] END) g;
     END IF;
     IF a ->> 'comment' IS DISTINCT FROM b ->> 'comment' THEN
         RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON COLUMN %s.%I IS %s', t ->> 'id', b ->> 'name', coalesce(quote_literal(b ->> 'comment'), 'NULL'))];

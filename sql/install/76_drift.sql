@@ -141,7 +141,7 @@ SELECT DISTINCT ON (o.object) o.object,
        CASE WHEN o.object LIKE 'user mapping of %' THEN '{}'
             WHEN o.attributes ? 'definition' AND d.def ? 'create' THEN jsonb_strip_nulls(jsonb_build_object(
                 'definition', (SELECT string_agg(s, E';\n' ORDER BY n) FROM jsonb_array_elements_text(d.def -> 'create') WITH ORDINALITY u (s, n)),
-                'owner', d.def -> 'owner', 'privileges', CASE WHEN (d.def ->> 'acl set')::boolean THEN (
+                'owner', d.def -> 'owner', 'privileges', CASE WHEN (d.def ->> 'acl set')::boolean AND upg.down_usual_acl(d.def) <> d.def -> 'acl' THEN (
                     SELECT string_agg(concat_ws(' ', g ->> 3, 'to', g ->> 0, CASE WHEN g ->> 2 = 'true' THEN 'with grant option' END), ', ' ORDER BY g ->> 0, g ->> 3)
                     FROM jsonb_array_elements(d.def -> 'acl') g) END,
                 'comment', d.def -> 'comment'))
@@ -220,7 +220,7 @@ BEGIN
     SELECT coalesce(r.object, l.object), coalesce(l.anchor, r.anchor), coalesce(l.id, r.id), coalesce(l.sub, r.sub), r.attributes, l.attributes
     FROM (SELECT * FROM upg.schema_objects o WHERE o.anchor = ANY (parts)) r
     FULL JOIN upg.drift_objects(parts) l ON r.object = l.object
-    WHERE r.attributes - 'ddl' IS DISTINCT FROM l.attributes - 'ddl';
+    WHERE r.attributes - 'ddl' IS DISTINCT FROM l.attributes - 'ddl' OR r.attributes #> '{ddl,attributes}' IS DISTINCT FROM l.attributes #> '{ddl,attributes}';
 END
 $function$;
 COMMENT ON FUNCTION upg.drift_pairs() IS 'objects whose definition is not the recorded one';

@@ -33,18 +33,6 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_part(text) IS 'name of a column, constraint, trigger, rule or policy';
 REVOKE ALL ON FUNCTION upg.ddl_part(text) FROM PUBLIC;
 
-CREATE FUNCTION upg.ddl_column(part text, a jsonb)
-    RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-SELECT concat_ws(' ', part, a ->> 'type', 'COLLATE ' || (a ->> 'collation'),
-                 'GENERATED ALWAYS AS (' || (a ->> 'generated') || ') STORED', 'DEFAULT ' || (a ->> 'default'),
-                 'GENERATED ' || upper(a ->> 'identity') || ' AS IDENTITY', CASE WHEN a ? 'not null' AND NOT a ? 'identity' THEN 'NOT NULL' END)
-$function$;
-COMMENT ON FUNCTION upg.ddl_column(text, jsonb) IS 'a column as the statement that makes its table has it';
-REVOKE ALL ON FUNCTION upg.ddl_column(text, jsonb) FROM PUBLIC;
-
 CREATE FUNCTION upg.ddl_sequence(options text)
     RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -57,6 +45,98 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'options of a sequence as a statement takes them';
 REVOKE ALL ON FUNCTION upg.ddl_sequence(text) FROM PUBLIC;
 
+-- Privileges as the functions for readable downs want them, without who granted them.
+CREATE FUNCTION upg.ddl_acl(privileges text)
+    RETURNS jsonb
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_agg(jsonb_build_array(x.grantee, NULL, x.is_grantable, x.privileges) ORDER BY x.grantee, x.is_grantable)
+FROM (SELECT CASE WHEN e.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END AS grantee, e.is_grantable,
+             string_agg(e.privilege_type, ', ' ORDER BY e.privilege_type) AS privileges
+      FROM aclexplode(string_to_array(nullif(privileges, 'none'), ', ')::aclitem[]) e GROUP BY 1, 2) x
+$function$;
+COMMENT ON FUNCTION upg.ddl_acl(text) IS 'privileges of an image as arrays of grantee, null, grant option, privileges';
+REVOKE ALL ON FUNCTION upg.ddl_acl(text) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_options(options text)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_object_agg(split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)) FROM regexp_split_to_table(options, ', (?=[\w.]+=)') o WHERE o <> ''
+$function$;
+COMMENT ON FUNCTION upg.ddl_options(text) IS 'options of an image as an object';
+REVOKE ALL ON FUNCTION upg.ddl_options(text) FROM PUBLIC;
+
+-- A column of an image as the functions for readable downs want it.
+CREATE FUNCTION upg.ddl_column_definition(object text, image jsonb)
+    RETURNS jsonb
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT jsonb_strip_nulls(jsonb_build_object(
+    'name', (parse_ident(upg.ddl_part(object)))[1], 'type', a -> 'type', 'collation', a -> 'collation',
+    'notnull', CASE WHEN a ? 'not null' THEN true END,
+    'default', coalesce(a -> 'default', a -> 'generated'), 'generated', CASE WHEN a ? 'generated' THEN 's' END,
+    'identity', CASE a ->> 'identity' WHEN 'always' THEN 'a' WHEN 'by default' THEN 'd' END,
+    -- one that is not as the server makes it
+    'sequence', (SELECT jsonb_build_object('id', upg.ddl_name(e.key), 'options', regexp_replace(upg.ddl_sequence(e.value ->> 'sequence'), '^AS \w+ ', ''))
+                 FROM jsonb_each(image) e WHERE a ? 'identity' AND e.key LIKE 'sequence %' AND e.value ->> 'of' = object
+                   AND e.value ->> 'sequence' !~ '^(smallint start 1 increment 1 min 1 max 32767|integer start 1 increment 1 min 1 max 2147483647|bigint start 1 increment 1 min 1 max 9223372036854775807) cache 1$'),
+    'storage', CASE a ->> 'storage' WHEN 'plain' THEN 'p' WHEN 'external' THEN 'e' WHEN 'main' THEN 'm' WHEN 'extended' THEN 'x' END,
+    'natural storage', coalesce((SELECT t.typstorage FROM pg_type t WHERE t.oid = to_regtype(a ->> 'type')), 'x'),
+    'compression', CASE a ->> 'compression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END, 'statistics', a -> 'statistics target',
+    'options', a -> 'options', 'fdw', upg.ddl_options(a ->> 'foreign options'), 'acl', upg.ddl_acl(a ->> 'privileges'),
+    'local', a ->> 'inherited' IS DISTINCT FROM 'only', 'inherited', CASE WHEN a ? 'inherited' THEN 1 ELSE 0 END, 'comment', a -> 'comment'))
+FROM (SELECT image -> object) x (a) WHERE a IS NOT NULL
+$function$;
+COMMENT ON FUNCTION upg.ddl_column_definition(text, jsonb) IS 'a column with everything that DDL can say about it';
+REVOKE ALL ON FUNCTION upg.ddl_column_definition(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_column(object text, image jsonb)
+    RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', upg.down_column(c - 'compression'), 'GENERATED ' || upper(image #>> ARRAY[object, 'identity']) || ' AS IDENTITY',
+                 '(SEQUENCE NAME ' || (c #>> '{sequence,id}') || ' ' || (c #>> '{sequence,options}') || ')',
+                 CASE WHEN c ? 'notnull' AND NOT c ? 'identity' THEN 'NOT NULL' END)
+FROM (SELECT upg.ddl_column_definition(object, image)) x (c)
+$function$;
+COMMENT ON FUNCTION upg.ddl_column(text, jsonb) IS 'a column as the statement that makes its table has it';
+REVOKE ALL ON FUNCTION upg.ddl_column(text, jsonb) FROM PUBLIC;
+
+-- From how a column is (in "before") to how it is to be (in "after"); of one that was
+-- just made only what the statement that made it does not say.
+CREATE FUNCTION upg.ddl_column_changes(object text, before jsonb, after jsonb)
+    RETURNS TABLE (phase integer, statement text, note text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    b CONSTANT jsonb := upg.ddl_column_definition(object, after);
+    a CONSTANT jsonb := coalesce(upg.ddl_column_definition(object, before),
+                                 b - '{storage,compression,statistics,options,fdw,acl,comment}'::text[]);
+    rel CONSTANT text := after -> object ->> 'of';
+BEGIN
+    RETURN QUERY
+    SELECT CASE WHEN c.phase = 39 THEN 51 WHEN c.phase < 57 THEN 52 WHEN c.phase < 60 THEN 53 WHEN c.phase = 67 THEN 81 ELSE 82 END, c.statements[1],
+           CASE WHEN a -> 'type' <> b -> 'type' AND c.statements[1] LIKE '% TYPE %' THEN 'rewrites the table; values are cast' END
+    FROM upg.down_column_changes(jsonb_build_object('kind', upper(upg.ddl_kind(rel)), 'id', upg.ddl_name(rel), 'only differing', true), a, b, false, false, false) c;
+    IF a ? 'generated' AND NOT b ? 'generated' THEN
+        RETURN QUERY SELECT 51, format('ALTER TABLE %s ALTER COLUMN %I DROP EXPRESSION', upg.ddl_name(rel), b ->> 'name'), NULL::text;
+    ELSIF (a ->> 'generated', a ->> 'default') IS DISTINCT FROM (b ->> 'generated', b ->> 'default') AND b ? 'generated' THEN
+        RETURN QUERY SELECT 90, NULL::text, format('%s is to be generated as %s, which only a new column can be', object, b ->> 'default');
+    END IF;
+    IF (a -> 'inherited', a -> 'local') IS DISTINCT FROM (b -> 'inherited', b -> 'local') AND before -> rel ->> 'inherits' IS NOT DISTINCT FROM after -> rel ->> 'inherits' THEN
+        RETURN QUERY SELECT 90, NULL::text, format('inherited of %s was %s, is to be %s', object, coalesce(before -> object ->> 'inherited', 'not set'), coalesce(after -> object ->> 'inherited', 'not set'));
+    END IF;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_column_changes(text, jsonb, jsonb) IS 'statements about one column';
+REVOKE ALL ON FUNCTION upg.ddl_column_changes(text, jsonb, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
     RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -64,7 +144,7 @@ CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
     AS $function$
 SELECT concat_ws(' ', CASE WHEN a ? 'persistence' THEN 'CREATE UNLOGGED TABLE' ELSE 'CREATE TABLE' END, name,
     CASE WHEN a ? 'partition bound' THEN format('PARTITION OF %s %s', a ->> 'inherits', a ->> 'partition bound')
-         ELSE concat_ws(' ', coalesce((SELECT E'(\n    ' || string_agg(upg.ddl_column(quote_ident(c), image -> k), E',\n    ' ORDER BY n) || E'\n)'
+         ELSE concat_ws(' ', coalesce((SELECT E'(\n    ' || string_agg(upg.ddl_column(k, image), E',\n    ' ORDER BY n) || E'\n)'
               FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k)
               WHERE image ? k AND image #>> ARRAY[k, 'inherited'] IS DISTINCT FROM 'only'), '()'), 'INHERITS (' || (a ->> 'inherits') || ')') END,
     'PARTITION BY ' || (a ->> 'partition key'), 'USING ' || quote_ident(a ->> 'access method'), 'WITH (' || (a ->> 'options') || ')',
@@ -93,15 +173,12 @@ BEGIN
         WHEN 'foreign table' THEN
             phase := 49;
             statement := format('CREATE FOREIGN TABLE %s (%s) SERVER %I %s', name,
-                (SELECT string_agg(concat_ws(' ', upg.ddl_column(quote_ident(c), (image -> k) - '{default,generated,not null}'::text[]),
-                                             upg.ddl_foreign_options(image #>> ARRAY[k, 'foreign options'], NULL), 'DEFAULT ' || (image #>> ARRAY[k, 'default']),
-                                             CASE WHEN image -> k ? 'not null' THEN 'NOT NULL' END), ', ' ORDER BY n)
+                (SELECT string_agg(upg.ddl_column(k, image), ', ' ORDER BY n)
                  FROM jsonb_array_elements_text(a -> 'columns') WITH ORDINALITY u (c, n), LATERAL (SELECT 'column ' || name || '.' || quote_ident(c)) l (k) WHERE image ? k),
                 split_part(a ->> 'foreign table', ' ', 1), upg.ddl_foreign_options(nullif(substr(a ->> 'foreign table', strpos(a ->> 'foreign table' || ' ', ' ') + 1), ''), NULL));
         WHEN 'column' THEN
             phase := 50;
-            statement := format(CASE WHEN a ->> 'of' LIKE 'type %' THEN 'ALTER TYPE %s ADD ATTRIBUTE %s' ELSE 'ALTER TABLE %s ADD COLUMN %s' END,
-                                rel, upg.ddl_column(part, a));
+            statement := format('ALTER TABLE %s ADD COLUMN %s', rel, upg.ddl_column(object, image));
         WHEN 'index' THEN
             phase := CASE WHEN a ->> 'of' LIKE 'materialized%' THEN 63 ELSE 54 END; statement := a ->> 'definition';
         WHEN 'constraint' THEN
@@ -175,50 +252,13 @@ CREATE FUNCTION upg.ddl_target(object text, a jsonb)
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT CASE WHEN upg.ddl_kind(object) = 'column' THEN 'COLUMN ' || upg.ddl_name(object)
-            WHEN upg.ddl_kind(object) IN ('trigger', 'rule', 'policy') THEN format('%s %s ON %s', upper(upg.ddl_kind(object)), upg.ddl_part(object), upg.ddl_name(a ->> 'of'))
+SELECT CASE WHEN upg.ddl_kind(object) IN ('trigger', 'rule', 'policy') THEN format('%s %s ON %s', upper(upg.ddl_kind(object)), upg.ddl_part(object), upg.ddl_name(a ->> 'of'))
             WHEN upg.ddl_kind(object) = 'constraint' THEN format('CONSTRAINT %s ON %s%s', upg.ddl_part(object),
                  CASE WHEN a ->> 'of' LIKE 'type %' THEN 'DOMAIN ' ELSE '' END, upg.ddl_name(a ->> 'of'))
-            WHEN upg.ddl_kind(object) = 'type' AND a ->> 'kind' = 'domain' THEN 'DOMAIN ' || upg.ddl_name(object)
             ELSE upper(upg.ddl_kind(object)) || ' ' || upg.ddl_name(object) END
 $function$;
 COMMENT ON FUNCTION upg.ddl_target(text, jsonb) IS 'kind and name of an object in a statement';
 REVOKE ALL ON FUNCTION upg.ddl_target(text, jsonb) FROM PUBLIC;
-
-CREATE FUNCTION upg.ddl_privileges(object text, a jsonb, was text, is_now text)
-    RETURNS SETOF text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $function$
-DECLARE
-    kind text := upg.ddl_kind(object);
-    target text := CASE WHEN kind IN ('view', 'materialized view', 'foreign table') THEN 'TABLE ' || upg.ddl_name(object)
-                        WHEN kind = 'column' THEN 'TABLE ' || upg.ddl_name(a ->> 'of') ELSE upg.ddl_target(object, a) END;
-    cols text := CASE WHEN kind = 'column' THEN ' (' || upg.ddl_part(object) || ')' ELSE '' END;
-    usual aclitem[] := (SELECT acldefault(CASE WHEN kind IN ('function', 'procedure', 'aggregate') THEN 'f' WHEN kind = 'schema' THEN 'n' WHEN kind = 'sequence' THEN 's'
-                                               WHEN kind = 'type' THEN 'T' ELSE 'r' END::"char", r.oid)
-                        FROM pg_roles r WHERE r.rolname = a ->> 'owner' AND kind <> 'column');
-    r record;
-BEGIN
-    FOR r IN
-        WITH b AS (
-            SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(string_to_array(was, ', ')::aclitem[], usual))
-        ), n AS (
-            SELECT grantee, privilege_type, is_grantable FROM aclexplode(coalesce(string_to_array(is_now, ', ')::aclitem[], usual))
-        )
-        SELECT d.verb, CASE WHEN d.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(d.grantee)) END AS role, d.is_grantable,
-               string_agg(d.privilege_type || cols, ', ' ORDER BY d.privilege_type) AS privileges
-        FROM (SELECT 'REVOKE' AS verb, x.* FROM (SELECT * FROM b EXCEPT SELECT * FROM n) x
-              UNION ALL SELECT 'GRANT', y.* FROM (SELECT * FROM n EXCEPT SELECT * FROM b) y) d
-        GROUP BY d.verb, d.grantee, d.is_grantable ORDER BY 1 DESC, 2, 3
-    LOOP
-        RETURN NEXT CASE r.verb WHEN 'REVOKE' THEN format('REVOKE %s ON %s FROM %s', r.privileges, target, r.role)
-                                ELSE format('GRANT %s ON %s TO %s%s', r.privileges, target, r.role, CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) END;
-    END LOOP;
-END
-$function$;
-COMMENT ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) IS 'statements that make privileges what they are to be';
-REVOKE ALL ON FUNCTION upg.ddl_privileges(text, jsonb, text, text) FROM PUBLIC;
 
 -- OPTIONS of a foreign object; with the earlier ones, what makes these of them.
 CREATE FUNCTION upg.ddl_foreign_options(options text, earlier text)
@@ -250,15 +290,12 @@ CREATE FUNCTION upg.ddl_change(object text, attribute text, was text, is_now tex
 DECLARE
     kind text := upg.ddl_kind(object);
     target text := upg.ddl_target(object, after);
-    alter_it text := CASE WHEN kind IN ('table', 'view', 'materialized view', 'sequence', 'index', 'foreign table', 'function', 'procedure', 'schema',
-                                        'statistics', 'aggregate') OR kind = 'type' THEN 'ALTER ' || target END;
-    col text := CASE WHEN kind = 'column' THEN format('ALTER TABLE %s ALTER COLUMN %s', upg.ddl_name(after ->> 'of'), upg.ddl_part(object)) END;
+    alter_it text := CASE WHEN kind IN ('table', 'view', 'materialized view', 'sequence', 'index', 'foreign table', 'statistics') THEN 'ALTER ' || target END;
+    part_of_name text := substring(upg.ddl_name(object) FROM '\.("(?:[^"]|"")+"|[^".]+)$');
     rel text := upg.ddl_name(after ->> 'of');
     part text := upg.ddl_part(object);
     gone text[];
-    more text[];
-    label text;
-    previous text;
+    usual jsonb;
 BEGIN
     phase := 52;
     CASE
@@ -268,45 +305,23 @@ BEGIN
             phase := 80; statement := format('%s OWNER TO %I', alter_it, is_now);
         WHEN attribute = 'privileges' AND kind IS NOT NULL THEN
             phase := 81;
-            FOR statement IN SELECT * FROM upg.ddl_privileges(object, after, was, is_now) LOOP
+            usual := upg.down_usual_acl(jsonb_build_object('kind', upper(kind), 'owner', quote_ident(after ->> 'owner')));
+            FOR statement IN SELECT * FROM upg.down_grants(CASE WHEN kind IN ('view', 'materialized view', 'foreign table') THEN 'TABLE ' || upg.ddl_name(object) ELSE target END,
+                    CASE WHEN was IS NULL THEN usual ELSE upg.ddl_acl(was) END, CASE WHEN is_now IS NULL THEN usual ELSE upg.ddl_acl(is_now) END, '', NULL) LOOP
                 RETURN NEXT;
             END LOOP;
             RETURN;
-        WHEN kind = 'column' AND attribute = 'collation' AND before ->> 'type' <> after ->> 'type' THEN
-            RETURN; -- with the type
-        WHEN kind = 'column' AND attribute IN ('type', 'collation') THEN
-            statement := concat_ws(' ', col || ' TYPE ' || (after ->> 'type'), 'COLLATE ' || (after ->> 'collation'),
-                                   CASE WHEN attribute = 'type' THEN format('USING %s::%s', part, after ->> 'type') END);
-            note := CASE WHEN attribute = 'type' THEN 'rewrites the table; values are cast' END;
-        WHEN kind = 'column' AND attribute = 'default' THEN
-            statement := col || coalesce(' SET DEFAULT ' || is_now, ' DROP DEFAULT');
-        WHEN kind = 'column' AND attribute = 'not null' THEN
-            -- a column that becomes an identity must be NOT NULL first
-            phase := CASE WHEN is_now IS NULL THEN 53 ELSE 51 END;
-            statement := col || CASE WHEN is_now IS NULL THEN ' DROP NOT NULL' ELSE ' SET NOT NULL' END;
-        WHEN kind = 'column' AND attribute = 'identity' THEN
-            statement := col || CASE WHEN is_now IS NULL THEN ' DROP IDENTITY'
-                                     WHEN was IS NULL THEN format(' ADD GENERATED %s AS IDENTITY', upper(is_now))
-                                     ELSE format(' SET GENERATED %s', upper(is_now)) END;
-        WHEN kind = 'column' AND attribute = 'generated' AND is_now IS NULL THEN
-            statement := col || ' DROP EXPRESSION';
-        WHEN kind = 'column' AND attribute = 'storage' AND is_now IS NOT NULL THEN
-            statement := col || ' SET STORAGE ' || upper(is_now);
-        WHEN kind = 'column' AND attribute = 'compression' THEN
-            statement := col || ' SET COMPRESSION ' || CASE is_now WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE 'default' END;
-        WHEN kind = 'column' AND attribute = 'statistics target' THEN
-            statement := col || ' SET STATISTICS ' || coalesce(is_now, '-1');
-        WHEN attribute = 'options' AND (kind IN ('table', 'view', 'materialized view', 'index') OR col IS NOT NULL) THEN
+        WHEN attribute = 'options' AND kind IN ('table', 'view', 'materialized view', 'index') THEN
             SELECT array_agg(split_part(o, '=', 1)) INTO gone FROM regexp_split_to_table(was, ', ') o
             WHERE split_part(o, '=', 1) NOT IN (SELECT split_part(x, '=', 1) FROM regexp_split_to_table(coalesce(is_now, ''), ', ') x);
             IF gone IS NOT NULL THEN
-                statement := format('%s RESET (%s)', coalesce(col, alter_it), array_to_string(gone, ', '));
+                statement := format('%s RESET (%s)', alter_it, array_to_string(gone, ', '));
                 RETURN NEXT;
             END IF;
             IF is_now IS NULL THEN
                 RETURN;
             END IF;
-            statement := format('%s SET (%s)', coalesce(col, alter_it), is_now);
+            statement := format('%s SET (%s)', alter_it, is_now);
         WHEN kind = 'table' AND attribute = 'persistence' THEN
             statement := alter_it || CASE WHEN is_now IS NULL THEN ' SET LOGGED' ELSE ' SET UNLOGGED' END;
             note := 'rewrites the table';
@@ -316,7 +331,7 @@ BEGIN
             statement := alter_it || CASE WHEN is_now IS NULL THEN ' DISABLE ROW LEVEL SECURITY' ELSE ' ENABLE ROW LEVEL SECURITY' END;
         WHEN kind = 'table' AND attribute = 'forced row security' THEN
             statement := alter_it || CASE WHEN is_now IS NULL THEN ' NO FORCE ROW LEVEL SECURITY' ELSE ' FORCE ROW LEVEL SECURITY' END;
-        WHEN kind = 'table' AND attribute = 'replica identity' AND coalesce(is_now, 'd') <> 'i' THEN
+        WHEN kind = 'table' AND attribute = 'replica identity' THEN
             statement := alter_it || ' REPLICA IDENTITY ' || CASE is_now WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'DEFAULT' END;
         WHEN kind = 'sequence' AND attribute = 'sequence' THEN
             statement := alter_it || ' ' || upg.ddl_sequence(is_now);
@@ -326,9 +341,41 @@ BEGIN
             phase := 65;
             statement := format('ALTER TABLE %s %s %s %s', rel, CASE is_now WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END,
                                 upper(kind), part);
-        WHEN attribute = 'foreign options' OR attribute = 'foreign table' AND split_part(was, ' ', 1) = split_part(is_now, ' ', 1) THEN
-            statement := coalesce(col, alter_it) || ' ' || CASE WHEN attribute = 'foreign options' THEN upg.ddl_foreign_options(is_now, was)
-                ELSE upg.ddl_foreign_options(nullif(substr(is_now, strpos(is_now || ' ', ' ') + 1), ''), coalesce(substr(was, strpos(was || ' ', ' ') + 1), '')) END;
+        WHEN attribute = 'foreign table' AND split_part(was, ' ', 1) = split_part(is_now, ' ', 1) THEN
+            statement := alter_it || ' ' || upg.ddl_foreign_options(nullif(substr(is_now, strpos(is_now || ' ', ' ') + 1), ''), coalesce(substr(was, strpos(was || ' ', ' ') + 1), ''));
+        WHEN kind = 'index' AND attribute = 'clustered' THEN
+            statement := format('ALTER TABLE %s %s', regexp_replace(after ->> 'of', '^(constraint .* on )?(table|materialized view) ', ''),
+                                CASE WHEN is_now IS NULL THEN 'SET WITHOUT CLUSTER' ELSE 'CLUSTER ON ' || part_of_name END);
+            phase := 57;
+        WHEN kind = 'index' AND attribute = 'replica identity' THEN
+            IF is_now IS NULL THEN
+                RETURN; -- the table gets another
+            END IF;
+            statement := format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', regexp_replace(after ->> 'of', '^(constraint .* on )?(table|materialized view) ', ''), part_of_name);
+            phase := 57;
+        WHEN kind = 'table' AND attribute = 'replica identity' AND is_now = 'i' THEN
+            RETURN; -- with the index
+        WHEN kind = 'table' AND attribute IN ('inherits', 'partition bound') AND (before ? 'partition bound' OR after ? 'partition bound') THEN
+            -- one statement says both
+            IF attribute = 'inherits' AND before ->> 'partition bound' IS DISTINCT FROM after ->> 'partition bound' THEN
+                RETURN;
+            END IF;
+            IF before ? 'partition bound' THEN
+                phase := 11; statement := format('ALTER TABLE %s DETACH PARTITION %s', before ->> 'inherits', upg.ddl_name(object));
+                RETURN NEXT;
+            END IF;
+            IF NOT after ? 'partition bound' THEN
+                RETURN;
+            END IF;
+            phase := 57; statement := format('ALTER TABLE %s ATTACH PARTITION %s %s', after ->> 'inherits', upg.ddl_name(object), after ->> 'partition bound');
+        WHEN kind = 'table' AND attribute = 'inherits' THEN
+            FOR phase, statement IN
+                SELECT 11, alter_it || ' NO INHERIT ' || x FROM (SELECT regexp_split_to_table(was, ', ') EXCEPT SELECT regexp_split_to_table(is_now, ', ')) w (x)
+                UNION ALL SELECT 57, alter_it || ' INHERIT ' || x FROM (SELECT regexp_split_to_table(is_now, ', ') EXCEPT SELECT regexp_split_to_table(was, ', ')) n (x)
+            LOOP
+                RETURN NEXT;
+            END LOOP;
+            RETURN;
         WHEN attribute = 'column order' THEN
             RETURN; -- follows from columns that come and go
         ELSE
@@ -409,8 +456,8 @@ BEGIN
         FROM jsonb_array_elements(renames) WITH ORDINALITY u (x, n) ORDER BY n
     LOOP
         IF r.kind NOT IN ('column', 'constraint', 'trigger', 'rule', 'policy') THEN
-            old_name := regexp_replace(r.old_name, '([^\w])', '\\\1', 'g');
-            new_name := replace(r.new_name, '\', '\\');
+            old_name := regexp_replace(regexp_replace(r.old_name, ' USING \w+$', ''), '([^\w])', '\\\1', 'g');
+            new_name := replace(regexp_replace(r.new_name, ' USING \w+$', ''), '\', '\\');
             lines := regexp_replace(lines, '(?<![\w$."\\])' || old_name || CASE WHEN r.kind = 'schema' THEN '(?=\.|")' ELSE '(?![\w$])' END, new_name, 'g');
             -- at the beginning of a value, which a key is not
             lines := regexp_replace(lines, '(?<=[^\\]")' || old_name || CASE WHEN r.kind = 'schema' THEN '(?=\.)' ELSE '(?![\w$]|":)' END, new_name, 'g');
@@ -517,7 +564,7 @@ BEGIN
         was := NULL;
     ELSIF b IS NOT NULL THEN
         RETURN QUERY SELECT CASE WHEN kind IN ('FUNCTION', 'PROCEDURE') THEN made WHEN m.phase < 40 THEN 43 WHEN m.phase = 57 THEN 53 WHEN m.phase >= 66 THEN 82
-                                 WHEN kind = 'EXTENSION' THEN 41 ELSE 52 END, image, m.statements[1], NULL::text FROM upg.down_alter(was, b) m;
+                                 WHEN kind = 'EXTENSION' THEN 41 WHEN b ->> 'typtype' = 'c' THEN 45 ELSE 52 END, image, m.statements[1], NULL::text FROM upg.down_alter(was, b) m;
     END IF;
     IF b IS NOT NULL THEN
         RETURN QUERY SELECT CASE m.phase WHEN 86 THEN 86 WHEN 66 THEN 80 ELSE 82 END, image, m.statements[1], NULL::text FROM upg.down_decor(was, b, NULL) m;
@@ -547,7 +594,9 @@ BEGIN
         kind := upg.ddl_kind(d.object);
         object := d.object;
         IF d.was ? 'ddl' OR d.is_now ? 'ddl' THEN
-            RETURN QUERY SELECT * FROM upg.ddl_by_definition(d.object, d.was -> 'ddl', d.is_now -> 'ddl');
+            -- a schema is called as its key says
+            RETURN QUERY SELECT x.* FROM (SELECT CASE WHEN kind = 'schema' THEN jsonb_build_object('id', upg.ddl_name(d.object)) ELSE '{}' END) name (also),
+                LATERAL upg.ddl_by_definition(d.object, (d.was -> 'ddl') || name.also, (d.is_now -> 'ddl') || name.also) x;
             CONTINUE;
         ELSIF d.object LIKE 'comment on large object %' THEN
             RETURN QUERY SELECT 82, d.object, format('COMMENT ON LARGE OBJECT %s IS %s', substr(d.object, 25), coalesce(quote_literal(d.is_now ->> 'comment'), 'NULL')), NULL::text;
@@ -603,37 +652,41 @@ BEGIN
             SELECT x.*, NULL INTO phase, statement, note FROM upg.ddl_create(d.object, after) x;
             RETURN NEXT;
         END IF;
+        IF kind = 'column' AND d.is_now IS NOT NULL THEN
+            FOR phase, statement, note IN SELECT x.phase, x.statement, x.note FROM upg.ddl_column_changes(d.object, before, after) x LOOP
+                RETURN NEXT;
+            END LOOP;
+            CONTINUE;
+        END IF;
         -- attributes: of what is made anew, those that its statement does not set
         FOR c IN
             SELECT k AS attribute, CASE WHEN d.object = ANY (again) AND k NOT IN ('owner') THEN NULL ELSE d.was ->> k END AS was, d.is_now ->> k AS is_now
             FROM (SELECT jsonb_object_keys(d.was) UNION SELECT jsonb_object_keys(d.is_now)) u (k)
             WHERE d.is_now IS NOT NULL AND k NOT IN ('of', 'columns')
-              AND NOT (kind = 'column' AND d.is_now ->> 'of' ~ '^(view|materialized view) ' AND k NOT IN ('comment', 'privileges'))
               AND CASE WHEN d.object = ANY (again)
-                       THEN (k IN ('owner', 'privileges', 'comment', 'enabled', 'row security', 'forced row security', 'replica identity', 'owned by',
-                                   'storage', 'statistics target', 'compression', 'foreign options') AND d.is_now ? k AND NOT (k = 'owner' AND kind IN ('index', 'column')))
+                       THEN (k IN ('owner', 'privileges', 'comment', 'enabled', 'row security', 'forced row security', 'replica identity', 'clustered', 'owned by') AND d.is_now ? k
+                             AND NOT (k = 'owner' AND kind = 'index'))
                        WHEN kind IN ('view', 'materialized view', 'index', 'constraint', 'trigger', 'rule', 'policy', 'statistics')
                        THEN k NOT IN ('definition', 'using', 'with check', 'roles', 'command', 'permissive', 'validity', 'inherited', 'populated', 'sequence')
                        ELSE true END
         LOOP
             CONTINUE WHEN c.was IS NOT DISTINCT FROM c.is_now;
+            -- follows from what its table is a partition of
+            CONTINUE WHEN kind = 'index' AND c.attribute = 'partition of' AND EXISTS (
+                SELECT FROM regexp_replace(d.is_now ->> 'of', '^constraint .* on (?=table )', '') t
+                WHERE before -> t ->> 'partition bound' IS DISTINCT FROM after -> t ->> 'partition bound');
             FOR phase, statement, note IN SELECT x.phase, x.statement, x.note FROM upg.ddl_change(d.object, c.attribute, c.was, c.is_now, coalesce(d.was, '{}'), d.is_now) x LOOP
                 object := d.object;
                 RETURN NEXT;
             END LOOP;
         END LOOP;
         -- columns of a table that is made anew
-        IF d.was IS NULL AND kind IN ('table', 'view', 'materialized view', 'type') THEN
-            FOR c IN
-                SELECT e.key AS col, a.key AS attribute, a.value AS is_now, e.value AS attributes
-                FROM jsonb_each(after) e, LATERAL jsonb_each_text(e.value) a
+        IF d.was IS NULL AND kind IN ('table', 'view', 'materialized view', 'foreign table') THEN
+            FOR object, phase, statement, note IN
+                SELECT e.key, x.phase, x.statement, x.note FROM jsonb_each(after) e, LATERAL upg.ddl_column_changes(e.key, before, after) x
                 WHERE e.key LIKE 'column %' AND e.value ->> 'of' = d.object AND NOT before ? e.key
-                  AND a.key IN ('privileges', 'comment', 'storage', 'statistics target', 'compression', 'options')
             LOOP
-                FOR phase, statement, note IN SELECT x.phase, x.statement, x.note FROM upg.ddl_change(c.col, c.attribute, NULL, c.is_now, '{}', c.attributes) x LOOP
-                    object := c.col;
-                    RETURN NEXT;
-                END LOOP;
+                RETURN NEXT;
             END LOOP;
         END IF;
     END LOOP;
