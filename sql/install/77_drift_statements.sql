@@ -139,7 +139,7 @@ REVOKE ALL ON FUNCTION upg.ddl_column_changes(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION upg.ddl_create_table(name text, a jsonb, image jsonb)
     RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT concat_ws(' ', CASE WHEN a ? 'persistence' THEN 'CREATE UNLOGGED TABLE' ELSE 'CREATE TABLE' END, name,
@@ -156,7 +156,7 @@ REVOKE ALL ON FUNCTION upg.ddl_create_table(text, jsonb, jsonb) FROM PUBLIC;
 -- Everything that makes an object of the kinds that statements can be written for.
 CREATE FUNCTION upg.ddl_create(object text, image jsonb, OUT phase integer, OUT statement text)
     RETURNS record
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
@@ -267,9 +267,9 @@ CREATE FUNCTION upg.ddl_foreign_options(options text, earlier text)
     SET search_path = pg_catalog, pg_temp
     AS $function$
 WITH now AS (
-    SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value FROM regexp_split_to_table(options, ', (?=[\w.]+=)') o WHERE o <> ''
+    SELECT e.key AS name, e.value FROM jsonb_each_text(upg.ddl_options(options)) e
 ), was AS (
-    SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value FROM regexp_split_to_table(earlier, ', (?=[\w.]+=)') o WHERE o <> ''
+    SELECT e.key AS name, e.value FROM jsonb_each_text(upg.ddl_options(earlier)) e
 )
 SELECT 'OPTIONS (' || string_agg(x, ', ') || ')' FROM (
     SELECT CASE WHEN w.name IS NULL THEN CASE WHEN earlier IS NULL THEN '' ELSE 'ADD ' END || quote_ident(n.name) || ' ' || quote_literal(n.value)
