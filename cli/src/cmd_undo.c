@@ -45,10 +45,49 @@ static const UpgColumn retention_columns[] = {
 	{"xid_age", "xid age"},     {"kept_by", "kept by"}, {NULL, NULL}};
 
 /*
- * rollback_policy
- *		Write --method and the policies of --on-conflict=POLICY or POLICY:TABLE,
- *		separated by commas, into the options of a rollback; false with the
+ * fill_option
+ *		Write the values of --fill=TABLE.COLUMN=VALUE into options; false with the
  *		error set.
+ */
+static bool
+fill_option(UpgContext *ctx, UpgJson *json)
+{
+	const char *given = opt_get(ctx, OPT_FILL);
+	char *next;
+
+	if (given == NULL)
+		return true;
+	json_object(json, "fill");
+	for (char *one = arena_strdup(ctx->arena, given); one != NULL; one = next)
+	{
+		char *value = one;
+		bool quoted = false;
+
+		next = strchr(one, FILL_SEPARATOR);
+		if (next != NULL)
+			*next++ = '\0';
+		for (; *value != '\0' && (quoted || *value != '='); value++)
+			if (*value == '"')
+				quoted = !quoted;
+		if (*value == '\0' || value == one)
+		{
+			err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value of --fill: \"%s\"",
+					printable(ctx->arena, one));
+			err_fix("Give TABLE.COLUMN=VALUE, such as --fill public.orders.state=new.");
+			return false;
+		}
+		*value++ = '\0';
+		json_string(json, one, value);
+	}
+	json_object_end(json);
+	return true;
+}
+
+/*
+ * rollback_policy
+ *		Write --method, --fill and the policies of --on-conflict=POLICY or
+ *		POLICY:TABLE, separated by commas, into the options of a rollback; false
+ *		with the error set.
  */
 bool
 rollback_policy(UpgContext *ctx, UpgJson *json)
@@ -59,6 +98,8 @@ rollback_policy(UpgContext *ctx, UpgJson *json)
 
 	if (opt_get(ctx, OPT_METHOD) != NULL)
 		json_string(json, "method", opt_get(ctx, OPT_METHOD));
+	if (!fill_option(ctx, json))
+		return false;
 	if (given == NULL)
 		return true;
 	json_object(json, "on_conflict");
@@ -222,12 +263,23 @@ cmd_expire(UpgContext *ctx)
 int
 cmd_put_back(UpgContext *ctx)
 {
-	const char *params[1] = {ctx_arg(ctx, 0)};
-	UpgRows *rows;
+	const char *params[2] = {ctx_arg(ctx, 0), NULL};
+	UpgRows *rows = NULL;
+	UpgBuf text;
+	UpgJson json;
 
-	if (!ctx_connect(ctx, true))
-		return upg_error.exit_code;
-	rows = conn_query(ctx->conn, "SELECT @extschema@.upg_put_back($1)", 1, params);
+	buf_init(&text);
+	json_start(&json, &text);
+	json_object(&json, NULL);
+	if (fill_option(ctx, &json) && ctx_connect(ctx, true))
+	{
+		json_object_end(&json);
+		params[1] = text.data;
+		rows = conn_query(ctx->conn,
+						  "SELECT @extschema@.upg_put_back($1, $2::pg_catalog.jsonb)", 2,
+						  params);
+	}
+	buf_free(&text);
 	if (rows == NULL)
 		return upg_error.exit_code;
 	render_start(ctx);

@@ -129,7 +129,7 @@ suggest_command(const UpgCommand *set, const char *name)
 
 /*
  * note_option
- *		Remember an option; --set and --requires may come several times.
+ *		Remember an option; --set, --requires and --fill may come several times.
  */
 static bool
 note_option(UpgContext *ctx, const UpgOption *option, const char *value)
@@ -146,6 +146,9 @@ note_option(UpgContext *ctx, const UpgOption *option, const char *value)
 	}
 	else if (option->id == OPT_REQUIRES && ctx->values[OPT_REQUIRES] != NULL)
 		value = arena_printf(ctx->arena, "%s\n%s", ctx->values[OPT_REQUIRES], value);
+	else if (option->id == OPT_FILL && ctx->values[OPT_FILL] != NULL)
+		value = arena_printf(ctx->arena, "%s%c%s", ctx->values[OPT_FILL], FILL_SEPARATOR,
+							 value);
 	ctx->values[option->id] = value ? value : "on";
 	return true;
 }

@@ -52,6 +52,7 @@ typedef enum UpgOpt
 	OPT_DRY_RUN,
 	OPT_EXCEPT_COLUMNS,
 	OPT_FAIL_ON,
+	OPT_FILL,
 	OPT_FILTER,
 	OPT_FORMAT,
 	OPT_FROM,
@@ -117,6 +118,9 @@ typedef enum UpgOpt
 	OPT_YES,
 	OPT_COUNT
 } UpgOpt;
+
+/* Between the values of an option that was given several times. */
+#define FILL_SEPARATOR '\036'
 
 typedef struct UpgOption
 {

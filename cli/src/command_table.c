@@ -77,6 +77,8 @@ const UpgOption upg_options[] = {
 	 "schema "
 	 "differs; or also if a down is missing or could not be tried; or never",
 	 "fails|lossy|differs|missing|never", false},
+	{OPT_FILL, '\0', "fill", "TABLE.COLUMN=VALUE",
+	 "what rows get in a column that they have no value for; repeatable", NULL, false},
 	{OPT_FILTER, '\0', "filter", "CONDITION", "only rows that meet the SQL condition",
 	 NULL, false},
 	{OPT_FORMAT, '\0', "format", "FORMAT", "jsonl (default) or csv", "jsonl|csv", false},
@@ -235,8 +237,8 @@ static const unsigned char for_up[] = {OPT_TO,
 									   VERIFY_OPTIONS,
 									   OPT_END};
 static const unsigned char for_down[] = {
-	OPT_TO,     OPT_ALL, OPT_CASCADE, OPT_DRY_RUN,    OPT_METHOD, OPT_ON_CONFLICT,
-	OPT_REASON, OPT_YES, RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
+	OPT_TO,          OPT_ALL,    OPT_CASCADE, OPT_DRY_RUN, OPT_FILL,       OPT_METHOD,
+	OPT_ON_CONFLICT, OPT_REASON, OPT_YES,     RUN_OPTIONS, VERIFY_OPTIONS, OPT_END};
 static const unsigned char for_status[] = {DIR_OPTIONS, OPT_WATCH, OPT_INTERVAL,
 										   OPT_TIMEOUT, OPT_END};
 static const unsigned char for_plan[] = {
@@ -292,6 +294,7 @@ static const unsigned char for_squash[] = {OPT_FROM,    OPT_TO,      OPT_NAME,
 										   DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_new[] = {OPT_DOWN, OPT_LAYOUT, OPT_DRY_RUN, OPT_END};
 static const unsigned char for_timeout[] = {OPT_TIMEOUT, OPT_END};
+static const unsigned char for_put_back[] = {OPT_FILL, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_progress[] = {OPT_WATCH, OPT_INTERVAL, OPT_TIMEOUT,
 											 OPT_END};
 static const unsigned char for_show[] = {OPT_DOWN, OPT_PORTABLE, OPT_TIMEOUT, OPT_END};
@@ -534,8 +537,9 @@ const UpgCommand upg_commands[] = {
 	 for_finalize, 1, 1, true, cmd_expire, NULL, true},
 	{"put-back", NULL, "NAME", "put back rows that a rollback set aside",
 	 "When a migration has been taken back and applied again, puts the rows that the "
-	 "application had written into its tables and columns back into them.",
-	 for_timeout, 1, 1, true, cmd_put_back, NULL, true},
+	 "application had written into its tables and columns back into them. A column that "
+	 "must have a value, has no default and came later needs --fill.",
+	 for_put_back, 1, 1, true, cmd_put_back, NULL, true},
 	{"audit", NULL, "COMMAND", "the audit trail",
 	 "The hash-chained record of every action.", none, 0, 0, false, NULL, audit_commands,
 	 false},

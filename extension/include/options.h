@@ -21,7 +21,8 @@ typedef enum UpgOptionUse
 {
 	UPG_OPTION_APPLY = 1,
 	UPG_OPTION_BEGIN = 2,
-	UPG_OPTION_ROLLBACK = 4
+	UPG_OPTION_ROLLBACK = 4,
+	UPG_OPTION_PUT_BACK = 8
 } UpgOptionUse;
 
 struct UpgUndoOptions;

@@ -50,7 +50,7 @@ static const OptionDef option_defs[] = {
 	{"down_check", APPLYING},
 	{"drift", APPLYING},
 	{"dry_run", UPG_OPTION_ROLLBACK},
-	{"fill", UPG_OPTION_ROLLBACK},
+	{"fill", UPG_OPTION_ROLLBACK | UPG_OPTION_PUT_BACK},
 	{"footprint", APPLYING},
 	{"lock_retries", APPLYING | UPG_OPTION_ROLLBACK},
 	{"lock_timeout", APPLYING | UPG_OPTION_ROLLBACK},

@@ -218,9 +218,151 @@ writable_columns(Oid relation, KeptRow *row)
 	return result;
 }
 
+/* The value that a person gave for a column, as an expression; or NULL. */
+static char *
+fill_for(List *fills, KeptRow *row, Form_pg_attribute att)
+{
+	ListCell *lc;
+
+	foreach (lc, fills)
+	{
+		UpgFill *fill = lfirst(lc);
+
+		if (strcmp(fill->table, row->table) == 0 &&
+			strcmp(fill->column, NameStr(att->attname)) == 0)
+			return psprintf("CAST(%s AS %s)", quote_literal_cstr(fill->value),
+							format_type_with_typemod(att->atttypid, att->atttypmod));
+	}
+	return NULL;
+}
+
+static bool
+has_name(List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * check_columns
+ *		Refuse before the first row is written what has no value for a column.
+ */
+static void
+check_columns(Oid relation, KeptRow *row, List *fills)
+{
+	Relation rel = table_open(relation, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+
+	for (int i = 0; row->whole && i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped || !att->attnotnull || att->atthasdef ||
+			att->attidentity != '\0' || has_name(row->columns, NameStr(att->attname)) ||
+			fill_for(fills, row, att) != NULL)
+			continue;
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UPG_LATER_CHANGES),
+			 errmsg("rows that were set aside have no value for column \"%s\" of "
+					"table %s",
+					NameStr(att->attname), row->table),
+			 errdetail("The column came later, must have a value and has no default."),
+			 errhint("Say what they get there: the option {\"fill\": {\"%s.%s\": "
+					 "\"value\"}}, or --fill. Nothing was changed.",
+					 row->table, quote_identifier(NameStr(att->attname)))));
+	}
+	table_close(rel, NoLock);
+}
+
+/* Refuse values for tables and columns that do not get any. */
+static void
+check_fills(List *fills, List *rows)
+{
+	ListCell *lc;
+
+	foreach (lc, fills)
+	{
+		UpgFill *fill = lfirst(lc);
+		Oid relation = InvalidOid;
+		AttrNumber attnum = InvalidAttrNumber;
+		ListCell *lc2;
+
+		foreach (lc2, rows)
+		{
+			KeptRow *row = lfirst(lc2);
+
+			if (row->whole && strcmp(row->table, fill->table) == 0)
+			{
+				relation = RangeVarGetRelid(
+					makeRangeVarFromNameList(upg_name_list(row->table)), NoLock, true);
+				break;
+			}
+		}
+		if (OidIsValid(relation))
+			attnum = get_attnum(relation, fill->column);
+		if (attnum <= 0 || get_attgenerated(relation, attnum) != '\0')
+			ereport(ERROR,
+					(errcode(ERRCODE_UPG_INVALID_OPTION),
+					 OidIsValid(relation)
+						 ? errmsg("option \"fill\": table %s has no column \"%s\" that "
+								  "can be given a value",
+								  fill->table, fill->column)
+						 : errmsg("option \"fill\": no row of table %s is set aside",
+								  fill->table),
+					 errhint("upg_kept_rows() lists what is set aside.")));
+	}
+}
+
+/*
+ * values_for
+ *		What goes into the columns of a row that is inserted; adds columns that
+ *		have come since and get a value.
+ */
+static char *
+values_for(Oid relation, KeptRow *row, List *fills, List **columns)
+{
+	Relation rel = table_open(relation, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	StringInfoData buf;
+	const char *comma = "";
+	ListCell *lc;
+
+	initStringInfo(&buf);
+	foreach (lc, *columns)
+	{
+		AttrNumber attnum = get_attnum(relation, lfirst(lc));
+		char *fill = fill_for(fills, row, TupleDescAttr(desc, attnum - 1));
+		const char *name = quote_identifier(lfirst(lc));
+
+		if (fill)
+			appendStringInfo(&buf, "%sCOALESCE(r.%s, %s)", comma, name, fill);
+		else
+			appendStringInfo(&buf, "%sr.%s", comma, name);
+		comma = ", ";
+	}
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		char *fill = att->attisdropped ? NULL : fill_for(fills, row, att);
+
+		if (fill == NULL || has_name(row->columns, NameStr(att->attname)))
+			continue;
+		appendStringInfo(&buf, "%s%s", comma, fill);
+		*columns = lappend(*columns, pstrdup(NameStr(att->attname)));
+		comma = ", ";
+	}
+	table_close(rel, NoLock);
+	return buf.data;
+}
+
 /* The statement that puts such a row back; $1 is its data, $2 its key. */
 static char *
-statement_for(Oid relation, KeptRow *row)
+statement_for(Oid relation, KeptRow *row, List *fills)
 {
 	StringInfoData buf;
 	List *columns = writable_columns(relation, row);
@@ -230,11 +372,11 @@ statement_for(Oid relation, KeptRow *row)
 	if (row->whole)
 	{
 		List *others = NIL;
+		char *values = values_for(relation, row, fills, &columns);
 
 		appendStringInfo(&buf, "INSERT INTO %s (", row->table);
 		append_names(&buf, "", columns);
-		appendStringInfoString(&buf, ") OVERRIDING SYSTEM VALUE SELECT ");
-		append_names(&buf, "r.", columns);
+		appendStringInfo(&buf, ") OVERRIDING SYSTEM VALUE SELECT %s", values);
 		appendStringInfo(&buf,
 						 " FROM pg_catalog.jsonb_populate_record(NULL::%s, $1) r"
 						 " WHERE $2 IS NULL OR $2 IS NOT NULL",
@@ -243,12 +385,7 @@ statement_for(Oid relation, KeptRow *row)
 			return buf.data;
 		foreach (lc, columns)
 		{
-			bool in_key = false;
-			ListCell *lc2;
-
-			foreach (lc2, row->keys)
-				in_key |= strcmp(lfirst(lc), lfirst(lc2)) == 0;
-			if (!in_key)
+			if (!has_name(row->keys, lfirst(lc)))
 				others = lappend(others, lfirst(lc));
 		}
 		appendStringInfoString(&buf, " ON CONFLICT (");
@@ -278,15 +415,15 @@ statement_for(Oid relation, KeptRow *row)
 
 /* Put one row back, as the owner of its table; false: there is no such row. */
 static bool
-put_back(Oid relation, KeptRow *row)
+put_back(Oid relation, KeptRow *row, List *fills)
 {
 	Oid types[2] = {JSONBOID, JSONBOID};
 	Datum values[2] = {row->data, row->key};
 	char nulls[2] = {' ', row->key == (Datum) 0 ? 'n' : ' '};
 	bool done;
 
-	if (SPI_execute_with_args(statement_for(relation, row), 2, types, values, nulls,
-							  false, 0) < 0)
+	if (SPI_execute_with_args(statement_for(relation, row, fills), 2, types, values,
+							  nulls, false, 0) < 0)
 		elog(ERROR, "rows of table %s cannot be put back", row->table);
 	done = SPI_processed > 0 || row->whole;
 	return done;
@@ -297,13 +434,15 @@ put_back(Oid relation, KeptRow *row)
  *		Put back into their tables the rows that rollbacks of a migration set
  *		aside; returns how many.
  *
- * No trigger fires: what triggers do was done when the application wrote the
+ * Columns that have come since get their default, or what "fill" says.  No
+ * trigger fires: what triggers do was done when the application wrote the
  * row.  Foreign keys are checked at the end.
  */
 Datum
 upg_put_back(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgOptions *options = upg_options_parse(PG_GETARG_JSONB_P(1), UPG_OPTION_PUT_BACK);
 	UpgMigration *migration = upg_ledger_find(name);
 	List *rows;
 	List *relations = NIL;
@@ -325,6 +464,7 @@ upg_put_back(PG_FUNCTION_ARGS)
 				 errdetail("Its state is \"%s\".", upg_state_name(migration->state)),
 				 errhint("Apply it again first.")));
 	rows = read_kept(migration->id);
+	check_fills(options->fills, rows);
 	nestlevel = NewGUCNestLevel();
 	RestrictSearchPath();
 	(void) set_config_option("session_replication_role", "replica", PGC_SUSET,
@@ -347,11 +487,12 @@ upg_put_back(PG_FUNCTION_ARGS)
 		owner = upg_relation_owner(relation);
 		if (!has_privs_of_role(GetUserId(), owner))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, row->table);
+		check_columns(relation, row, options->fills);
 		GetUserIdAndSecContext(&saved_user, &saved_context);
 		SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
 										  SECURITY_NOFORCE_RLS);
 		SPI_connect();
-		if (put_back(relation, row))
+		if (put_back(relation, row, options->fills))
 			count++;
 		SPI_finish();
 		SetUserIdAndSecContext(saved_user, saved_context);

@@ -10,13 +10,13 @@ COMMENT ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) IS
     'what a rollback would do, table by table: restored, merged, kept, set aside, in conflict, how long, which locks';
 REVOKE ALL ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION @extschema@.upg_put_back(name text)
+CREATE FUNCTION @extschema@.upg_put_back(name text, options jsonb DEFAULT '{}')
     RETURNS bigint
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'upg_put_back';
-COMMENT ON FUNCTION @extschema@.upg_put_back(text) IS
+COMMENT ON FUNCTION @extschema@.upg_put_back(text, jsonb) IS
     'put back the rows that rollbacks of a migration set aside, after it was applied again';
-REVOKE ALL ON FUNCTION @extschema@.upg_put_back(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.upg_put_back(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.upg_kept_rows(name text DEFAULT NULL, OUT migration text, OUT table_name text,
     OUT whole boolean, OUT key jsonb, OUT data jsonb, OUT kept_at timestamptz)

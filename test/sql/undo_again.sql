@@ -75,6 +75,21 @@ SELECT * FROM ua.n ORDER BY id;
 SELECT id, c FROM ua.t WHERE c <> 1;
 SELECT upg_put_back('ua aside'), (SELECT count(*) FROM upg_kept_rows('ua aside'));
 SELECT upg_put_back('ua nothing');
+-- a column that came meanwhile and must have a value: the person says which
+SELECT state FROM upg_rollback('ua aside');
+SELECT state FROM upg_apply('ua aside', NULL);
+ALTER TABLE ua.n ADD must int NOT NULL, ADD "May Be" text NOT NULL DEFAULT 'd', ADD twice int GENERATED ALWAYS AS (id * 2) STORED;
+SELECT upg_put_back('ua aside');
+SELECT upg_put_back('ua aside', '{"fill": {"ua.n.must": "many"}}');
+SELECT upg_put_back('ua aside', '{"fill": {"ua.n.nowhere": "1"}}');
+SELECT upg_put_back('ua aside', '{"fill": {"ua.n.twice": "1"}}');
+SELECT upg_put_back('ua aside', '{"fill": {"ua.t.c": "1"}}');
+SELECT upg_put_back('ua aside', '{"fill": {"n": "1"}}');
+SELECT upg_put_back('ua aside', '{"fill": "1"}');
+SELECT upg_put_back('ua aside', '{"dry_run": true}');
+SELECT count(*) FROM ua.n;
+SELECT upg_put_back('ua aside', '{"fill": {"ua.n.must": "5", "ua.n.\"May Be\"": "it''s"}}');
+SELECT * FROM ua.n ORDER BY id;
 
 -- the limits warn, the policy expires, each audited
 SET upg.retention_bytes = '0';

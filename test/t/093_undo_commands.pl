@@ -74,6 +74,26 @@ is($rc, 0, 'put-back') or diag $err;
 is(decode_json($out)->{rows}, 4, '... tells how many rows') or diag $out;
 is(sql($db, q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM extra}), '1 7 8', '... which are there');
 
+# A column that came later and must have a value
+($rc, $out, $err) = upg('down', '-d', $db, '3_extra');
+($rc, $out, $err) = upg('up', '-d', $db, '--undo=required', $dir);
+sql($db, 'TRUNCATE extra; ALTER TABLE extra ADD must text NOT NULL');
+($rc, $out, $err) = upg('put-back', '-d', $db, '3_extra');
+is($rc, 1, 'put-back without a value for a new column: refused') or diag $out;
+like($err, qr/column "must" of table public\.extra.*--fill/s, '... which says what to do');
+for my $bad ('must', '=x', 'public.extra.must', '"a=b')
+{
+	($rc, $out, $err) = upg('put-back', '-d', $db, '--fill', $bad, '3_extra');
+	is($rc, 2, "--fill $bad is refused") or diag $out;
+	like($err, qr/invalid value of --fill.*TABLE\.COLUMN=VALUE/s, '... with what is wanted');
+}
+($rc, $out, $err) = upg('put-back', '-d', $db, '--fill', 'public.extra.nope=1', '3_extra');
+is($rc, 1, '--fill of a column that is not there') or diag $err;
+($rc, $out, $err) = upg('put-back', '-d', $db, '--fill', 'public.extra.must=a=b, c', '3_extra');
+is($rc, 0, '--fill') or diag $err;
+is(sql($db, q{SELECT string_agg(id || must, ' ' ORDER BY id) FROM extra WHERE id > 1}), '7a=b, c 8a=b, c', '... is what they get');
+sql($db, 'ALTER TABLE extra DROP must');
+
 # What is kept
 ($rc, $out, $err) = upg('retention', '-d', $db);
 is($rc, 0, 'retention') or diag $err;
