@@ -287,8 +287,8 @@ class Script:
         if word in PLAIN or word in ('analyze',) or re.match(r'reindex\s+(\([^)]*\)\s*)?(database|system)|(create|drop)\s+database|alter\s+system', text, re.I):
             self.other['plain'] += 1
             self.plain(text)
-            if word == 'vacuum':
-                # may have made a table small enough to be looked at
+            if word in ('vacuum', 'create', 'drop'):
+                # a table may be small enough now to be looked at; a database has rows in shared catalogs
                 self.state = self.look()
             return
         if word in PROBE and not re.search(r'\binto\b', text, re.I):
