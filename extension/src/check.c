@@ -166,7 +166,12 @@ upg_check_run(UpgVerification *v, UpgCheck *check, const UpgCheck *before,
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	if (v->deadline != 0)
+	{
 		disable_timeout(timeout, false);
+		/* a timer that ran out behind the check must not cancel what comes next */
+		if (budget_over)
+			QueryCancelPending = false;
+	}
 	check->duration = GetCurrentTimestamp() - now;
 
 	if (edata == NULL)
