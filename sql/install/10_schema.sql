@@ -17,8 +17,13 @@ BEGIN
                ('upg_auditor', 'reads, verifies and exports the audit trail of upg')
     LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.column1) THEN
-            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', r.column1);
-            EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', r.column1, r.column2);
+            BEGIN
+                EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', r.column1);
+                EXECUTE pg_catalog.format('COMMENT ON ROLE %I IS %L', r.column1, r.column2);
+            EXCEPTION
+                WHEN unique_violation OR duplicate_object THEN
+                    NULL; -- roles belong to all databases: another one has just made it
+            END;
         END IF;
     END LOOP;
 END

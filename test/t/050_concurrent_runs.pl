@@ -3,11 +3,28 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use IPC::Run qw(start finish);
 use Test::More;
 use Time::HiRes qw(sleep);
 use UpgTest;
 
 server_start('max_connections=100', 'max_worker_processes=32');
+
+# The first two databases of a server get the extension at once: the roles of upg belong to
+# all databases, so the second waits for the roles of the first, and takes them.
+{
+	my @new = map { database("new$_", bare => 1) } 1, 2;
+	my @first = map { ('-c', $_) } 'BEGIN', 'CREATE EXTENSION upg', 'SELECT pg_sleep(2)', 'COMMIT';
+	my $first = start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $new[0], @first ], '<', '/dev/null', '>', \my $out, '2>', \my $err);
+	my $asleep = q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'};
+	my $until  = time + 30;
+	sleep 0.05 until sql('postgres', $asleep) || time > $until;
+	is(sql('postgres', $asleep), 1, 'an installation waits with its transaction open');
+	my ($rc, undef, $message) = upg('init', '-d', $new[1]);
+	is($rc, 0, 'installed in two new databases at once: the second, too') or diag $message;
+	ok(finish($first), '... and the first') or diag $err;
+	is(sql($new[1], q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'upg\_%'}), 5, '... with one set of roles');
+}
 
 # Every migration leaves a row, so that running one twice shows.
 sub many
