@@ -93,7 +93,7 @@ is($rc, 9, 'not for viewers');
 is($rc, 1, 'a name like a path is a name: the table exists already');
 is(sql($db, q{SELECT name FROM upg_history('../../x', 1)}), '../../x', 'and it is recorded as it is');
 my $new = workdir();
-($rc, $out, $err) = upg('new', '../../etc/x', $new);
+($rc, $out, $err) = upg('new', '--down', '../../etc/x', $new);
 is($rc, 0, 'new') or diag $err;
 is(scalar(() = glob("$new/*.sql")), 2, 'the files are in the directory');
 like($out, qr/_+etc_x\.up\.sql/, 'and are called so');
