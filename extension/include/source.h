@@ -56,6 +56,5 @@ extern void upg_job_columns(UpgScanJob *job, UpgSource *source, List *names,
 extern void upg_job_keys(UpgScanJob *job, List *key);
 extern bool upg_job_key_nullable(UpgSource *source, const UpgScanJob *job);
 extern Form_pg_attribute upg_source_attribute(UpgSource *source, const char *name);
-extern bool upg_name_in_list(List *names, const char *name);
 
 #endif /* UPG_SOURCE_H */

@@ -174,6 +174,8 @@ typedef struct UpgFill
 	char *value;
 } UpgFill;
 
+extern const char *upg_fill_value(List *fills, const char *table, const char *column);
+
 typedef struct UpgUndoOptions
 {
 	bool proof;            /* inside the migration, to be thrown away */

@@ -43,6 +43,7 @@
 #include "compare.h"
 #include "compat.h"
 #include "errors.h"
+#include "ledger.h"
 #include "progress.h"
 #include "source.h"
 
@@ -171,7 +172,7 @@ match_columns(Comparison *cmp, List *names[2])
 	{
 		initStringInfo(&only[side]);
 		foreach (lc, names[side])
-			if (!upg_name_in_list(names[1 - side], lfirst(lc)))
+			if (!upg_name_in(names[1 - side], lfirst(lc)))
 				append_item(&only[side], lfirst(lc));
 	}
 	if (only[0].len > 0 || only[1].len > 0)
@@ -396,8 +397,8 @@ report_items(Comparison *cmp, const UpgDifference *items, int nitems,
 	{
 		hidden = palloc0(sizeof(bool) * Max(finder->ncolumns, 1));
 		for (int c = 0; c < finder->ncolumns; c++)
-			hidden[c] = upg_name_in_list(cmp->hidden, finder->names[c]) ||
-						upg_name_in_list(cmp->hidden, "*");
+			hidden[c] = upg_name_in(cmp->hidden, finder->names[c]) ||
+						upg_name_in(cmp->hidden, "*");
 	}
 	keys = upg_row_finder_sorted(finder, &n);
 	MemoryContextSwitchTo(row_context);
@@ -633,7 +634,7 @@ upg_compare(PG_FUNCTION_ARGS)
 									side == 0 ? mapping : NULL);
 	}
 	foreach (lc, names[1])
-		if (upg_name_in_list(names[0], lfirst(lc)))
+		if (upg_name_in(names[0], lfirst(lc)))
 			common = lappend(common, lfirst(lc));
 	foreach (lc, except)
 		if (get_attnum(cmp->sources[0]->relid, lfirst(lc)) == InvalidAttrNumber)

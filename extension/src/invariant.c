@@ -44,6 +44,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
+#include "ledger.h"
 #include "source.h"
 #include "spi.h"
 #include "verify.h"
@@ -442,7 +443,7 @@ naming_columns(const Declaration *decl)
 	relation_close(rel, NoLock);
 	names = list_copy(key);
 	foreach (lc, decl->columns)
-		if (!upg_name_in_list(names, lfirst(lc)))
+		if (!upg_name_in(names, lfirst(lc)))
 			names = lappend(names, lfirst(lc));
 	return psprintf("%s%s", key == NIL && rel_has_ctid(decl->rel) ? "t.ctid, " : "",
 					column_list(names, "t.", ", "));

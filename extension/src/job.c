@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 
 #include "errors.h"
+#include "ledger.h"
 #include "source.h"
 
 /*
@@ -62,21 +63,6 @@ List *
 upg_names_argument(FunctionCallInfo fcinfo, int n, const char *what)
 {
 	return PG_ARGISNULL(n) ? NIL : upg_text_array_to_list(PG_GETARG_ARRAYTYPE_P(n), what);
-}
-
-/*
- * upg_name_in_list
- *		Whether a list of C strings has this one.
- */
-bool
-upg_name_in_list(List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
 }
 
 /* Live attribute of a source by name, or NULL. */
@@ -178,10 +164,10 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 
 	foreach (lc, columns)
 	{
-		if (upg_name_in_list(names, lfirst(lc)))
+		if (upg_name_in(names, lfirst(lc)))
 			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
 							errmsg("column \"%s\" given twice", (char *) lfirst(lc))));
-		if (!upg_name_in_list(except, lfirst(lc)))
+		if (!upg_name_in(except, lfirst(lc)))
 			names = lappend(names, lfirst(lc));
 	}
 	if (columns != NIL)
@@ -193,7 +179,7 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 
 		if (find_attribute(source, what) && strcmp(what, lfirst(lc)) != 0)
 			renamed = lappend(renamed, what);
-		if (!upg_name_in_list(except, lfirst(lc)))
+		if (!upg_name_in(except, lfirst(lc)))
 			names = lappend(names, lfirst(lc));
 	}
 	for (int i = 0; i < source->desc->natts; i++)
@@ -201,8 +187,8 @@ upg_job_names(UpgSource *source, List *columns, List *except, Jsonb *mapping)
 		Form_pg_attribute att = TupleDescAttr(source->desc, i);
 		char *name = NameStr(att->attname);
 
-		if (!att->attisdropped && !upg_name_in_list(except, name) &&
-			!upg_name_in_list(maps, name) && !upg_name_in_list(renamed, name))
+		if (!att->attisdropped && !upg_name_in(except, name) &&
+			!upg_name_in(maps, name) && !upg_name_in(renamed, name))
 			names = lappend(names, pstrdup(name));
 	}
 	return names;

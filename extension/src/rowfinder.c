@@ -36,6 +36,7 @@
 #include "compare.h"
 #include "compat.h"
 #include "errors.h"
+#include "ledger.h"
 
 /* Looking up a key costs about as much as scanning this many rows. */
 #define ROWS_PER_LOOKUP 100
@@ -109,7 +110,7 @@ learn_columns(UpgRowFinder *finder, UpgScanPlan *plan)
 	{
 		finder->names[c] = pstrdup(row->columns[c].name);
 		finder->outputs[c].shown =
-			finder->all_shown || upg_name_in_list(finder->shown, finder->names[c]);
+			finder->all_shown || upg_name_in(finder->shown, finder->names[c]);
 	}
 	finder->key_form = plan->key_form;
 	finder->nkeys = plan->key ? plan->key->ncolumns : 0;

@@ -414,7 +414,6 @@ can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 {
 	Form_pg_attribute before = (Form_pg_attribute) GETSTRUCT(change->before);
 	char *name = upg_qualified_name(before->attrelid);
-	ListCell *lc;
 
 	switch (upg_policy_of(options, before->attrelid))
 	{
@@ -430,15 +429,7 @@ can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 		return false;
 	if (!before->attnotnull || before->atthasdef || before->attidentity != '\0')
 		return true;
-	foreach (lc, options->fills)
-	{
-		UpgFill *fill = lfirst(lc);
-
-		if (strcmp(fill->table, name) == 0 &&
-			strcmp(fill->column, NameStr(before->attname)) == 0)
-			return true;
-	}
-	return false;
+	return upg_fill_value(options->fills, name, NameStr(before->attname)) != NULL;
 }
 
 /*

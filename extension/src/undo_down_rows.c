@@ -477,7 +477,6 @@ append_key_values(StringInfo sql, UpgDownTable *table, UpgDownRow *row, bool typ
 {
 	int n = 0;
 
-	appendStringInfoChar(sql, '(');
 	for (int i = 0; i < table->ncolumns; i++)
 		if (table->in_key[i])
 		{
@@ -519,7 +518,7 @@ write_deletes(UpgDownRun *run, UpgDownTable *table, List *gone)
 			append_key(&sql, table, "t.");
 			appendStringInfoString(&sql, ") IN (");
 		}
-		appendStringInfoString(&sql, n > 0 ? ", " : "");
+		appendStringInfoString(&sql, n > 0 ? ", (" : "(");
 		append_key_values(&sql, table, row, true);
 		appendStringInfoChar(&sql, ')');
 		if (++n == BATCH)
@@ -609,7 +608,7 @@ write_updates(UpgDownRun *run, UpgDownTable *table, List *pairs)
 
 		if (n == 0)
 			first = pair;
-		appendStringInfoString(&values, n > 0 ? ",\n\t" : "\n\t");
+		appendStringInfoString(&values, n > 0 ? ",\n\t(" : "\n\t(");
 		append_key_values(&values, table, pair->before, n == 0);
 		for (int i = 0; i < table->ncolumns; i++)
 			if (first->columns[i] == 'y')

@@ -222,29 +222,12 @@ writable_columns(Oid relation, KeptRow *row)
 static char *
 fill_for(List *fills, KeptRow *row, Form_pg_attribute att)
 {
-	ListCell *lc;
+	const char *value = upg_fill_value(fills, row->table, NameStr(att->attname));
 
-	foreach (lc, fills)
-	{
-		UpgFill *fill = lfirst(lc);
-
-		if (strcmp(fill->table, row->table) == 0 &&
-			strcmp(fill->column, NameStr(att->attname)) == 0)
-			return psprintf("CAST(%s AS %s)", quote_literal_cstr(fill->value),
-							format_type_with_typemod(att->atttypid, att->atttypmod));
-	}
-	return NULL;
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell *lc;
-
-	foreach (lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
+	if (value == NULL)
+		return NULL;
+	return psprintf("CAST(%s AS %s)", quote_literal_cstr(value),
+					format_type_with_typemod(att->atttypid, att->atttypmod));
 }
 
 /*
@@ -262,7 +245,8 @@ check_columns(Oid relation, KeptRow *row, List *fills)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (att->attisdropped || !att->attnotnull || att->atthasdef ||
-			att->attidentity != '\0' || has_name(row->columns, NameStr(att->attname)) ||
+			att->attidentity != '\0' ||
+			upg_name_in(row->columns, NameStr(att->attname)) ||
 			fill_for(fills, row, att) != NULL)
 			continue;
 		ereport(
@@ -350,7 +334,7 @@ values_for(Oid relation, KeptRow *row, List *fills, List **columns)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		char *fill = att->attisdropped ? NULL : fill_for(fills, row, att);
 
-		if (fill == NULL || has_name(row->columns, NameStr(att->attname)))
+		if (fill == NULL || upg_name_in(row->columns, NameStr(att->attname)))
 			continue;
 		appendStringInfo(&buf, "%s%s", comma, fill);
 		*columns = lappend(*columns, pstrdup(NameStr(att->attname)));
@@ -385,7 +369,7 @@ statement_for(Oid relation, KeptRow *row, List *fills)
 			return buf.data;
 		foreach (lc, columns)
 		{
-			if (!has_name(row->keys, lfirst(lc)))
+			if (!upg_name_in(row->keys, lfirst(lc)))
 				others = lappend(others, lfirst(lc));
 		}
 		appendStringInfoString(&buf, " ON CONFLICT (");

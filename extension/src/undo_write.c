@@ -165,9 +165,12 @@ upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check)
 	MemoryContextReset(writer->rowcxt);
 }
 
-/* The value that a person gave for a column, or NULL. */
-static const char *
-find_fill(List *fills, const char *table, const char *column)
+/*
+ * upg_fill_value
+ *		The value that a person gave for a column, or NULL.
+ */
+const char *
+upg_fill_value(List *fills, const char *table, const char *column)
 {
 	ListCell *lc;
 
@@ -212,7 +215,7 @@ upg_writer_defaults(UpgRowWriter *writer, HeapTuple row, Bitmapset *columns, Lis
 
 		if (att->attisdropped || att->attgenerated != '\0')
 			continue;
-		fill = find_fill(fills, name, NameStr(att->attname));
+		fill = upg_fill_value(fills, name, NameStr(att->attname));
 		if (fill)
 		{
 			Oid input;

@@ -46,6 +46,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "footprint.h"
+#include "ledger.h"
 #include "progress.h"
 #include "source.h"
 #include "upg.h"
@@ -381,7 +382,7 @@ in_scope(const UpgInvariant *invariant, List *names)
 	if (invariant->scope == NIL)
 		return true;
 	foreach (lc, invariant->scope)
-		if (upg_name_in_list(names, lfirst(lc)))
+		if (upg_name_in(names, lfirst(lc)))
 			return true;
 	return false;
 }
