@@ -67,6 +67,7 @@ inside() {
     # shellcheck disable=SC2016 # the inner shell expands them
     unshare --mount --pid --fork --kill-child sh -c '
         mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" &&
+        mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$1/dev/pts" &&
         exec chroot "$1" setpriv --reuid="$2" --regid="$2" --init-groups \
             env -i HOME="$3" USER="$2" LANG=C.UTF-8 TERM=dumb \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

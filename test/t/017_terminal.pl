@@ -9,6 +9,7 @@ use Time::HiRes qw(time);
 use UpgTest;
 
 eval { require IO::Pty; 1 } or plan skip_all => 'IO::Pty is not there';
+eval { IO::Pty->new; 1 } or plan skip_all => 'no terminal can be opened (is devpts mounted?)';
 
 my $dir = server_start();
 my $work = workdir();
