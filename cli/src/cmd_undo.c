@@ -40,6 +40,10 @@ static const UpgColumn conflict_columns[] = {{"table", "conflict in"},
 											 {"application", "now"},
 											 {"what", "what"},
 											 {NULL, NULL}};
+static const UpgColumn lock_columns[] = {{"migration", "rollback of"},
+										 {"relation", "locks"},
+										 {"against", "against"},
+										 {NULL, NULL}};
 static const UpgColumn retention_columns[] = {
 	{"migration", "migration"}, {"state", "state"},     {"size", "size"}, {"age", "age"},
 	{"xid_age", "xid age"},     {"kept_by", "kept by"}, {NULL, NULL}};
@@ -141,11 +145,17 @@ rollback_preview(UpgContext *ctx, const char *name, const char *options)
 	UpgRows *rows =
 		conn_query(ctx->conn,
 				   "SELECT p::pg_catalog.text AS preview,"
-				   " p OPERATOR(pg_catalog.->>) 'estimated_ms' AS ms,"
+				   " p OPERATOR(pg_catalog.->>) 'readers_wait_ms' AS readers_ms,"
 				   " (SELECT pg_catalog.string_agg(l, ', ') FROM "
 				   "pg_catalog.jsonb_array_elements_text("
 				   "p OPERATOR(pg_catalog.->) 'exclusive_locks') l WHERE l NOT LIKE "
-				   "'pg_toast.%') AS locks"
+				   "'pg_toast.%') AS readers,"
+				   " p OPERATOR(pg_catalog.->>) 'estimated_ms' AS ms,"
+				   " (SELECT pg_catalog.string_agg(l, ', ') FROM "
+				   "pg_catalog.jsonb_array_elements_text("
+				   "p OPERATOR(pg_catalog.->) 'exclusive_locks' OPERATOR(pg_catalog.||)"
+				   " (p OPERATOR(pg_catalog.->) 'write_locks')) l WHERE l NOT LIKE "
+				   "'pg_toast.%') AS writers"
 				   " FROM @extschema@.upg_rollback_preview($1, $2::pg_catalog.jsonb) p",
 				   2, params);
 	const char *preview;
@@ -181,18 +191,90 @@ rollback_preview(UpgContext *ctx, const char *name, const char *options)
 		render_rows(ctx, tables, "conflicts", conflict_columns);
 	rows_free(tables);
 	if (rows_get(rows, 0, 2) != NULL)
-		render_text(ctx, "locked against readers for about %s ms: %s\n",
+		render_text(ctx, "locked against readers for at most %s ms: %s\n",
 					rows_get(rows, 0, 1), rows_get(rows, 0, 2));
+	if (rows_get(rows, 0, 4) != NULL)
+		render_text(ctx, "locked against writers for at most %s ms: %s\n",
+					rows_get(rows, 0, 3), rows_get(rows, 0, 4));
 	rows_free(rows);
 	return true;
+}
+
+/*
+ * rollback_locks
+ *		Show what each of several rollbacks locks.
+ */
+void
+rollback_locks(UpgContext *ctx, const UpgList *names)
+{
+	const char *params[1];
+	UpgRows *rows;
+	UpgBuf text;
+	UpgJson json;
+
+	buf_init(&text);
+	json_start(&json, &text);
+	json_array(&json, NULL);
+	for (int i = 0; i < names->count; i++)
+		json_string(&json, NULL, names->items[i]);
+	json_array_end(&json);
+	params[0] = text.data;
+	rows = conn_query(
+		ctx->conn,
+		"SELECT n.migration, l.relation, l.against"
+		" FROM pg_catalog.jsonb_array_elements_text($1::pg_catalog.jsonb)"
+		" WITH ORDINALITY AS n (migration, ord),"
+		" @extschema@.upg_rollback_locks(n.migration) l"
+		" WHERE l.relation NOT LIKE 'pg_toast.%' ORDER BY n.ord, l.against, l.relation",
+		1, params);
+	if (rows != NULL && (ctx->json || rows_count(rows) > 0))
+		render_rows(ctx, rows, "locks", lock_columns);
+	rows_free(rows);
+	buf_free(&text);
+}
+
+/* Is all that is kept together more than the limit? */
+static void
+check_total(UpgContext *ctx, const UpgRows *kept)
+{
+	const char *params[2] = {opt_get(ctx, OPT_MAX_BYTES), NULL};
+	int64_t total = 0;
+	UpgRows *rows;
+	bool over;
+
+	for (int i = 0; i < rows_count(kept); i++)
+		total += strtoll(rows_named(kept, i, "bytes"), NULL, 10);
+	params[1] = arena_printf(ctx->arena, "%lld", (long long) total);
+	rows = conn_query(
+		ctx->conn,
+		"SELECT pg_catalog.pg_size_pretty($2::pg_catalog.int8) AS size,"
+		" COALESCE($2::pg_catalog.int8 OPERATOR(pg_catalog.>)"
+		" pg_catalog.pg_size_bytes(COALESCE($1,"
+		" NULLIF(pg_catalog.current_setting('upg.retention_bytes', true), '-1'))), false)"
+		" AS over_limit",
+		2, params);
+	if (rows == NULL)
+		return;
+	over = strcmp(rows_named(rows, 0, "over_limit"), "t") == 0;
+	if (ctx->json)
+	{
+		json_int(render_doc(), "bytes", total);
+		json_bool(render_doc(), "over_limit", over);
+	}
+	if (over)
+	{
+		log_warning("all that is kept takes %s, more than the limit allows",
+					rows_named(rows, 0, "size"));
+		upg_error.exit_code = UPG_EXIT_VERIFICATION;
+	}
+	rows_free(rows);
 }
 
 /* upg retention */
 int
 cmd_retention(UpgContext *ctx)
 {
-	const char *limits[3] = {opt_get(ctx, OPT_MAX_BYTES), opt_get(ctx, OPT_MAX_AGE),
-							 opt_get(ctx, OPT_MAX_XID_AGE)};
+	const char *limits[2] = {opt_get(ctx, OPT_MAX_AGE), opt_get(ctx, OPT_MAX_XID_AGE)};
 	UpgRows *rows;
 
 	if (!ctx_connect(ctx, true))
@@ -200,15 +282,13 @@ cmd_retention(UpgContext *ctx)
 	rows = conn_query(
 		ctx->conn,
 		"SELECT r.*, pg_catalog.pg_size_pretty(r.bytes) AS size,"
-		" COALESCE(r.bytes OPERATOR(pg_catalog.>) pg_catalog.pg_size_bytes(COALESCE($1,"
-		" NULLIF(pg_catalog.current_setting('upg.retention_bytes', true), '-1'))), false)"
-		" OR COALESCE(r.age OPERATOR(pg_catalog.>) COALESCE($2,"
+		" COALESCE(r.age OPERATOR(pg_catalog.>) COALESCE($1,"
 		" NULLIF(pg_catalog.current_setting('upg.retention_age', true), '-1'))"
 		"::pg_catalog.interval, false)"
-		" OR COALESCE(r.xid_age OPERATOR(pg_catalog.>) $3::pg_catalog.int4, false) AS "
+		" OR COALESCE(r.xid_age OPERATOR(pg_catalog.>) $2::pg_catalog.int4, false) AS "
 		"over_limit"
 		" FROM @extschema@.upg_retention() r",
-		3, limits);
+		2, limits);
 	if (rows == NULL)
 		return upg_error.exit_code;
 	render_found(ctx, rows, "kept", retention_columns, "nothing is kept");
@@ -216,10 +296,11 @@ cmd_retention(UpgContext *ctx)
 	{
 		if (strcmp(rows_named(rows, i, "over_limit"), "t") != 0)
 			continue;
-		log_warning("migration \"%s\" keeps more, or longer, than the limits allow: %s",
-					rows_named(rows, i, "migration"), rows_named(rows, i, "size"));
+		log_warning("migration \"%s\" is kept for longer than the limits allow",
+					rows_named(rows, i, "migration"));
 		upg_error.exit_code = UPG_EXIT_VERIFICATION;
 	}
+	check_total(ctx, rows);
 	rows_free(rows);
 	return upg_error.exit_code;
 }

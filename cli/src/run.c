@@ -354,9 +354,12 @@ run_up(UpgContext *ctx)
 /*
  * choose_down
  *		The migrations to take back, latest first; false with the error set.
+ *
+ * Those that --cascade finds are rehearsed on the way; "rehearsed" says for how many
+ * milliseconds, or is -1.
  */
 static bool
-choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan)
+choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan, int64_t *rehearsed)
 {
 	const char *to = opt_get(ctx, OPT_TO);
 	const char *name = ctx_arg(ctx, 0);
@@ -379,6 +382,7 @@ choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan)
 	if (name != NULL)
 	{
 		const char *params[1] = {name};
+		int64_t start = now_ms();
 		UpgRows *dry;
 
 		if (!opt_on(ctx, OPT_CASCADE))
@@ -394,6 +398,8 @@ choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan)
 			return false;
 		for (int i = 0; i < rows_count(dry); i++)
 			list_add(plan, arena_strdup(ctx->arena, rows_get(dry, i, 0)));
+		if (rows_count(dry) > 1)
+			*rehearsed = now_ms() - start;
 		rows_free(dry);
 		return true;
 	}
@@ -438,7 +444,8 @@ run_down(UpgContext *ctx)
 {
 	UpgRows *rows = NULL;
 	UpgList plan = {NULL, 0, 0};
-	bool ok = choose_down(ctx, &rows, &plan);
+	int64_t rehearsed = -1;
+	bool ok = choose_down(ctx, &rows, &plan, &rehearsed);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
 	const char *previewed = NULL; /* options of what was tried */
 	int64_t upgrade = 0;
@@ -529,14 +536,21 @@ run_down(UpgContext *ctx)
 		json_array_end(render_doc());
 	if (previewed != NULL)
 		(void) rollback_preview(ctx, plan.items[0], previewed);
+	if (ok && dry_run && plan.count > 1)
+		rollback_locks(ctx, &plan);
 	if (ctx->json)
 	{
+		if (rehearsed >= 0)
+			json_int(render_doc(), "rehearsal_ms", rehearsed);
 		if (upgrade > 0)
 			json_int(render_doc(), "upgrade", upgrade);
 		json_int(render_doc(), "rolled_back", count);
 	}
 	else if (ok && plan.count == 0)
 		render_text(ctx, "nothing to take back\n");
+	else if (dry_run && rehearsed >= 0)
+		render_text(ctx, "all of it was locked for %lld ms, to try it\n",
+					(long long) rehearsed);
 	list_free(&plan);
 	rows_free(rows);
 	return upg_error.exit_code;

@@ -56,5 +56,6 @@ extern bool run_wait_for_other(UpgContext *ctx, char **said, int *wait);
 /* in cmd_undo.c */
 extern bool rollback_policy(UpgContext *ctx, UpgJson *json);
 extern bool rollback_preview(UpgContext *ctx, const char *name, const char *options);
+extern void rollback_locks(UpgContext *ctx, const UpgList *names);
 
 #endif /* UPG_RUN_INTERNAL_H */

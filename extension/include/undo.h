@@ -21,6 +21,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "portability/instr_time.h"
 #include "storage/block.h"
 #include "storage/lock.h"
 #include "utils/relcache.h"
@@ -181,6 +182,7 @@ typedef struct UpgUndoOptions
 	bool proof;            /* inside the migration, to be thrown away */
 	const UpgOwnRows *own; /* for the proof: whose rows are ours */
 	bool dry_run;
+	bool locked;      /* what several units change is locked for all of them */
 	bool has_down;    /* there is a down script, too: for hints */
 	int lock_timeout; /* of each try to get all locks; 0: wait as long as it takes */
 	int lock_retries;
@@ -196,12 +198,27 @@ typedef struct UpgUndoResult
 	int64 catalog_rows;
 	int64 data_rows;
 	int64 indexes_rebuilt;
-	List *tables; /* of char *, JSON: the account of every table */
-	List *found;  /* of char *, JSON: the first of the conflicts */
-	List *locked; /* of char *, names of what is locked */
+	List *tables;  /* of char *, JSON: the account of every table */
+	List *found;   /* of char *, JSON: the first of the conflicts */
+	List *locked;  /* of String, names of what nobody may read meanwhile */
+	List *written; /* of String, names of what nobody may write meanwhile */
 	int64 conflicts;
-	int64 work; /* rows to write */
+	int64 work;        /* rows to write */
+	double work_ms;    /* what doing it costs on a usual machine */
+	double plan_ms;    /* what deciding about it took */
+	double perform_ms; /* what doing it took */
+	double alone_ms;   /* how long readers were kept out */
+	bool alone;        /* they are by now, since: */
+	instr_time alone_since;
 } UpgUndoResult;
+
+/* How long a rollback takes at most. */
+typedef struct UpgEstimate
+{
+	double all_ms;
+	double readers_ms; /* of that, how long readers are kept out */
+	bool history;      /* earlier rollbacks went into it */
+} UpgEstimate;
 
 /* in undo_catalog.c: facts about catalogs */
 typedef struct UpgCatalogInfo
@@ -311,8 +328,34 @@ extern List *upg_order_later(UpgUndoLog *log);
 extern List *upg_order_overlapping(int64 migration);
 
 /* in undo_lock.c */
-extern List *upg_undo_lock_list(UpgUndoLog *log);
-extern void upg_undo_lock(List *relations, const UpgUndoOptions *options);
+typedef struct UpgUndoLocks
+{
+	List *all;   /* OIDs of relations, in the order in which they are locked */
+	List *alone; /* those of them that nobody may read meanwhile */
+} UpgUndoLocks;
+
+typedef enum UpgUndoStage
+{
+	UPG_UNDO_LOOK,   /* a preview: nobody waits */
+	UPG_UNDO_PLAN,   /* all is decided: writers wait */
+	UPG_UNDO_PERFORM /* all is done: readers of some relations wait, too */
+} UpgUndoStage;
+
+/* Tries that failed, of all stages together. */
+typedef struct UpgUndoTries
+{
+	int count;
+	int pause;
+} UpgUndoTries;
+
+extern void upg_undo_locks(UpgUndoLog *log, UpgUndoLocks *locks);
+extern void upg_undo_locks_add(UpgUndoLocks *locks, const UpgUndoLocks *more);
+extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
+						  const UpgUndoOptions *options, UpgUndoTries *tries);
+extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options,
+								UpgUndoTries *tries);
+extern void upg_undo_unlock(const UpgUndoLocks *locks, const UpgUndoOptions *options,
+							UpgUndoTries *tries);
 
 /* in undo_check.c */
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);
@@ -332,6 +375,7 @@ extern void upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows,
 extern void upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows,
 							 UpgUndoOptions *options, UpgUndoResult *result);
 extern void upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result);
+extern double upg_data_rows_to_check(UpgUndoLog *log);
 extern List *upg_data_violated(UpgUndoLog *log);
 extern bool upg_data_unreachable(Oid relation, bool indexes);
 extern bool upg_data_finds_row(const char *query, Oid relation);
@@ -343,7 +387,16 @@ extern void upg_data_check_keys(List *relations);
 /* in undo_aside.c */
 extern int64 upg_aside_forget(int64 migration);
 
+/* in undo_estimate.c */
+extern double upg_ms_since(instr_time start);
+extern void upg_estimate_alone(UpgUndoResult *result, const UpgUndoLocks *locks);
+extern void upg_estimate_done(UpgUndoResult *result);
+extern double upg_estimate_work(UpgUndoLog *log);
+extern double upg_estimate_rows(Oid table);
+extern void upg_estimate(const UpgUndoResult *result, UpgEstimate *estimate);
+
 /* in undo_report.c */
+extern List *upg_report_locks(UpgUndoResult *result);
 extern char *upg_report_json(UpgUndoResult *result);
 
 /* in capture_data.c and capture_columns.c */

@@ -140,7 +140,8 @@ typedef struct UpgMerge
 	UpgUndoOptions *options;
 	List *tables;    /* of UpgMergeTable */
 	List *conflicts; /* of UpgMergeConflict */
-	List *locked;    /* of char *: names of what is locked */
+	List *locked;    /* of char *: names of what nobody may read meanwhile */
+	List *written;   /* of char *: names of what nobody may write meanwhile */
 	List **refusals; /* of char *: why there will be no rollback */
 	MemoryContext cxt;
 } UpgMerge;
@@ -174,6 +175,7 @@ extern void upg_merge_conflict(UpgMerge *merge, UpgMergeTable *table, char *key,
 extern void upg_merge_refuse(UpgMerge *merge, char *why);
 extern Bitmapset *upg_returned_columns(UpgUndoLog *log, Oid relation);
 extern void upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals);
+extern void upg_merge_forget(UpgMerge *merge);
 extern void upg_merge_before(UpgUndoLog *log);
 extern void upg_merge_files(UpgUndoLog *log);
 extern void upg_merge_after(UpgUndoLog *log);

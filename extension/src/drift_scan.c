@@ -46,6 +46,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
+#include "catalog/pg_seclabel.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
@@ -201,6 +202,14 @@ anchor_of(UpgStamps *stamps, Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *
 		case DescriptionRelationId:
 		{
 			Form_pg_description form = (Form_pg_description) GETSTRUCT(tuple);
+
+			if (has_anchor(form->classoid))
+				*anchor = form->objoid;
+			break;
+		}
+		case SecLabelRelationId:
+		{
+			FormData_pg_seclabel *form = (FormData_pg_seclabel *) GETSTRUCT(tuple);
 
 			if (has_anchor(form->classoid))
 				*anchor = form->objoid;

@@ -428,6 +428,7 @@ rollback_by_undo(UpgMigration *migration, List *batch, UpgOptions *options,
 		result->state = "planned";
 		if (list_length(batch) > 1)
 		{
+			result->warnings = list_concat(result->warnings, upg_report_locks(&done));
 			/* given up together with the rehearsal */
 			undo.dry_run = false;
 			upg_undo_rollback(migration->id, &undo, &done);

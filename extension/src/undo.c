@@ -229,6 +229,110 @@ describe_actions(UpgUndoLog *log, UpgUndoResult *result)
 	}
 }
 
+/* Refuse, and name everything that stands in the way. */
+static void
+refuse(UpgUndoLog *log, List *conflicts, UpgUndoOptions *options)
+{
+	StringInfoData detail;
+	StringInfoData names;
+	List *later;
+	ListCell *lc;
+
+	initStringInfo(&detail);
+	append_list(&detail, conflicts, 50);
+	later = upg_order_later(log);
+	initStringInfo(&names);
+	foreach (lc, later)
+		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
+						 (char *) lfirst(lc));
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_LATER_CHANGES),
+			 errmsg("later changes stand in the way of the rollback"),
+			 errdetail("%s", detail.data),
+			 later != NIL ? errhint("Roll back first, in this order: %s; the option "
+									"{\"cascade\": true} does. Nothing was changed.",
+									names.data)
+			 : options->has_down
+				 ? errhint("Nothing was changed. Take these back first, or run "
+						   "the down script with the option {\"method\": "
+						   "\"given\"}.")
+				 : errhint("Take these back first. Nothing was changed.")));
+}
+
+/* Must rows be read to decide what becomes of them? */
+static bool
+reads_rows(UpgUndoLog *log)
+{
+	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
+	ListCell *lc;
+
+	if (log->relations != NIL || log->columns != NIL)
+		return true;
+	if (classes)
+		foreach (lc, classes->changes)
+			if (((UpgChange *) lfirst(lc))->before == NULL)
+				return true;
+	return false;
+}
+
+/*
+ * decide
+ *		Read the log of a unit, lock what it changes and decide about everything.
+ *
+ * Where rows have to be read, readers are kept out only when that is done; if they
+ * do not go, everything is given back and decided anew, since writers were let in.
+ */
+static UpgUndoLog *
+decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
+{
+	UpgUndoTries tries = {0};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext cxt =
+		AllocSetContextCreate(caller, "upg rollback", ALLOCSET_DEFAULT_SIZES);
+	UpgUndoLog *log;
+
+	MemoryContextSwitchTo(cxt);
+	for (;;)
+	{
+		UpgUndoStage stage = options->dry_run ? UPG_UNDO_LOOK : UPG_UNDO_PERFORM;
+		UpgUndoLocks locks;
+		List *conflicts = NIL;
+
+		log = upg_undo_unit_read(unit, false);
+		upg_undo_locks(log, &locks);
+		if (!options->dry_run && !options->locked && options->lock_timeout > 0 &&
+			locks.alone != NIL && reads_rows(log))
+			stage = UPG_UNDO_PLAN;
+		upg_undo_lock(&locks, stage, options, &tries);
+		if (stage == UPG_UNDO_PERFORM)
+			upg_estimate_alone(result, &locks);
+		upg_undo_locate(log, options, &conflicts);
+		upg_undo_check_privileges(log);
+		upg_undo_check_dependents(log, &conflicts);
+		if (conflicts == NIL)
+			upg_undo_check_rows(log, options, &conflicts);
+		if (conflicts != NIL)
+			refuse(log, conflicts, options);
+		if (stage != UPG_UNDO_PLAN)
+			break;
+		if (upg_undo_lock_alone(&locks, options, &tries))
+		{
+			upg_estimate_alone(result, &locks);
+			/* those who may read a table may put a view on it */
+			upg_undo_locate(log, options, &conflicts);
+			upg_undo_check_dependents(log, &conflicts);
+			if (conflicts != NIL)
+				refuse(log, conflicts, options);
+			break;
+		}
+		upg_undo_unlock(&locks, options, &tries);
+		upg_merge_forget(log->merge);
+		MemoryContextReset(cxt);
+	}
+	MemoryContextSwitchTo(caller);
+	return log;
+}
+
 /*
  * take_back
  *		Take back one unit; in a dry run, say what that would do.
@@ -237,44 +341,15 @@ static void
 take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 {
 	UpgUndoLog *log;
-	List *conflicts = NIL;
 	UpgSubxact sub;
+	instr_time start;
 	ListCell *lc;
 
 	upg_alias_load();
-	log = upg_undo_unit_read(unit, false);
-	upg_undo_lock(upg_undo_lock_list(log), options);
-	upg_undo_locate(log, options, &conflicts);
-	upg_undo_check_privileges(log);
-	upg_undo_check_dependents(log, &conflicts);
-	if (conflicts == NIL)
-		upg_undo_check_rows(log, options, &conflicts);
-	if (conflicts != NIL)
-	{
-		StringInfoData detail;
-		StringInfoData names;
-		List *later;
-
-		initStringInfo(&detail);
-		append_list(&detail, conflicts, 50);
-		later = upg_order_later(log);
-		initStringInfo(&names);
-		foreach (lc, later)
-			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
-							 (char *) lfirst(lc));
-		ereport(ERROR,
-				(errcode(ERRCODE_UPG_LATER_CHANGES),
-				 errmsg("later changes stand in the way of the rollback"),
-				 errdetail("%s", detail.data),
-				 later != NIL ? errhint("Roll back first, in this order: %s; the option "
-										"{\"cascade\": true} does. Nothing was changed.",
-										names.data)
-				 : options->has_down
-					 ? errhint("Nothing was changed. Take these back first, or run "
-							   "the down script with the option {\"method\": "
-							   "\"given\"}.")
-					 : errhint("Take these back first. Nothing was changed.")));
-	}
+	INSTR_TIME_SET_CURRENT(start);
+	log = decide(unit, options, result);
+	result->plan_ms += upg_ms_since(start);
+	result->work_ms += upg_estimate_work(log);
 	if (options->dry_run)
 	{
 		describe_actions(log, result);
@@ -282,6 +357,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 		return;
 	}
 
+	INSTR_TIME_SET_CURRENT(start);
 	upg_subxact_mark(&sub);
 	PG_TRY();
 	{
@@ -316,6 +392,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 		upg_undo_log_erase(*(int64 *) lfirst(lc));
 		upg_undo_log_state(*(int64 *) lfirst(lc), "rolled_back");
 	}
+	result->perform_ms += upg_ms_since(start);
 }
 
 /*
@@ -351,19 +428,27 @@ rehearse(List *units, UpgUndoOptions *options, UpgUndoResult *result)
  *		somebody who waits for an earlier one.
  */
 static void
-lock_all(List *units, const UpgUndoOptions *options)
+lock_all(List *units, const UpgUndoOptions *options, UpgUndoResult *result)
 {
 	MemoryContext oldcxt = CurrentMemoryContext;
 	MemoryContext cxt =
 		AllocSetContextCreate(oldcxt, "upg locks of a rollback", ALLOCSET_DEFAULT_SIZES);
-	List *relations = NIL;
+	UpgUndoLocks locks = {0};
+	UpgUndoTries tries = {0};
 	ListCell *lc;
 
 	MemoryContextSwitchTo(cxt);
 	foreach (lc, units)
-		relations = list_concat_unique_oid(
-			relations, upg_undo_lock_list(upg_undo_unit_read(lfirst(lc), false)));
-	upg_undo_lock(relations, options);
+	{
+		UpgUndoLocks more;
+
+		upg_undo_locks(upg_undo_unit_read(lfirst(lc), false), &more);
+		upg_undo_locks_add(&locks, &more);
+	}
+	upg_undo_lock(&locks, options->dry_run ? UPG_UNDO_LOOK : UPG_UNDO_PERFORM, options,
+				  &tries);
+	if (!options->dry_run)
+		upg_estimate_alone(result, &locks);
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(cxt);
 }
@@ -390,8 +475,9 @@ upg_undo_rollback(int64 migration, UpgUndoOptions *options, UpgUndoResult *resul
 	if (units == NIL)
 		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
 						errmsg("no undo is kept of migration " INT64_FORMAT, migration)));
-	if (list_length(units) > 1)
-		lock_all(units, options);
+	options->locked = list_length(units) > 1;
+	if (options->locked)
+		lock_all(units, options, result);
 	if (options->dry_run && list_length(units) > 1)
 	{
 		rehearse(units, options, result);
@@ -399,6 +485,7 @@ upg_undo_rollback(int64 migration, UpgUndoOptions *options, UpgUndoResult *resul
 	}
 	foreach (lc, units)
 		take_back(lfirst(lc), options, result);
+	upg_estimate_done(result);
 }
 
 /*

@@ -191,7 +191,7 @@ upg_data_remove(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options,
 		remove_own(rows, options->own);
 		return;
 	}
-	rel = table_open(rows->relation, AccessExclusiveLock);
+	rel = table_open(rows->relation, NoLock);
 	table = upg_merge_find(log, rows->relation);
 	if (table && table->planned)
 	{
@@ -398,8 +398,7 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 	if (skipped(rows, options))
 		return;
 	restorer.log = log;
-	restorer.rel = table_open(rows->relation,
-							  options->proof ? AccessShareLock : AccessExclusiveLock);
+	restorer.rel = table_open(rows->relation, options->proof ? AccessShareLock : NoLock);
 	if (!options->proof)
 		restorer.others = upg_undo_log_heads(log->id);
 	if (restorer.others)
@@ -773,6 +772,27 @@ constraints_to_check(UpgUndoLog *log)
 				found = lappend(found, change->before);
 		}
 	return found;
+}
+
+/*
+ * upg_data_rows_to_check
+ *		About how many rows upg_data_revalidate() reads for constraints.
+ */
+double
+upg_data_rows_to_check(UpgUndoLog *log)
+{
+	double rows = 0;
+	ListCell *lc;
+
+	foreach (lc, constraints_to_check(log))
+	{
+		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc));
+
+		if (con->convalidated &&
+			(con->contype == CONSTRAINT_FOREIGN || con->contype == CONSTRAINT_CHECK))
+			rows += upg_estimate_rows(con->conrelid) + upg_estimate_rows(con->confrelid);
+	}
+	return rows;
 }
 
 /*

@@ -3,10 +3,16 @@
  * undo_lock.c
  *		The locks of a rollback.
  *
- * It needs every relation that it changes for itself alone, all of them before
- * it looks at anything.  Applications take theirs in another order, so whoever
- * waits holds nothing that the other could be waiting for: what was locked is
- * given back after a short time, and tried again.
+ * While it decides what becomes of every row, nobody else may write to what it
+ * changes, but everybody may read.  Readers are kept out only of relations whose
+ * description or file changes, and only from the moment when all is decided; a
+ * table of which nothing but rows changes can be read all the time.
+ *
+ * All locks of a kind are taken at once.  Applications take theirs in another
+ * order, so whoever waits holds nothing that the other could be waiting for: what
+ * was locked is given back after a short time, and tried again.  Readers are asked
+ * out while writers wait for us, so nobody is waited for who waits himself, and
+ * nobody longer than a deadlock detector needs to wake up.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -17,13 +23,18 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -34,14 +45,54 @@
 #include "subxact.h"
 #include "undo.h"
 
+/* So often readers are asked out before writers are let in again. */
+#define TRIES_A_PLAN 4
+
 /*
- * upg_undo_lock_list
+ * is_built_again
+ *		Has a table deferrable keys, whose indexes are built again when its rows
+ *		were written?
+ */
+static bool
+is_built_again(Oid table)
+{
+	Relation rel = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool result = false;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
+	scan = systable_beginscan(rel, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (!result && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		result = form->condeferrable && OidIsValid(form->conindid) &&
+				 form->contype != CONSTRAINT_FOREIGN;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* Can a table be read while rows of it are taken out and put back? */
+static bool
+only_rows_change(const UpgRelationRows *rows)
+{
+	return !rows->switched && get_rel_relkind(rows->relation) == RELKIND_RELATION &&
+		   !is_built_again(rows->relation);
+}
+
+/*
+ * upg_undo_locks
  *		Every relation whose description, file or rows will change, in the order
  *		in which they are locked: by OID, tables before indexes, so that two
  *		rollbacks cannot deadlock with each other.
  */
-List *
-upg_undo_lock_list(UpgUndoLog *log)
+void
+upg_undo_locks(UpgUndoLog *log, UpgUndoLocks *locks)
 {
 	List *tables = NIL;
 	List *others = NIL;
@@ -88,33 +139,61 @@ upg_undo_lock_list(UpgUndoLog *log)
 		}
 		table_close(rel, AccessShareLock);
 	}
+	locks->alone = list_concat_copy(tables, others);
 	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);
 
-		if (get_rel_relkind(rows->relation) != '\0')
-			tables = list_append_unique_oid(tables, rows->relation);
+		if (get_rel_relkind(rows->relation) == '\0' ||
+			list_member_oid(tables, rows->relation))
+			continue;
+		tables = lappend_oid(tables, rows->relation);
+		if (!only_rows_change(rows))
+			locks->alone = lappend_oid(locks->alone, rows->relation);
 	}
 	list_sort(tables, list_oid_cmp);
 	list_sort(others, list_oid_cmp);
-	return list_concat(tables, others);
+	locks->all = list_concat(tables, others);
+}
+
+/*
+ * upg_undo_locks_add
+ *		What one rollback and another lock together, in the order of upg_undo_locks()
+ *		each.
+ */
+void
+upg_undo_locks_add(UpgUndoLocks *locks, const UpgUndoLocks *more)
+{
+	locks->all = list_concat_unique_oid(locks->all, more->all);
+	locks->alone = list_concat_unique_oid(locks->alone, more->alone);
+}
+
+static LOCKMODE
+mode_of(const UpgUndoLocks *locks, Oid relation, UpgUndoStage stage)
+{
+	if (stage == UPG_UNDO_LOOK)
+		return AccessShareLock;
+	if (stage == UPG_UNDO_PERFORM && list_member_oid(locks->alone, relation))
+		return AccessExclusiveLock;
+	return ExclusiveLock;
 }
 
 /* Lock all of them within "timeout" milliseconds; "last" is the one at hand. */
 static void
-lock_within(List *relations, LOCKMODE mode, int timeout, volatile Oid *last)
+lock_within(const UpgUndoLocks *locks, UpgUndoStage stage, int timeout,
+			volatile Oid *last)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int theirs = LockTimeout;
 	ListCell *lc;
 
-	foreach (lc, relations)
+	foreach (lc, locks->all)
 	{
 		int left = (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 
 		*last = lfirst_oid(lc);
 		LockTimeout = theirs > 0 ? Min(theirs, Max(left, 1)) : Max(left, 1);
-		LockRelationOid(lfirst_oid(lc), mode);
+		LockRelationOid(lfirst_oid(lc), mode_of(locks, lfirst_oid(lc), stage));
 	}
 	LockTimeout = theirs;
 }
@@ -145,7 +224,7 @@ blockers_of(Oid relation, LOCKMODE mode)
  * Returns InvalidOid, or the relation that somebody else holds.
  */
 static Oid
-try_to_lock(List *relations, LOCKMODE mode, int timeout)
+try_to_lock(const UpgUndoLocks *locks, UpgUndoStage stage, int timeout)
 {
 	UpgSubxact sub;
 	int theirs = LockTimeout;
@@ -155,7 +234,7 @@ try_to_lock(List *relations, LOCKMODE mode, int timeout)
 	upg_subxact_begin(&sub, NULL);
 	PG_TRY();
 	{
-		lock_within(relations, mode, timeout, &last);
+		lock_within(locks, stage, timeout, &last);
 		upg_subxact_release(&sub);
 	}
 	PG_CATCH();
@@ -173,41 +252,130 @@ try_to_lock(List *relations, LOCKMODE mode, int timeout)
 	return last;
 }
 
-/*
- * upg_undo_lock
- *		Lock relations for a rollback, or for one that only looks (a dry run keeps
- *		them from going away); ERRCODE_UPG_LOCK_TIMEOUT if they cannot be had.
- */
-void
-upg_undo_lock(List *relations, const UpgUndoOptions *options)
+/* Count a try that failed, and pause; or complain of who is in the way. */
+static void
+try_again(Oid taken, LOCKMODE mode, const UpgUndoOptions *options, UpgUndoTries *tries)
 {
-	LOCKMODE mode = options->dry_run ? AccessShareLock : AccessExclusiveLock;
-	int pause = UPG_RETRY_FIRST;
-
-	for (int try = 1;; try++)
-	{
-		Oid taken;
-		ListCell *lc;
-
-		if (options->lock_timeout <= 0)
-		{
-			foreach (lc, relations)
-				LockRelationOid(lfirst_oid(lc), mode);
-			return;
-		}
-		taken = try_to_lock(relations, mode, options->lock_timeout);
-		if (!OidIsValid(taken))
-			return;
-		if (try > options->lock_retries)
-			ereport(
-				ERROR,
+	tries->count++;
+	if (tries->count > options->lock_retries)
+		ereport(ERROR,
 				(errcode(ERRCODE_UPG_LOCK_TIMEOUT),
 				 errmsg_plural("could not lock what the rollback changes after %d try",
 							   "could not lock what the rollback changes after %d tries",
-							   try, try),
+							   tries->count, tries->count),
 				 errdetail("%s", blockers_of(taken, mode)),
 				 errhint("Try again when the blocker has ended, or give more time with "
 						 "upg.lock_timeout or upg.lock_retries.")));
-		upg_retry_pause(&pause);
+	if (tries->pause == 0)
+		tries->pause = UPG_RETRY_FIRST;
+	upg_retry_pause(&tries->pause);
+}
+
+/*
+ * upg_undo_lock
+ *		Lock relations for a stage of a rollback; ERRCODE_UPG_LOCK_TIMEOUT if they
+ *		cannot be had.
+ */
+void
+upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
+			  const UpgUndoOptions *options, UpgUndoTries *tries)
+{
+	ListCell *lc;
+
+	if (options->lock_timeout <= 0)
+	{
+		foreach (lc, locks->all)
+			LockRelationOid(lfirst_oid(lc), mode_of(locks, lfirst_oid(lc), stage));
+		return;
 	}
+	for (;;)
+	{
+		Oid taken = try_to_lock(locks, stage, options->lock_timeout);
+
+		if (!OidIsValid(taken))
+			return;
+		try_again(taken, mode_of(locks, taken, stage), options, tries);
+	}
+}
+
+/* The processes that hold any lock on one of these relations. */
+static List *
+holders_of(const LockData *data, List *relations)
+{
+	List *pids = NIL;
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		const LockInstanceData *lock = &data->locks[i];
+
+		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
+			lock->locktag.locktag_type == LOCKTAG_RELATION &&
+			lock->locktag.locktag_field1 == MyDatabaseId &&
+			list_member_oid(relations, lock->locktag.locktag_field2))
+			pids = list_append_unique_int(pids, lock->pid);
+	}
+	return pids;
+}
+
+/*
+ * somebody_waits
+ *		Does anybody who keeps us from these relations wait for a lock himself?
+ *
+ * If it is one of ours, perhaps by way of others, his deadlock detector would find
+ * us waiting for him, and he would be the one to lose.
+ */
+static bool
+somebody_waits(List *relations)
+{
+	LockData *data = GetLockStatusData();
+	List *holders = holders_of(data, relations);
+
+	for (int i = 0; i < data->nelements; i++)
+		if (data->locks[i].waitLockMode != NoLock &&
+			list_member_int(holders, data->locks[i].pid))
+			return true;
+	return false;
+}
+
+/*
+ * upg_undo_lock_alone
+ *		All is decided: keep readers out, too, where that is needed.
+ *
+ * If they do not go soon, false: then writers must not be kept waiting, either, and
+ * the caller gives back what it holds and begins anew.
+ */
+bool
+upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options,
+					UpgUndoTries *tries)
+{
+	UpgUndoLocks alone = {locks->alone, locks->alone};
+	int timeout = Max(Min(options->lock_timeout, DeadlockTimeout / 2), 1);
+
+	for (int try = 0; try < TRIES_A_PLAN; try++)
+	{
+		Oid taken;
+
+		if (somebody_waits(locks->alone))
+			break;
+		taken = try_to_lock(&alone, UPG_UNDO_PERFORM, timeout);
+		if (!OidIsValid(taken))
+			return true;
+		try_again(taken, AccessExclusiveLock, options, tries);
+	}
+	return false;
+}
+
+/*
+ * upg_undo_unlock
+ *		Give back what was locked to decide, before anything was changed.
+ */
+void
+upg_undo_unlock(const UpgUndoLocks *locks, const UpgUndoOptions *options,
+				UpgUndoTries *tries)
+{
+	ListCell *lc;
+
+	foreach (lc, locks->all)
+		UnlockRelationOid(lfirst_oid(lc), ExclusiveLock);
+	try_again(linitial_oid(locks->alone), AccessExclusiveLock, options, tries);
 }

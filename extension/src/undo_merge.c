@@ -348,6 +348,7 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 {
 	UpgMerge *merge = palloc0(sizeof(UpgMerge));
 	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, RelationRelationId);
+	UpgUndoLocks locks;
 	ListCell *lc;
 
 	merge->log = log;
@@ -355,8 +356,16 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 	merge->refusals = refusals;
 	merge->cxt = CurrentMemoryContext;
 	log->merge = merge;
-	foreach (lc, upg_undo_lock_list(log))
-		merge->locked = lappend(merge->locked, upg_qualified_name(lfirst_oid(lc)));
+	upg_undo_locks(log, &locks);
+	foreach (lc, locks.all)
+	{
+		char *name = upg_qualified_name(lfirst_oid(lc));
+
+		if (list_member_oid(locks.alone, lfirst_oid(lc)))
+			merge->locked = lappend(merge->locked, name);
+		else
+			merge->written = lappend(merge->written, name);
+	}
 	upg_order_check_rows(merge);
 
 	if (changes)
@@ -387,6 +396,25 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 			upg_merge_plan_file(merge, table);
 		else if (rows->inserted > 0 || rows->deleted > 0)
 			upg_merge_plan_same(merge, table);
+	}
+}
+
+/*
+ * upg_merge_forget
+ *		Give back what a plan holds besides its memory.
+ */
+void
+upg_merge_forget(UpgMerge *merge)
+{
+	ListCell *lc;
+
+	foreach (lc, merge->tables)
+	{
+		UpgMergeTable *table = lfirst(lc);
+
+		if (table->pending)
+			tuplestore_end(table->pending);
+		table->pending = NULL;
 	}
 }
 

@@ -838,7 +838,7 @@ upg_merge_apply_same(UpgMerge *merge, UpgMergeTable *table)
 	if (table->targets == NIL)
 		return;
 	apply.table = table;
-	apply.rel = table_open(table->relation, AccessExclusiveLock);
+	apply.rel = table_open(table->relation, NoLock);
 	apply.writer = upg_writer_begin(apply.rel);
 	apply.returned = upg_returned_columns(merge->log, table->relation);
 	apply.target = list_head(table->targets);

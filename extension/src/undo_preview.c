@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/acl.h"
@@ -41,38 +42,8 @@
 #include "undo.h"
 
 PG_FUNCTION_INFO_V1(upg_rollback_preview);
+PG_FUNCTION_INFO_V1(upg_rollback_locks);
 PG_FUNCTION_INFO_V1(upg_put_back);
-
-/*
- * estimate
- *		Milliseconds that writing so many rows took in earlier rollbacks; where
- *		there were none, what a usual machine needs.
- */
-static double
-estimate(int64 work)
-{
-	static UpgQuery query = {
-		"SELECT 20 + $1 * COALESCE((SELECT sum(ms) / NULLIF(sum(work), 0) FROM"
-		" (SELECT (details OPERATOR(pg_catalog.->>) 'rows_to_write')::pg_catalog.int8"
-		" AS work, EXTRACT(epoch FROM finished_at OPERATOR(pg_catalog.-) started_at)"
-		" OPERATOR(pg_catalog.*) 1000 AS ms FROM upg.rollback_records"
-		" WHERE details OPERATOR(pg_catalog.?) 'rows_to_write'"
-		" ORDER BY rollback_id DESC LIMIT 50) s"
-		" WHERE work OPERATOR(pg_catalog.>) 1000), 0.008)::pg_catalog.float8",
-		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
-	Datum value = Int64GetDatum(work);
-	UpgBooks books;
-	bool isnull;
-	double ms;
-
-	upg_books_open(&books);
-	upg_query_latest(&query, &value, NULL);
-	ms = DatumGetFloat8(upg_result_datum(0, 1, &isnull));
-	upg_books_close(&books);
-	return ms;
-}
 
 /*
  * upg_rollback_preview
@@ -87,6 +58,7 @@ upg_rollback_preview(PG_FUNCTION_ARGS)
 	UpgMigration *migration = upg_ledger_find(name);
 	UpgUndoOptions undo = {0};
 	UpgUndoResult result;
+	UpgEstimate estimate;
 	StringInfoData buf;
 
 	upg_require_writable("upg_rollback_preview()");
@@ -101,12 +73,59 @@ upg_rollback_preview(PG_FUNCTION_ARGS)
 	upg_options_of_undo(options, &undo);
 	undo.dry_run = true;
 	upg_undo_rollback(migration->id, &undo, &result);
+	upg_estimate(&result, &estimate);
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"migration\": ");
 	escape_json(&buf, name);
-	appendStringInfo(&buf, ", \"estimated_ms\": %.0f, %s", estimate(result.work),
+	appendStringInfo(&buf,
+					 ", \"estimated_ms\": %.0f, \"readers_wait_ms\": %.0f, "
+					 "\"estimated_by\": \"%s\", %s",
+					 estimate.all_ms, estimate.readers_ms,
+					 estimate.history ? "history" : "sample",
 					 upg_report_json(&result) + 1);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}
+
+/*
+ * upg_rollback_locks
+ *		What a rollback locks, and against whom; by its log, so nothing is locked to
+ *		find out.
+ */
+Datum
+upg_rollback_locks(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	UpgMigration *migration = upg_ledger_find(name);
+	UpgUndoLocks locks = {0};
+	ListCell *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (migration == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", name),
+						errhint("upg_status() lists what is.")));
+	if (!upg_migration_has_undo(migration))
+		return (Datum) 0;
+	foreach (lc, upg_undo_units(migration->id))
+	{
+		UpgUndoLocks more;
+
+		upg_undo_locks(upg_undo_unit_read(lfirst(lc), false), &more);
+		upg_undo_locks_add(&locks, &more);
+	}
+	foreach (lc, locks.all)
+	{
+		bool alone = list_member_oid(locks.alone, lfirst_oid(lc));
+		Datum values[3];
+		bool nulls[3] = {0};
+
+		values[0] = CStringGetTextDatum(upg_qualified_name(lfirst_oid(lc)));
+		values[1] = CStringGetTextDatum(alone ? "AccessExclusiveLock" : "ExclusiveLock");
+		values[2] = CStringGetTextDatum(alone ? "readers" : "writers");
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 /* ---------------------------------------------------------------------

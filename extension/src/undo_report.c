@@ -124,6 +124,14 @@ note_table(UpgMergeTable *table, UpgUndoResult *result)
 											table->name, buf.data));
 }
 
+static List *
+add_name(List *names, char *name)
+{
+	String *value = makeString(name);
+
+	return list_member(names, value) ? names : lappend(names, value);
+}
+
 /*
  * upg_report_add
  *		Add the account of one unit of a rollback to its result.
@@ -159,8 +167,9 @@ upg_report_add(UpgMerge *merge, UpgUndoResult *result)
 	}
 	result->conflicts += list_length(merge->conflicts);
 	foreach (lc, merge->locked)
-		if (!list_member(result->locked, makeString(lfirst(lc))))
-			result->locked = lappend(result->locked, makeString(lfirst(lc)));
+		result->locked = add_name(result->locked, lfirst(lc));
+	foreach (lc, merge->written)
+		result->written = add_name(result->written, lfirst(lc));
 }
 
 static void
@@ -182,6 +191,39 @@ add_list(StringInfo buf, const char *name, List *list, bool quoted)
 	appendStringInfoString(buf, "], ");
 }
 
+static char *
+join_names(const char *title, List *names)
+{
+	StringInfoData buf;
+	ListCell *lc;
+
+	initStringInfo(&buf);
+	foreach (lc, names)
+		appendStringInfo(&buf, "%s%s", lc == list_head(names) ? title : ", ",
+						 strVal(lfirst(lc)));
+	return buf.data;
+}
+
+/*
+ * upg_report_locks
+ *		The locks of a rollback, in words.
+ */
+List *
+upg_report_locks(UpgUndoResult *result)
+{
+	List *lines = NIL;
+
+	if (result->locked != NIL)
+		lines = lappend(lines, join_names("locked against readers until all of this has "
+										  "been tried: ",
+										  result->locked));
+	if (result->written != NIL)
+		lines = lappend(lines, join_names("locked against writers until all of this has "
+										  "been tried: ",
+										  result->written));
+	return lines;
+}
+
 /*
  * upg_report_json
  *		The account of a rollback as a JSON object.
@@ -191,10 +233,13 @@ upg_report_json(UpgUndoResult *result)
 {
 	StringInfoData buf;
 	ListCell *lc;
-	List *locks = NIL;
+	List *locked = NIL;
+	List *written = NIL;
 
 	foreach (lc, result->locked)
-		locks = lappend(locks, strVal(lfirst(lc)));
+		locked = lappend(locked, strVal(lfirst(lc)));
+	foreach (lc, result->written)
+		written = lappend(written, strVal(lfirst(lc)));
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
 	add_list(&buf, "tables", result->tables, false);
@@ -202,9 +247,17 @@ upg_report_json(UpgUndoResult *result)
 	appendStringInfo(&buf, "\"conflict_count\": " INT64_FORMAT ", ", result->conflicts);
 	add_list(&buf, "actions", result->actions, true);
 	add_list(&buf, "notes", result->notes, true);
-	add_list(&buf, "exclusive_locks", locks, true);
+	add_list(&buf, "exclusive_locks", locked, true);
+	add_list(&buf, "write_locks", written, true);
 	appendStringInfo(&buf, "\"catalog_rows\": " INT64_FORMAT, result->catalog_rows);
 	add_number(&buf, "rows_to_write", result->work);
+	if (result->perform_ms > 0)
+	{
+		appendStringInfo(&buf, ", \"work_ms\": %.3f", result->work_ms);
+		appendStringInfo(&buf, ", \"plan_ms\": %.3f", result->plan_ms);
+		appendStringInfo(&buf, ", \"perform_ms\": %.3f", result->perform_ms);
+		appendStringInfo(&buf, ", \"readers_waited_ms\": %.3f", result->alone_ms);
+	}
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }

@@ -10,6 +10,14 @@ COMMENT ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) IS
     'what a rollback would do, table by table: restored, merged, kept, set aside, in conflict, how long, which locks';
 REVOKE ALL ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION @extschema@.upg_rollback_locks(name text, OUT relation text, OUT mode text, OUT against text)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_rollback_locks';
+COMMENT ON FUNCTION @extschema@.upg_rollback_locks(text) IS
+    'what the rollback of a migration locks, in which mode, and whether against readers or only against writers';
+REVOKE ALL ON FUNCTION @extschema@.upg_rollback_locks(text) FROM PUBLIC;
+
 CREATE FUNCTION @extschema@.upg_put_back(name text, options jsonb DEFAULT '{}')
     RETURNS bigint
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE

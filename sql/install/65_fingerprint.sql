@@ -158,7 +158,9 @@ BEGIN
         WHEN 'pg_sequence' THEN
             namespace := '(SELECT k.relnamespace FROM pg_class k WHERE k.oid = x.seqrelid)';
         WHEN 'pg_description', 'pg_seclabel', 'pg_init_privs' THEN
-            condition := 'x.objoid >= 16384';
+            -- the server comes without labels, and pg_dump shows comments on schemas
+            condition := CASE name WHEN 'pg_seclabel' THEN 'true' WHEN 'pg_description' THEN
+                '(x.objoid >= 16384 OR x.classoid = ''pg_namespace''::regclass)' ELSE 'x.objoid >= 16384' END;
             namespace := '(SELECT n.oid FROM pg_identify_object(x.classoid, x.objoid, x.objsubid) i'
                          ' JOIN pg_namespace n ON n.nspname = coalesce(i.schema, i.name))';
         WHEN 'pg_db_role_setting' THEN
@@ -225,8 +227,10 @@ BEGIN
         part := 'database';
         SELECT encode(sha256(convert_to(concat_ws('|', pg_get_userbyid(datdba), encoding, datcollate, datctype, datacl::text,
                                                   datconnlimit, datistemplate, datallowconn,
-                                                  shobj_description(oid, 'pg_database')), 'UTF8')), 'hex') INTO hash
-        FROM pg_database WHERE datname = current_database();
+                                                  shobj_description(oid, 'pg_database'),
+                                                  (SELECT string_agg(concat_ws(' ', l.provider, l.label), E'\n' ORDER BY l.provider COLLATE "C")
+                                                   FROM pg_shseclabel l WHERE l.classoid = 'pg_database'::regclass AND l.objoid = d.oid)), 'UTF8')), 'hex') INTO hash
+        FROM pg_database d WHERE datname = current_database();
         RETURN NEXT;
     END IF;
 END

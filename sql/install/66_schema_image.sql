@@ -45,6 +45,7 @@ DECLARE
     own oid[];
     r record;
     found_some boolean;
+    labels boolean;
     /*@ relations boolean;
     indexes boolean;
     constraints boolean;
@@ -298,6 +299,27 @@ BEGIN
     WHERE s.stxnamespace = ANY (spaces) /*@ AND s.stxrelid = ANY (anchors) @*/;
     /*@ END IF; @*/
 
+    -- only who uses a label provider pays for it
+    SELECT EXISTS (SELECT FROM pg_seclabel) INTO labels;
+    IF labels THEN
+        RETURN QUERY
+        SELECT format('security label of %I on %s %s', l.provider, i.type, i.identity),
+               jsonb_build_object('of', CASE WHEN l.objsubid > 0 THEN 'column ' ELSE i.type || ' ' END
+                                        || CASE WHEN l.classoid = 'pg_proc'::regclass THEN replace(i.identity, ',', ', ') ELSE i.identity END,
+                                  'label', l.label),
+               a.anchor, 0::oid, 0
+        FROM pg_seclabel l, LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) i,
+             LATERAL (SELECT CASE WHEN l.classoid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_namespace'::regclass) THEN l.objoid
+                                  WHEN l.classoid = 'pg_type'::regclass THEN
+                                      (SELECT CASE WHEN t.typrelid <> 0 THEN t.typrelid ELSE t.oid END FROM pg_type t WHERE t.oid = l.objoid)
+                                  ELSE 0 END) a (anchor)
+        WHERE CASE WHEN i.type = 'schema' THEN EXISTS (SELECT FROM pg_namespace n WHERE n.oid = l.objoid AND n.oid = ANY (spaces))
+                   WHEN i.schema IS NULL THEN schemas IS NULL
+                   ELSE EXISTS (SELECT FROM pg_namespace n WHERE quote_ident(n.nspname) = i.schema AND n.oid = ANY (spaces)) END
+          /*@ AND a.anchor = ANY (anchors) @*/
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = l.classoid AND d.objid = l.objoid AND d.deptype = 'e');
+    END IF;
+
     /*@ IF 0 <> ALL (anchors) THEN
         RETURN;
     END IF; @*/
@@ -323,10 +345,14 @@ BEGIN
         SELECT 'privileges on ' || i.type || ' ' || i.identity,
                jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.acl) x)),
                0::oid, 0::oid, 0
-        FROM (SELECT 'pg_class'::regclass AS class, c.oid, c.relacl AS acl FROM pg_class c WHERE c.oid < 16384
-              UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.proacl FROM pg_proc p WHERE p.oid < 16384) a
-        LEFT JOIN pg_init_privs b ON b.classoid = a.class AND b.objoid = a.oid AND b.objsubid = 0,
-        LATERAL pg_identify_object(a.class, a.oid, 0) i
+        FROM (SELECT 'pg_class'::regclass AS class, c.oid, 0 AS sub, c.relacl AS acl FROM pg_class c WHERE c.oid < 16384
+              UNION ALL SELECT 'pg_class'::regclass, t.attrelid, t.attnum, t.attacl FROM pg_attribute t WHERE t.attrelid < 16384 AND t.attacl IS NOT NULL
+              UNION ALL SELECT 'pg_proc'::regclass, p.oid, 0, p.proacl FROM pg_proc p WHERE p.oid < 16384
+              UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, t.typacl FROM pg_type t WHERE t.oid < 16384 AND t.typacl IS NOT NULL
+              UNION ALL SELECT 'pg_namespace'::regclass, n.oid, 0, n.nspacl FROM pg_namespace n WHERE n.oid < 16384 AND n.oid <> ALL (spaces)
+              UNION ALL SELECT 'pg_language'::regclass, l.oid, 0, l.lanacl FROM pg_language l WHERE l.oid < 16384) a
+        LEFT JOIN pg_init_privs b ON b.classoid = a.class AND b.objoid = a.oid AND b.objsubid = a.sub,
+        LATERAL pg_identify_object(a.class, a.oid, a.sub) i
         WHERE a.acl IS DISTINCT FROM b.initprivs;
         -- options of a user mapping hold passwords: told apart, and that only to a superuser
         RETURN QUERY

@@ -478,20 +478,31 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) IS 'an image of objects as it would be had they got new names';
 REVOKE ALL ON FUNCTION upg.ddl_under_new_names(jsonb, jsonb) FROM PUBLIC;
 
--- Relations and functions that came with the server; null: the privileges they came with.
+-- What came with the server; null: the privileges that it came with.
 CREATE FUNCTION upg.ddl_server_privileges(object text, was text, is_now text)
     RETURNS SETOF text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT upg.down_grants(x.what, upg.down_acl(coalesce(string_to_array(was, ', ')::aclitem[], x.initial), x.kind, x.owner),
-                       upg.down_acl(coalesce(string_to_array(is_now, ', ')::aclitem[], x.initial), x.kind, x.owner), '', NULL)
-FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid
+                       upg.down_acl(coalesce(string_to_array(is_now, ', ')::aclitem[], x.initial), x.kind, x.owner), x.columns, NULL)
+FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, '', p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid, 0
       FROM pg_proc p WHERE p.oid = to_regprocedure(substring(object FROM '^(?:function|procedure|aggregate) (.*)$'))
       UNION ALL
-      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), c.relowner, 'r', 'pg_class'::regclass, c.oid
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))) y (what, owner, kind, class, oid),
-     LATERAL (SELECT y.what, y.owner, y.kind, (SELECT i.initprivs FROM pg_init_privs i WHERE i.classoid = y.class AND i.objoid = y.oid AND i.objsubid = 0) AS initial) x
+      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), '', c.relowner, 'r', 'pg_class'::regclass, c.oid, 0
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))
+      UNION ALL
+      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), format(' (%I)', t.attname), c.relowner, 'c', 'pg_class'::regclass, c.oid, t.attnum
+      FROM regexp_match(object, '^(?:table|view) column (.*)\.([^.]+)$') m JOIN pg_class c ON c.oid = to_regclass(m[1]) JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_attribute t ON t.attrelid = c.oid AND quote_ident(t.attname) = m[2]
+      UNION ALL
+      SELECT 'TYPE ' || format_type(t.oid, NULL), '', t.typowner, 'T', 'pg_type'::regclass, t.oid, 0 FROM pg_type t WHERE t.oid = to_regtype(substring(object FROM '^type (.*)$'))
+      UNION ALL
+      SELECT 'SCHEMA ' || quote_ident(n.nspname), '', n.nspowner, 'n', 'pg_namespace'::regclass, n.oid, 0 FROM pg_namespace n WHERE object = 'schema ' || quote_ident(n.nspname)
+      UNION ALL
+      SELECT 'LANGUAGE ' || quote_ident(l.lanname), '', l.lanowner, 'l', 'pg_language'::regclass, l.oid, 0
+      FROM pg_language l WHERE object = 'language ' || quote_ident(l.lanname)) y (what, columns, owner, kind, class, oid, sub),
+     LATERAL (SELECT y.what, y.columns, y.owner, y.kind, (SELECT i.initprivs FROM pg_init_privs i WHERE i.classoid = y.class AND i.objoid = y.oid AND i.objsubid = y.sub) AS initial) x
 $function$;
 COMMENT ON FUNCTION upg.ddl_server_privileges(text, text, text) IS 'statements that make privileges on what came with the server what they are to be';
 REVOKE ALL ON FUNCTION upg.ddl_server_privileges(text, text, text) FROM PUBLIC;
@@ -600,6 +611,16 @@ BEGIN
             CONTINUE;
         ELSIF d.object LIKE 'comment on large object %' THEN
             RETURN QUERY SELECT 82, d.object, format('COMMENT ON LARGE OBJECT %s IS %s', substr(d.object, 25), coalesce(quote_literal(d.is_now ->> 'comment'), 'NULL')), NULL::text;
+            CONTINUE;
+        END IF;
+        IF d.object LIKE 'security label of %' THEN
+            -- it goes with what it is on
+            CONTINUE WHEN d.is_now IS NULL AND before ? (d.was ->> 'of') AND NOT after ? (d.was ->> 'of');
+            RETURN QUERY
+            SELECT 82, d.object, format('SECURITY LABEL FOR %s ON %s %s IS %s', m[1], CASE WHEN m[3] IS NULL THEN upper(m[2]) ELSE 'COLUMN' END, m[4],
+                                        coalesce(quote_literal(d.is_now ->> 'label'), 'NULL')), NULL::text
+            FROM regexp_match(d.object, '^security label of ("(?:[^"]|"")*"|\S+) on ((?:foreign |materialized )?(?:table|view)|composite type|sequence|function|procedure'
+                              '|aggregate|schema|type|language|event trigger|publication|subscription|large object)( column)? (.*)$') m;
             CONTINUE;
         END IF;
         IF d.object LIKE 'privileges on %' THEN

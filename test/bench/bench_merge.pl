@@ -3,10 +3,13 @@
 #
 # merge    a migration changed BENCH_ROWS rows and the application one in a hundred of
 #          them since; beside the bare UPDATE that sets the same values, in turns
+# alone    the same, but the migration also added a column: readers have to wait
+# file     a migration rewrote BENCH_ROWS rows, and the application changed one in a
+#          hundred since
 # nothing  a migration rewrote BENCH_LARGE rows, and nobody has written since
 #
-# While it merges, another session reads: the longest wait is shown beside what the
-# preview said.
+# While a rollback runs, another session reads: its longest wait is shown beside what
+# the preview said, the first time without an earlier rollback to go by.
 #
 # BENCH_ROUNDS changes the rounds, BENCH_PARTS is a list of the parts.
 use strict;
@@ -21,7 +24,7 @@ use Bench;
 my $rows   = setting('ROWS', 1_000_000);
 my $large  = setting('LARGE', 5_000_000);
 my $rounds = setting('ROUNDS', 3);
-my %parts  = map { $_ => 1 } split /[ ,]+/, setting('PARTS', 'merge,nothing');
+my %parts  = map { $_ => 1 } split /[ ,]+/, setting('PARTS', 'merge,alone,file,nothing');
 my $dir    = start_server();
 say_host();
 
@@ -59,6 +62,29 @@ sub reader
 	exit 0;
 }
 
+# What the preview says of a rollback, the rollback while somebody reads, and how long
+# he waited.
+sub roll_back
+{
+	my ($db, $name) = @_;
+	my $said = number($db, "SELECT p->>'readers_wait_ms' FROM upg_rollback_preview('$name') p");
+	my ($pid, $fh) = reader($db);
+	sleep 0.5;
+	my $ms = ms_of($db, "SELECT state FROM upg_rollback('$name')");
+	sleep 0.2;
+	kill TERM => $pid;
+	my $waited = (split ' ', <$fh>)[0];
+	waitpid $pid, 0;
+	return ($ms, $said, $waited);
+}
+
+sub say_waits
+{
+	my ($said, $waited) = @_;
+	printf "  a reader waited at most        %s ms\n", join ' ', map { sprintf '%8.0f', $_ } @$waited;
+	printf "  the preview said               %s ms\n\n", join ' ', map { sprintf '%8.0f', $_ } @$said;
+}
+
 if ($parts{merge})
 {
 	my (@bare, @merged, @said, @waited);
@@ -73,16 +99,12 @@ if ($parts{merge})
 		$both->('UPDATE %s SET branch = branch + 100 WHERE id %% 100 = 7');
 		$both->('VACUUM %s');
 		sql('merging', 'CHECKPOINT');
-		push @said, number('merging', "SELECT p->>'estimated_ms' FROM upg_rollback_preview('m$round') p");
 		my $bare = sub { push @bare, ms_of('merging', 'UPDATE bare SET balance = balance - 1') };
 		my $back = sub {
-			my ($pid, $fh) = reader('merging');
-			sleep 0.5;
-			push @merged, ms_of('merging', "SELECT state FROM upg_rollback('m$round')");
-			sleep 0.2;
-			kill TERM => $pid;
-			push @waited, (split ' ', <$fh>)[0];
-			waitpid $pid, 0;
+			my ($ms, $say, $wait) = roll_back('merging', "m$round");
+			push @merged, $ms;
+			push @said, $say;
+			push @waited, $wait;
 		};
 		$_->() for $round % 2 ? ($bare, $back) : ($back, $bare);
 		die "rows are wrong\n"
@@ -93,8 +115,32 @@ if ($parts{merge})
 	printf "rollback that merges, %d rows of which 1 %% were changed since (must: 2.5 x)\n", $rows;
 	printf "  bare UPDATE of the same values %10.0f ms (%.0f)\n", median(@bare), min(@bare);
 	printf "  rollback                       %10.0f ms (%.0f) %8.2f x (%s)\n", median(@merged), min(@merged), median(@ratio), join ' ', map { sprintf '%.2f', $_ } @ratio;
-	printf "  the preview said               %10s ms\n", join ' ', @said;
-	printf "  a reader waited at most        %10s ms\n\n", join ' ', map { sprintf '%.0f', $_ } @waited;
+	say_waits(\@said, \@waited);
+}
+
+my %keeps_out = (
+	alone => ['ALTER TABLE t ADD added int; UPDATE t SET balance = balance + 1', 'and a column added'],
+	file => ['ALTER TABLE t ALTER balance TYPE bigint', 'by a rewrite']);
+for my $part (grep { $parts{$_} } qw(alone file))
+{
+	my ($script, $how) = @{ $keeps_out{$part} };
+	my (@back, @said, @waited);
+
+	fresh_database($part, 'CREATE EXTENSION upg', 'CREATE TABLE t (id int PRIMARY KEY, branch int, balance int, filler char(84))',
+		"INSERT INTO t SELECT g, g % 10, 0, '' FROM generate_series(1, $rows) g");
+	for my $round (1 .. $rounds)
+	{
+		sql($part, "SELECT state FROM upg_apply('$part$round', '$script', NULL, '{}', '{\"undo\": \"required\"}')",
+			'UPDATE t SET branch = branch + 100 WHERE id % 100 = 7', 'VACUUM t', 'CHECKPOINT');
+		my ($ms, $say, $wait) = roll_back($part, "$part$round");
+		push @back, $ms;
+		push @said, $say;
+		push @waited, $wait;
+		sql($part, 'VACUUM t');
+	}
+	printf "rollback that keeps readers out, %d rows changed %s, 1 %% of them changed since\n", $rows, $how;
+	printf "  rollback                       %s ms\n", join ' ', map { sprintf '%8.0f', $_ } @back;
+	say_waits(\@said, \@waited);
 }
 
 if ($parts{nothing})

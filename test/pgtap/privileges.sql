@@ -40,6 +40,7 @@ INSERT INTO matrix VALUES
     ('upg_down_statements', 'opau'),
     ('upg_finalize', 'oa'),
     ('upg_rollback_preview', 'oa'),
+    ('upg_rollback_locks', 'oa'),
     ('upg_put_back', 'oa'),
     ('upg_expire', 'oa'),
     ('upg_kept_rows', 'oa'),

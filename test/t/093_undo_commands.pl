@@ -5,6 +5,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use JSON::PP qw(decode_json);
+use List::Util qw(max sum);
 use Test::More;
 use UpgTest;
 
@@ -94,18 +95,56 @@ is($rc, 0, '--fill') or diag $err;
 is(sql($db, q{SELECT string_agg(id || must, ' ' ORDER BY id) FROM extra WHERE id > 1}), '7a=b, c 8a=b, c', '... is what they get');
 sql($db, 'ALTER TABLE extra DROP must');
 
+# A column that comes back and must have a value
+my $fill = database('fill');
+my $drops = files(workdir(), '1_f.sql' => "CREATE TABLE f (id int PRIMARY KEY, must text NOT NULL, may int);\nINSERT INTO f VALUES (1, 'a', 1);",
+	'2_drop.sql' => 'ALTER TABLE f DROP must, DROP may;');
+($rc, $out, $err) = upg('up', '-d', $fill, '--undo=required', $drops);
+is($rc, 0, 'a migration drops two columns') or diag $err;
+sql($fill, 'INSERT INTO f VALUES (2), (3)');
+for my $dry ([], ['--dry-run'])
+{
+	($rc, $out, $err) = upg('down', '-d', $fill, @$dry, '2_drop');
+	is($rc, 1, "down @$dry without a value for rows written since: refused") or diag $out;
+	like($err, qr/2 rows of table public\.f were written since and have no value for column "must"/, '... which says what is missing');
+}
+for my $bad ('must', '=x', 'public.f.must', '"a=b')
+{
+	($rc, $out, $err) = upg('down', '-d', $fill, '--fill', $bad, '2_drop');
+	is($rc, 2, "down --fill $bad is refused") or diag $out;
+	like($err, qr/invalid value of --fill.*TABLE\.COLUMN=VALUE/s, '... with what is wanted');
+}
+is(sql($fill, 'SELECT count(*) FROM f'), 3, '... and nothing was changed');
+($rc, $out, $err) = upg('down', '-d', $fill, '--dry-run', '--fill', 'public.f.must=a=b, c', '2_drop');
+is($rc, 0, 'down --fill --dry-run') or diag $err;
+($rc, $out, $err) = upg('down', '-d', $fill, '--fill', 'public.f.must=a=b, c', '--fill', 'public.f.may=7', '2_drop');
+is($rc, 0, 'down --fill') or diag $err;
+is(sql($fill, q{SELECT string_agg(concat_ws('/', id, must, may), ' ' ORDER BY id) FROM f}), '1/a/1 2/a=b, c/7 3/a=b, c/7', '... is what rows written since get, and no other');
+
 # What is kept
 ($rc, $out, $err) = upg('retention', '-d', $db);
 is($rc, 0, 'retention') or diag $err;
 like($out, qr/^migration +state +size +age +xid age +kept by\n1_t +applied .*\n2_shout +applied /m, '... lists what is kept') or diag $out;
 ($rc, $out, $err) = upg('retention', '-d', $db, '--max-bytes=1TB', '--max-age=30 days', '--max-xid-age=2000000000');
 is($rc, 0, '... within limits') or diag $err;
-for my $limit ('--max-bytes=0', '--max-age=0')
+($rc, $out, $err) = upg('retention', '-d', $db, '--json', '--max-age=0');
+is($rc, 8, '... over --max-age: exit 8') or diag $out;
+like($err, qr/warning: migration "2_shout" is kept for longer than the limits allow/, '... each is named');
+is((grep { $_->{migration} eq '2_shout' } @{ decode_json($out)->{kept} })[0]{over_limit}, JSON::PP::true, '... with --json, too') or diag $out;
+
+# The limit of bytes is one of all together, for the command as for migrations
+my @kept  = map { $_->{bytes} } @{ decode_json($out)->{kept} };
+my $total = sum(@kept);
+is(decode_json($out)->{bytes}, $total, 'retention --json has the sum') or diag $out;
+cmp_ok($total - 1, '>', max(@kept), '... of several');
+for my $case ([$total - 1, 8, JSON::PP::true], [$total, 0, JSON::PP::false])
 {
-	($rc, $out, $err) = upg('retention', '-d', $db, '--json', $limit);
-	is($rc, 8, "... over $limit: exit 8") or diag $out;
-	like($err, qr/warning: migration "2_shout" keeps more, or longer, than the limits allow/, '... each is named');
-	is((grep { $_->{migration} eq '2_shout' } @{ decode_json($out)->{kept} })[0]{over_limit}, JSON::PP::true, '... with --json, too') or diag $out;
+	my ($limit, $exit, $over) = @$case;
+
+	($rc, $out, $err) = upg('retention', '-d', $db, '--json', "--max-bytes=$limit");
+	is($rc, $exit, "... --max-bytes=$limit: exit $exit") or diag $err;
+	is(decode_json($out)->{over_limit}, $over, '... with --json, too');
+	($exit ? \&like : \&unlike)->($err, qr/warning: all that is kept takes .*, more than the limit allows/, '... the warning');
 }
 ($rc, $out, $err) = upg('retention', '-d', $db, '--max-bytes=much');
 is($rc, 1, '... a size that is none') or diag $out;
