@@ -352,10 +352,7 @@ extern void upg_undo_locks(UpgUndoLog *log, UpgUndoLocks *locks);
 extern void upg_undo_locks_add(UpgUndoLocks *locks, const UpgUndoLocks *more);
 extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 						  const UpgUndoOptions *options, UpgUndoTries *tries);
-extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options,
-								UpgUndoTries *tries);
-extern void upg_undo_unlock(const UpgUndoLocks *locks, const UpgUndoOptions *options,
-							UpgUndoTries *tries);
+extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options);
 
 /* in undo_check.c */
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);

@@ -279,8 +279,9 @@ reads_rows(UpgUndoLog *log)
  * decide
  *		Read the log of a unit, lock what it changes and decide about everything.
  *
- * Where rows have to be read, readers are kept out only when that is done; if they
- * do not go, everything is given back and decided anew, since writers were let in.
+ * Where rows have to be read, readers are kept out only when that is done.  If there
+ * is no moment without them, writers are let in, and all is decided anew, without
+ * readers.
  */
 static UpgUndoLog *
 decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
@@ -292,7 +293,7 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	UpgUndoLog *log;
 
 	MemoryContextSwitchTo(cxt);
-	for (;;)
+	for (bool first = true;; first = false)
 	{
 		UpgUndoStage stage = options->dry_run ? UPG_UNDO_LOOK : UPG_UNDO_PERFORM;
 		UpgUndoLocks locks;
@@ -300,7 +301,7 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 
 		log = upg_undo_unit_read(unit, false);
 		upg_undo_locks(log, &locks);
-		if (!options->dry_run && !options->locked && options->lock_timeout > 0 &&
+		if (first && !options->dry_run && !options->locked && options->lock_timeout > 0 &&
 			locks.alone != NIL && reads_rows(log))
 			stage = UPG_UNDO_PLAN;
 		upg_undo_lock(&locks, stage, options, &tries);
@@ -315,7 +316,7 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 			refuse(log, conflicts, options);
 		if (stage != UPG_UNDO_PLAN)
 			break;
-		if (upg_undo_lock_alone(&locks, options, &tries))
+		if (upg_undo_lock_alone(&locks, options))
 		{
 			upg_estimate_alone(result, &locks);
 			/* those who may read a table may put a view on it */
@@ -325,7 +326,6 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 				refuse(log, conflicts, options);
 			break;
 		}
-		upg_undo_unlock(&locks, options, &tries);
 		upg_merge_forget(log->merge);
 		MemoryContextReset(cxt);
 	}

@@ -385,9 +385,10 @@ upg_estimate(const UpgUndoResult *result, UpgEstimate *estimate)
 	double past = slowest_so_far();
 	double now = sample();
 	double factor = past > 0 ? Max(past * SLACK_HISTORY, now) : now * SLACK_SAMPLE;
-	double ms = MS_ANYWAY * now + result->work_ms * factor;
 
+	/* where somebody always reads, readers are kept out from the beginning */
 	estimate->history = past > 0;
-	estimate->all_ms = ceil(ms + result->plan_ms * SLACK_SAMPLE);
-	estimate->readers_ms = result->locked == NIL ? 0 : ceil(ms);
+	estimate->all_ms =
+		ceil(MS_ANYWAY * now + result->plan_ms * SLACK_SAMPLE + result->work_ms * factor);
+	estimate->readers_ms = result->locked == NIL ? 0 : estimate->all_ms;
 }

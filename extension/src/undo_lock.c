@@ -10,9 +10,9 @@
  *
  * All locks of a kind are taken at once.  Applications take theirs in another
  * order, so whoever waits holds nothing that the other could be waiting for: what
- * was locked is given back after a short time, and tried again.  Readers are asked
- * out while writers wait for us, so nobody is waited for who waits himself, and
- * nobody longer than a deadlock detector needs to wake up.
+ * was locked is given back after a short time, and tried again.  While writers wait
+ * for us we wait for nobody, since a reader that turns to writing would lose a
+ * deadlock at once: a moment without readers is taken or it is not.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -45,8 +45,9 @@
 #include "subxact.h"
 #include "undo.h"
 
-/* So often readers are asked out before writers are let in again. */
-#define TRIES_A_PLAN 4
+/* Between two looks for a moment without readers, in microseconds. */
+#define LOOK_EVERY    1000
+#define LOOKS_A_DOUBT 20 /* so many, and whether it makes sense to go on */
 
 /*
  * is_built_again
@@ -298,38 +299,33 @@ upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 	}
 }
 
-/* The processes that hold any lock on one of these relations. */
-static List *
-holders_of(const LockData *data, List *relations)
+/*
+ * is_hopeless
+ *		Will there be no moment without readers while we hold on to what we have?
+ *
+ * Who holds a lock on one of these relations and waits himself may well wait for us,
+ * and will not go before we do.  Before 17 a lock is not had without waiting while
+ * anybody else waits for the same relation, and writers do.
+ */
+static bool
+is_hopeless(List *relations)
 {
-	List *pids = NIL;
+	LockData *data = GetLockStatusData();
+	List *holders = NIL;
 
 	for (int i = 0; i < data->nelements; i++)
 	{
 		const LockInstanceData *lock = &data->locks[i];
 
-		if (lock->holdMask != 0 && lock->pid != MyProcPid &&
-			lock->locktag.locktag_type == LOCKTAG_RELATION &&
-			lock->locktag.locktag_field1 == MyDatabaseId &&
-			list_member_oid(relations, lock->locktag.locktag_field2))
-			pids = list_append_unique_int(pids, lock->pid);
+		if (lock->pid == MyProcPid || lock->locktag.locktag_type != LOCKTAG_RELATION ||
+			lock->locktag.locktag_field1 != MyDatabaseId ||
+			!list_member_oid(relations, lock->locktag.locktag_field2))
+			continue;
+		if (lock->waitLockMode != NoLock && UPG_SERVER_VERSION < 170000)
+			return true;
+		if (lock->holdMask != 0)
+			holders = list_append_unique_int(holders, lock->pid);
 	}
-	return pids;
-}
-
-/*
- * somebody_waits
- *		Does anybody who keeps us from these relations wait for a lock himself?
- *
- * If it is one of ours, perhaps by way of others, his deadlock detector would find
- * us waiting for him, and he would be the one to lose.
- */
-static bool
-somebody_waits(List *relations)
-{
-	LockData *data = GetLockStatusData();
-	List *holders = holders_of(data, relations);
-
 	for (int i = 0; i < data->nelements; i++)
 		if (data->locks[i].waitLockMode != NoLock &&
 			list_member_int(holders, data->locks[i].pid))
@@ -337,45 +333,53 @@ somebody_waits(List *relations)
 	return false;
 }
 
+/* Lock all of them at once without waiting for anybody, or none. */
+static bool
+lock_at_once(List *relations)
+{
+	ListCell *lc;
+	ListCell *lc2;
+
+	foreach (lc, relations)
+	{
+		if (ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+			continue;
+		foreach (lc2, relations)
+		{
+			if (lc2 == lc)
+				return false;
+			UnlockRelationOid(lfirst_oid(lc2), AccessExclusiveLock);
+		}
+	}
+	return true;
+}
+
 /*
  * upg_undo_lock_alone
  *		All is decided: keep readers out, too, where that is needed.
  *
- * If they do not go soon, false: then writers must not be kept waiting, either, and
- * the caller gives back what it holds and begins anew.
+ * False if there is no moment without readers soon.  Then writers must not be kept
+ * waiting, either: what was locked to decide is given back, and the caller begins
+ * anew, with readers kept out from the beginning.
  */
 bool
-upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options,
-					UpgUndoTries *tries)
+upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options)
 {
-	UpgUndoLocks alone = {locks->alone, locks->alone};
-	int timeout = Max(Min(options->lock_timeout, DeadlockTimeout / 2), 1);
-
-	for (int try = 0; try < TRIES_A_PLAN; try++)
-	{
-		Oid taken;
-
-		if (somebody_waits(locks->alone))
-			break;
-		taken = try_to_lock(&alone, UPG_UNDO_PERFORM, timeout);
-		if (!OidIsValid(taken))
-			return true;
-		try_again(taken, AccessExclusiveLock, options, tries);
-	}
-	return false;
-}
-
-/*
- * upg_undo_unlock
- *		Give back what was locked to decide, before anything was changed.
- */
-void
-upg_undo_unlock(const UpgUndoLocks *locks, const UpgUndoOptions *options,
-				UpgUndoTries *tries)
-{
+	TimestampTz end =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->lock_timeout);
 	ListCell *lc;
 
-	foreach (lc, locks->all)
-		UnlockRelationOid(lfirst_oid(lc), ExclusiveLock);
-	try_again(linitial_oid(locks->alone), AccessExclusiveLock, options, tries);
+	for (int look = 0; !lock_at_once(locks->alone); look++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= end ||
+			(look % LOOKS_A_DOUBT == 0 && is_hopeless(locks->alone)))
+		{
+			foreach (lc, locks->all)
+				UnlockRelationOid(lfirst_oid(lc), ExclusiveLock);
+			return false;
+		}
+		pg_usleep(LOOK_EVERY);
+	}
+	return true;
 }
