@@ -126,7 +126,7 @@ const UpgOption upg_options[] = {
 	 false},
 	{OPT_MAX_AGE, '\0', "max-age", "INTERVAL", "warn of what is older, such as '30 days'",
 	 NULL, false},
-	{OPT_MAX_BYTES, '\0', "max-bytes", "SIZE", "warn of what is larger, such as 10GB",
+	{OPT_MAX_BYTES, '\0', "max-bytes", "SIZE", "warn when all of it is larger, such as 10GB",
 	 NULL, false},
 	{OPT_MAX_XID_AGE, '\0', "max-xid-age", "N",
 	 "warn of what holds rows of so many xids ago", NULL, false},
