@@ -45,7 +45,8 @@
 #include "subxact.h"
 #include "undo.h"
 
-/* Between two looks for a moment without readers, in microseconds. */
+/* How long a moment without readers is looked for, in ms, and how often, in us. */
+#define LOOK_FOR      100
 #define LOOK_EVERY    1000
 #define LOOKS_A_DOUBT 20 /* so many, and whether it makes sense to go on */
 
@@ -365,8 +366,8 @@ lock_at_once(List *relations)
 bool
 upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options)
 {
-	TimestampTz end =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->lock_timeout);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  Min(options->lock_timeout, LOOK_FOR));
 	ListCell *lc;
 
 	for (int look = 0; !lock_at_once(locks->alone); look++)
