@@ -366,8 +366,10 @@ lock_at_once(List *relations)
 bool
 upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												  Min(options->lock_timeout, LOOK_FOR));
+	int most =
+		LockTimeout > 0 ? Min(options->lock_timeout, LockTimeout) : options->lock_timeout;
+	TimestampTz end =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(most, LOOK_FOR));
 	ListCell *lc;
 
 	for (int look = 0; !lock_at_once(locks->alone); look++)
