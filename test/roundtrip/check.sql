@@ -1,49 +1,59 @@
 -- check.sql: what pg_dump cannot see.  One row per finding.
 CREATE SCHEMA IF NOT EXISTS rt;
-CREATE OR REPLACE FUNCTION rt.check(heap boolean DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $check$
+
+-- The catalogs' references to each other, as one query that a session plans once.
+-- Objects below 12000 are pinned: they cannot go, so references to them cannot dangle.
+CREATE OR REPLACE FUNCTION rt.build_dangling() RETURNS void LANGUAGE plpgsql AS $build$
 DECLARE
     fk record;
-    r record;
     q text;
-    n bigint;
+    one text;
+    queries text[];
 BEGIN
     FOR fk IN SELECT * FROM pg_get_catalog_foreign_keys() LOOP
         CONTINUE WHEN fk.fktable::text IN ('pg_depend', 'pg_shdepend', 'pg_description', 'pg_statistic', 'pg_statistic_ext_data');
         -- up to 15 nothing keeps who granted a membership
         CONTINUE WHEN fk.fkcols = '{grantor}' AND current_setting('server_version_num')::int < 160000;
-        IF fk.is_array THEN
-            IF cardinality(fk.fkcols) = 1 THEN
-                q := format('SELECT count(*) FROM (SELECT unnest(%I) k FROM %s) f WHERE k <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.k)',
-                            fk.fkcols[1], fk.fktable, fk.pktable, fk.pkcols[1]);
-            ELSE
-                q := format('SELECT count(*) FROM (SELECT %I a, unnest(%I) k FROM %s) f WHERE k <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.a AND p.%I = f.k)',
-                            fk.fkcols[1], fk.fkcols[2], fk.fktable, fk.pktable, fk.pkcols[1], fk.pkcols[2]);
-            END IF;
+        IF fk.is_array AND cardinality(fk.fkcols) = 1 THEN
+            q := format('(SELECT unnest(%I) k FROM %s) f WHERE k >= 12000 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.k)',
+                        fk.fkcols[1], fk.fktable, fk.pktable, fk.pkcols[1]);
+        ELSIF fk.is_array THEN
+            q := format('(SELECT %I a, unnest(%I) k FROM %s WHERE %I >= 12000) f WHERE k <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.a AND p.%I = f.k)',
+                        fk.fkcols[1], fk.fkcols[2], fk.fktable, fk.fkcols[1], fk.pktable, fk.pkcols[1], fk.pkcols[2]);
         ELSIF cardinality(fk.fkcols) = 1 THEN
-            q := format('SELECT count(*) FROM %s f WHERE %I <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.%I)',
+            q := format('%s f WHERE %I::oid >= 12000 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.%I)',
                         fk.fktable, fk.fkcols[1], fk.pktable, fk.pkcols[1], fk.fkcols[1]);
         ELSE
-            q := format('SELECT count(*) FROM %s f WHERE %I <> 0 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.%I AND p.%I = f.%I)',
-                        fk.fktable, fk.fkcols[2], fk.pktable, fk.pkcols[1], fk.fkcols[1], fk.pkcols[2], fk.fkcols[2]);
+            q := format('%s f WHERE %I <> 0 AND %I >= 12000 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.%I AND p.%I = f.%I)',
+                        fk.fktable, fk.fkcols[2], fk.fkcols[1], fk.pktable, fk.pkcols[1], fk.fkcols[1], fk.pkcols[2], fk.fkcols[2]);
         END IF;
         IF fk.fktable = 'pg_attribute'::regclass AND fk.fkcols[1] = 'attcollation' THEN
             -- a dropped column keeps the OID of a collation that may go as well
             q := q || ' AND NOT f.attisdropped';
         END IF;
+        one := format('SELECT %L::text AS what, count(*) AS n FROM %s', format('%s %s -> %s', fk.fktable, fk.fkcols, fk.pktable), q);
         BEGIN
-            EXECUTE q INTO n;
+            EXECUTE one;
+            queries := queries || one;
         EXCEPTION WHEN datatype_mismatch OR undefined_function THEN
-            n := 0;
+            NULL;
         END;
-        IF n > 0 THEN
-            RETURN NEXT format('%s %s -> %s: %s dangling', fk.fktable, fk.fkcols, fk.pktable, n);
-        END IF;
     END LOOP;
-    FOR r IN SELECT d.classid::regclass c, d.objid, d.refclassid::regclass rc, d.refobjid
-             FROM pg_depend d
-             WHERE (d.classid <> 0 AND (pg_identify_object(d.classid, d.objid, 0)).identity IS NULL)
-                OR (pg_identify_object(d.refclassid, d.refobjid, 0)).identity IS NULL LIMIT 20 LOOP
-        RETURN NEXT format('pg_depend dangling: %s %s on %s %s', r.c, r.objid, r.rc, r.refobjid);
+    EXECUTE format('CREATE OR REPLACE FUNCTION rt.dangling() RETURNS SETOF text LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off AS %L',
+        'BEGIN RETURN QUERY SELECT format(''%s: %s dangling'', what, n) FROM (' || array_to_string(queries, ' UNION ALL ') || ') x WHERE n > 0; END');
+END
+$build$;
+SELECT rt.build_dangling();
+
+CREATE OR REPLACE FUNCTION rt.check(heap boolean DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $check$
+DECLARE
+    r record;
+    q text;
+BEGIN
+    RETURN QUERY SELECT * FROM rt.dangling();
+    FOR r IN SELECT classid::regclass c, objid FROM (SELECT classid, objid FROM pg_depend UNION SELECT refclassid, refobjid FROM pg_depend) d
+             WHERE classid <> 0 AND objid >= 12000 AND (pg_identify_object(classid, objid, 0)).identity IS NULL LIMIT 20 LOOP
+        RETURN NEXT format('pg_depend dangling: %s %s', r.c, r.objid);
     END LOOP;
     FOR r IN SELECT c.oid::regclass AS rel, relnatts, (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0) k
              FROM pg_class c WHERE relkind IN ('r','v','m','p','f','c','i','I','t') LOOP

@@ -98,9 +98,9 @@ BEGIN
         ('unseen indexes', 'SELECT ''unseen indexes'', count(*)::text FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE NOT relhasindex'),
         ('unseen children', 'SELECT ''unseen children'', count(*)::text FROM pg_inherits JOIN pg_class c ON c.oid = inhparent WHERE NOT relhassubclass AND c.relkind <> ''I'''),
         ('columns', 'SELECT ''columns'', count(*)::text FROM pg_class c WHERE c.oid >= 16384 AND relnatts <> (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)');
-    EXECUTE 'CREATE FUNCTION rt.catalogs() RETURNS TABLE (what text, hash text) LANGUAGE sql SET datestyle = iso SET search_path = pg_catalog AS '
-        || quote_literal('WITH hidden AS MATERIALIZED ' || toast || ' '
-            || (SELECT string_agg(query, E'\nUNION ALL ' ORDER BY catalog) FROM rt.oracle));
+    EXECUTE 'CREATE FUNCTION rt.catalogs() RETURNS TABLE (what text, hash text) LANGUAGE plpgsql SET datestyle = iso SET search_path = pg_catalog AS '
+        || quote_literal('BEGIN RETURN QUERY WITH hidden AS MATERIALIZED ' || toast || ' '
+            || (SELECT string_agg(query, E'\nUNION ALL ' ORDER BY catalog) FROM rt.oracle) || '; END');
 END
 $build$;
 SELECT rt.build();

@@ -2,14 +2,16 @@
 """roundtrip.py: apply each SQL file of a directory under capture, roll it back
 from another session, compare, apply again; at the end roll the whole chain back.
 
-    roundtrip.py [--db NAME] [--downs] [--no-seed] [--no-chain] [--limit N] PATH...
+    roundtrip.py [--db NAME] [--first FILE] [--downs] [--no-seed] [--no-chain]
+                 [--limit N] PATH...
 
 A PATH is a file, or a directory whose *.sql files (down files left out) are
 taken in order.  The server is the one that PGHOST and friends name; it must
 have the extensions upg and amcheck.  Exit 0: nothing was silently wrong and
 nothing failed that should not.  One line per file that was not exact.
 """
-import argparse, hashlib, os, re, subprocess, sys, time
+import argparse, os, re, subprocess, sys, time
+from rtlib import Session, error_of, look, quote
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -28,16 +30,23 @@ def psql(db, sql, args=()):
         raise SQLError(p.stderr.decode('utf8', 'replace'))
     return p.stdout.decode('utf8', 'replace')
 
-def quote(text):
-    tag = '$rt$'
-    n = 0
-    while tag in text:
-        n += 1
-        tag = '$rt%d$' % n
-    return tag + text + tag
+spent = {}
 
-def dump(db, exclude=()):
-    p = subprocess.run(['pg_dump', '-d', db, '-N', 'rt', '-N', 'amchk', *exclude],
+def timed(what):
+    """Add up what a kind of work takes."""
+    def wrap(f):
+        def g(*args):
+            start = time.time()
+            try:
+                return f(*args)
+            finally:
+                spent[what] = spent.get(what, 0) + time.time() - start
+        return g
+    return wrap
+
+@timed('dump')
+def dump(db):
+    p = subprocess.run(['pg_dump', '-d', db, '-N', 'rt', '-N', 'amchk', '-N', 'upg'],
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if p.returncode != 0:
         raise SystemExit('pg_dump failed: ' + p.stderr.decode())
@@ -65,6 +74,13 @@ def difference(a, b):
     import difflib
     return [l for l in difflib.unified_diff(a, b, lineterm='', n=0) if not l.startswith(('---', '+++', '@@'))]
 
+def for_postgres(name, names):
+    """Of the same migration for several servers, the one for ours."""
+    if re.search(r'\.(cockroach|mysql|mariadb|sqlite3?|mssql|oracle)\.', name):
+        return False
+    m = re.fullmatch(r'(.*?)((?:\.autocommit)?(?:\.up)?\.sql)', name)
+    return '.postgres.' in name or m.group(1) + '.postgres' + m.group(2) not in names
+
 def files_of(path):
     if os.path.isfile(path):
         return [path]
@@ -74,18 +90,24 @@ def files_of(path):
         for n in sorted(names):
             if n.endswith('.sql') and not re.search(r'(\bdown|\.undo|_down)\.sql$', n):
                 found.append(os.path.join(root, n))
+    names = {os.path.relpath(f, path) for f in found}
+    found = [f for f in found if for_postgres(os.path.relpath(f, path), names)]
     def key(f):
         rel = os.path.relpath(f, path)
         m = re.match(r'\D{0,2}([\d-]+)', rel)
         return (int((m.group(1).replace('-', '') or '0')[:14]) if m else 0, rel)
     return sorted(found, key=key)
 
+DOWN = r'^--\s*(migrate:down|\+goose\s+Down|\+migrate\s+Down|//@UNDO)'
+
+def up_of(text):
+    """A two-way file without its down half."""
+    m = re.search(DOWN, text.lstrip('\ufeff'), re.M | re.I)
+    return text.lstrip('\ufeff')[:m.start()] if m else text.lstrip('\ufeff')
+
 def unwrap(text):
     """Take off one outer BEGIN ... COMMIT, and the down half of a two-way file."""
-    text = text.lstrip('\ufeff')
-    m = re.search(r'^--\s*(migrate:down|\+goose\s+Down|\+migrate\s+Down)', text, re.M | re.I)
-    if m:
-        text = text[:m.start()]
+    text = up_of(text)
     m = re.match(r'((?:\s|--[^\n]*\n|/\*.*?\*/)*)(BEGIN|START TRANSACTION)(\s+(WORK|TRANSACTION))?\s*;', text, re.I | re.S)
     e = re.search(r'\b(COMMIT|END)(\s+(WORK|TRANSACTION))?\s*;\s*((--[^\n]*)?\s*)*$', text, re.I)
     if m and e and e.start() > m.end():
@@ -99,7 +121,7 @@ def down_of(path, text):
             other = re.sub(up, down, path)
             if os.path.exists(other):
                 return open(other, 'rb').read().decode('utf8', 'replace')
-    m = re.search(r'^--\s*(migrate:down|\+goose\s+Down|\+migrate\s+Down)[^\n]*\n', text, re.M | re.I)
+    m = re.search(DOWN + r'[^\n]*\n', text, re.M | re.I)
     return text[m.end():] if m else None
 
 class Run:
@@ -110,27 +132,95 @@ class Run:
         self.chain = []
         self.downs = {'exact': 0, 'schema only': 0, 'schema differs': 0, 'fails': 0}
         self.lines = []
+        self.stepped = set()
+        self.times = []
+        self.sessions = {}
+
+    def ask(self, which, sql):
+        """One of three sessions: A applies, B rolls back, C looks."""
+        if which not in self.sessions:
+            self.sessions[which] = Session(self.db, dict(os.environ, PGOPTIONS='-c client_min_messages=error'))
+        out = self.sessions[which].run(sql)
+        if error_of(out):
+            raise SQLError(out)
+        return out.strip('\n')
+
+    def leave(self):
+        for session in self.sessions.values():
+            session.close()
+        self.sessions = {}
 
     def say(self, kind, name, text=''):
         self.count[kind] += 1
         if kind != 'exact' or self.a.verbose:
             print('%-12s %s  %s' % (kind, name, text[:1500]), flush=True)
 
+    @timed('capture')
     def capture(self, name, sql):
-        out = psql(self.db, 'SET client_min_messages = error; SELECT verdict, capture_ms, proof_ms FROM upg.capture_run(%s, %s);' % (quote(name), quote(sql)))
-        self.ms = [float(x) for x in out.strip().split('\n')[-1].split('\t')[1:3]]
-        self.times.append(self.ms)
+        try:
+            out = self.ask('A', 'SELECT verdict, capture_ms, proof_ms FROM upg.capture_run(%s, %s);' % (quote(name), quote(sql)))
+            self.times.append([float(x) for x in out.split('\n')[-1].split('\t')[1:3]])
+        finally:
+            self.ask('A', 'DISCARD ALL;')
 
+    @timed('undo')
     def undo(self, name):
-        return psql(self.db, 'SELECT * FROM upg.capture_undo(%s);' % quote(name))
+        if name in self.stepped:
+            return self.call(name, 'upg_rollback(%s)' % quote(name), 'rolled_back')
+        return self.ask('B', 'SELECT * FROM upg.capture_undo(%s);' % quote(name))
 
+    def call(self, name, call, wanted):
+        """Apply or roll back by the books, and wait for the worker that a migration of several steps has."""
+        self.ask('B', 'SELECT state FROM %s;' % call)
+        until = time.time() + 600
+        while True:
+            state, error = self.ask('B', """SELECT state, coalesce(attempt->>'sqlstate', '') || ': ' || coalesce(attempt->>'message', '')
+                FROM upg_migration_state(%s);""" % quote(name)).split('\t')[:2]
+            if state == wanted:
+                return
+            if state not in ('queued', 'running') or time.time() > until:
+                raise SQLError('ERROR:  %s (%s)' % (error, state))
+            time.sleep(0.02)
+
+    @timed('steps')
+    def apply_steps(self, name, raw):
+        """What one transaction cannot hold: as a user applies it."""
+        self.stepped.add(name)
+        self.call(name, 'upg_apply(%s, %s)' % (quote(name), quote(up_of(raw))), 'applied')
+
+    @timed('check')
     def check(self):
-        return psql(self.db, 'SELECT * FROM rt.check();').strip()
+        return self.ask('C', 'SELECT * FROM rt.check();')
 
-    def link(self, name, sql, before):
-        """Apply as a link of the chain; remember what was there before."""
-        self.capture(name, sql)
-        self.chain.append((name, before))
+    def differs(self, was):
+        now = self.look() if was is not None else was
+        return 'hashes: ' + ' '.join(k for k in {**was, **now} if was.get(k) != now.get(k)) if now != was else ''
+
+    @timed('look')
+    def look(self):
+        """Hashes of all catalog rows, with their OIDs, and of all rows of tables."""
+        return look(self.sessions['C'], 1000) if 'C' in self.sessions else (self.ask('C', ''), self.look())[1]
+
+    def apply(self, name, raw):
+        """As one captured step, or, if one transaction cannot hold it, in steps by a worker."""
+        if name not in self.stepped:
+            try:
+                return self.capture(name, unwrap(raw))
+            except SQLError as e:
+                if e.code not in ('25001', '25P01', '2D000', '55P04') and 'transaction' not in e.message:
+                    raise
+        self.apply_steps(name, raw)
+
+    def withdraw(self, name):
+        """The steps of a failed migration that are done."""
+        if name in self.stepped:
+            self.stepped.discard(name)
+            self.ask('B', 'SELECT state FROM upg_rollback(%s);' % quote(name))
+
+    def link(self, name, raw, before, was):
+        """Apply as a link of the chain; remember what was there before, as far as it was looked at."""
+        self.apply(name, raw)
+        self.chain.append((name, before, was))
 
     def empty(self):
         psql(self.db, """DO $$ DECLARE t text; BEGIN
@@ -140,17 +230,24 @@ class Run:
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e');
             IF t IS NOT NULL THEN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END IF; END $$;""")
 
-    def given_down(self, path, raw, before):
+    def given_down(self, path, raw):
         """Up and down as people wrote them, in a copy of the database."""
         down = down_of(path, raw)
         if down is None:
             return
         copy = self.db + '_down'
+        self.leave()
         psql('postgres', 'DROP DATABASE IF EXISTS %s WITH (FORCE);' % copy)
-        psql('postgres', 'CREATE DATABASE %s TEMPLATE %s;' % (copy, self.db))
-        up = re.split(r'^--\s*(?:migrate:down|\+goose\s+Down|\+migrate\s+Down)', raw, flags=re.M | re.I)[0]
+        while True:
+            try:
+                psql('postgres', 'CREATE DATABASE %s TEMPLATE %s;' % (copy, self.db))
+                break
+            except SQLError as e:
+                if e.code != '55006':  # a worker that is about to leave
+                    raise
+        before = dump(copy)
         try:
-            psql(copy, up, ['-o', '/dev/null'])
+            psql(copy, up_of(raw), ['-o', '/dev/null'])
         except SQLError:
             return
         try:
@@ -167,41 +264,41 @@ class Run:
         else:
             self.downs['schema differs'] += 1
 
-    def one(self, path, name, before):
+    def one(self, path, name, before, was):
         raw = open(path, 'rb').read().decode('utf8', 'replace')
-        sql = unwrap(raw)
         try:
-            self.capture(name, sql)
+            self.apply(name, raw)
         except SQLError as e:
+            try:
+                self.withdraw(name)
+            except SQLError as e2:
+                self.say('failed', name, e.text + 'and the steps done stay: ' + e2.text)
+                return None
             if e.code[:2] in ('23', '22') and self.a.seed and not self.emptied:
                 # our rows, not the file, are at fault: once more on empty tables
                 self.empty()
                 self.chain = []
                 self.emptied = True
-                return self.one(path, name, dump(self.db))
-            kind = None
-            if e.code == '25001' and 'CONCURRENTLY' in sql.upper():
-                # what a worker runs as steps of its own; here as one step, plainly
-                plain = os.path.join('/tmp', 'rt-%d.sql' % os.getpid())
-                with open(plain, 'w') as f:
-                    f.write(re.sub(r'\bCONCURRENTLY\b', '', sql, flags=re.I))
-                try:
-                    return self.one(plain, name, before)
-                finally:
-                    os.unlink(plain)
+                return self.one(path, name, dump(self.db), self.look())
+            kind = 'failed'
             if e.code in ('UP020', 'UP021'):
                 kind = 'refused'
             elif e.code in ('25001', '0A000', '2D000', '55P04', '42601') or 'transaction block' in e.message:
                 kind = 'unsupported'
             try:
-                psql(self.db, raw, ['-o', '/dev/null'])
+                try:
+                    psql(self.db, up_of(raw), ['-o', '/dev/null', '-1'])
+                except SQLError as e2:
+                    if e2.code != '25001':
+                        raise
+                    psql(self.db, up_of(raw), ['-o', '/dev/null'])
             except SQLError as e2:
                 if kind != 'refused':
                     self.say('script_error', name, str(e2))
                     return None
-            self.say(kind or 'failed', name, e.text if kind in (None, 'refused') else str(e))
+            self.say(kind, name, str(e) if kind == 'unsupported' else e.text)
             return None
-        after = dump(self.db)
+        after = dump(self.db) if before else None
         if self.a.vacuum:
             psql(self.db, 'VACUUM;')
         try:
@@ -209,8 +306,8 @@ class Run:
         except SQLError as e:
             self.say('failed', name, 'rollback: ' + e.text)
             return None
-        back = dump(self.db)
-        found = self.check() if self.a.check else ''
+        found = self.differs(was) or self.check()
+        back = dump(self.db) if before else None
         if back != before:
             self.say('wrong', name, ' | '.join(difference(before, back)[:20]))
             return None
@@ -218,17 +315,16 @@ class Run:
             self.say('wrong', name, found)
             return None
         if self.a.downs:
-            self.given_down(path, raw, before)
+            self.given_down(path, raw)
         try:
-            self.link(name, sql, before)
+            self.link(name, raw, before, was)
         except SQLError as e:
             self.say('failed', name, 're-apply: ' + e.text)
             return None
-        again = dump(self.db)
+        again = dump(self.db) if before else None
         if again != after:
             # values of clocks and random functions differ by nature
-            d = [l for l in difference(after, again)]
-            self.lines.append('re-apply of %s differs: %s' % (name, ' | '.join(d[:4])))
+            self.lines.append('re-apply of %s differs: %s' % (name, ' | '.join(difference(after, again)[:4])))
         self.say('exact', name)
         return again
 
@@ -236,10 +332,12 @@ class Run:
         psql('postgres', 'DROP DATABASE IF EXISTS %s; ' % self.db)
         psql('postgres', 'CREATE DATABASE %s TEMPLATE template0;' % self.db)
         psql(self.db, 'CREATE EXTENSION upg; CREATE SCHEMA amchk; CREATE EXTENSION amcheck SCHEMA amchk;')
-        psql(self.db, open(os.path.join(here, 'check.sql')).read())
+        for part in ('check.sql', 'oracle.sql'):
+            psql(self.db, open(os.path.join(here, part)).read(), ['-o', '/dev/null'])
+        if self.a.first:
+            psql(self.db, open(self.a.first).read(), ['-o', '/dev/null'])
 
     def run(self):
-        self.times = []
         files = []
         for p in self.a.paths:
             files += files_of(p)
@@ -248,30 +346,30 @@ class Run:
         self.prepare()
         seed = open(os.path.join(here, 'seed.sql')).read()
         globals0 = globals_()
-        first = before = dump(self.db)
-        broken = False
+        began = time.time()
+        before = dump(self.db)
+        was = self.look()
         for i, path in enumerate(files):
             name = '%04d:%s' % (i + 1, os.path.relpath(path, self.a.paths[0] if os.path.isdir(self.a.paths[0]) else '.'))
             self.emptied = False
-            after = self.one(path, name, before)
-            if after is None:
+            self.number = i + 1
+            after = self.one(path, name, before, was)
+            if (not self.chain or self.chain[-1][0] != name) and self.look() != was:
                 # the database went on without a link: the chain starts anew
                 self.chain = []
-                after = dump(self.db)
-                first = after
             if self.a.seed:
                 try:
-                    self.link(name + '+seed', seed, after)
-                    after = dump(self.db)
+                    self.link(name + '+seed', seed, after, None)
                 except SQLError as e:
                     self.say('failed', name + '+seed', e.text)
-            before = after
+            before = dump(self.db) if self.number % self.a.every == 0 else None
+            was = self.look()
         if self.a.chain:
             total = len(self.chain)
-            done = 0
+            done = since = 0
             while self.chain:
-                name, want = self.chain.pop()
-                if done % 7 == 3:
+                name, want, was = self.chain.pop()
+                if done % 21 == 3:
                     psql(self.db, 'VACUUM;' if done % 2 else 'VACUUM FREEZE;')
                 try:
                     self.undo(name)
@@ -279,15 +377,15 @@ class Run:
                     self.say('failed', 'chain at ' + name, e.text)
                     break
                 done += 1
-                if done % self.a.every == 0 or not self.chain:
+                since += 1
+                found = self.differs(was)
+                if want is not None and (since >= self.a.every or not self.chain):
+                    since = 0
                     got = dump(self.db)
-                    if got != want:
-                        self.say('wrong', 'chain at ' + name, ' | '.join(difference(want, got)[:20]))
-                        break
-                    found = self.check()
-                    if found:
-                        self.say('wrong', 'chain at ' + name, found)
-                        break
+                    found = ' | '.join(difference(want, got)[:20]) or found or self.check()
+                if found:
+                    self.say('wrong', 'chain at ' + name, found)
+                    break
             print('chain: %d of %d links rolled back' % (done, total))
             if done == total and not self.count['refused'] + self.count['unsupported'] + self.count['failed'] + self.count['script_error']:
                 if globals_() != globals0:
@@ -298,6 +396,8 @@ class Run:
             c = sorted(t[0] for t in self.times)
             p = sorted(t[1] for t in self.times)
             print('capture ms median %.1f max %.1f; proof ms median %.1f max %.1f' % (c[len(c) // 2], c[-1], p[len(p) // 2], p[-1]))
+        print('seconds: ' + ', '.join('%s %.0f' % kv for kv in sorted(spent.items())) + ', in all %.0f' % (time.time() - began)
+              + ('; %d files in steps' % len(self.stepped) if self.stepped else ''))
         if self.a.downs:
             psql('postgres', 'DROP DATABASE IF EXISTS %s_down WITH (FORCE);' % self.db)
             n = sum(self.downs.values())
@@ -311,9 +411,9 @@ ap.add_argument('paths', nargs='+')
 ap.add_argument('--db', default='upg_roundtrip')
 ap.add_argument('--no-seed', dest='seed', action='store_false')
 ap.add_argument('--no-chain', dest='chain', action='store_false')
-ap.add_argument('--no-check', dest='check', action='store_false')
 ap.add_argument('--vacuum', action='store_true', help='VACUUM between apply and rollback')
-ap.add_argument('--every', type=int, default=5, help='compare every Nth link of the chain')
+ap.add_argument('--every', type=int, default=5, help='compare dumps, too, of every Nth file, and of the chain at about every Nth link; hashes of all rows at each')
+ap.add_argument('--first', help='a file that makes what the migrations expect: roles, schemas, functions')
 ap.add_argument('--limit', type=int, default=0)
 ap.add_argument('--downs', action='store_true', help='also run the down files that are there, and say how far they reach')
 ap.add_argument('-v', '--verbose', action='store_true')
