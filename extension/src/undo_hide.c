@@ -144,8 +144,13 @@ upg_row_hide(Relation rel, ItemPointer tid)
 	Page page;
 	bool combo;
 
-	/* decoding wants more of catalogs than we write; nobody locks rows of those */
-	if (IsCatalogRelation(rel) || RelationIsAccessibleInLogicalDecoding(rel))
+	/*
+	 * Decoding wants more of catalogs than we write; nobody locks rows of
+	 * those.  Of tables that decoding treats as catalogs it wants no more than
+	 * this: it takes what an abandoned subtransaction has marked for not deleted,
+	 * whether it knows the command or not, and when the row was made it knows.
+	 */
+	if (IsCatalogRelation(rel))
 	{
 		simple_heap_delete(rel, tid);
 		return;

@@ -18,7 +18,7 @@ srand($seed);
 
 sql($db, q{
 	CREATE EXTENSION amcheck;
-	CREATE TABLE kept (id int PRIMARY KEY, v text, extra int DEFAULT 3);
+	CREATE TABLE kept (id int PRIMARY KEY, v text, extra int DEFAULT 3) WITH (user_catalog_table = true);
 	INSERT INTO kept SELECT i, 'v' || i FROM generate_series(1, 4000) i;
 	CREATE TABLE gone (id serial PRIMARY KEY, v text);
 	INSERT INTO gone (v) SELECT 'g' || i FROM generate_series(1, 4000) i;
@@ -47,6 +47,10 @@ my $before = state_of();
 sql($db, q{INSERT INTO heard VALUES (1, 'before')});
 is(sql($db, $apply), 'exact', 'applied while a logical slot follows');
 my $after = state_of();
+is(sql($db, q{
+	SELECT string_agg(n || what, ' ' ORDER BY what) FROM (SELECT count(*) || ' ' AS n, split_part(data, ' ', 3) AS what
+		FROM pg_logical_slot_peek_changes('follower', NULL, NULL) WHERE data ~ '^table public\.kept' GROUP BY 2) x}),
+	'800 DELETE: 2000 UPDATE:', 'decoded: rows of a table that counts as a catalog, without those of the proof');
 sql($db, q{INSERT INTO heard VALUES (2, 'between', 6)});
 sql($db, q{DELETE FROM heard WHERE id = 2});
 sql($db, $rollback);
