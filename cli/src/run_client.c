@@ -264,6 +264,62 @@ drive(UpgContext *ctx, const UpgEntry *entry, UpgScan *scan, UpgScanItem *item,
 }
 
 /*
+ * isolation_asked
+ *		The isolation level that the script asks for before its first query, as BEGIN
+ *		takes it; "" if it asks for none.
+ *
+ * upg_begin() takes a snapshot, after which SET TRANSACTION would come too late.
+ */
+static const char *
+isolation_asked(UpgContext *ctx, const UpgEntry *entry)
+{
+	static const char *const levels[][3] = {
+		{"read", "uncommitted", " ISOLATION LEVEL READ UNCOMMITTED"},
+		{"read", "committed", " ISOLATION LEVEL READ COMMITTED"},
+		{"repeatable", "read", " ISOLATION LEVEL REPEATABLE READ"},
+		{"serializable", "", " ISOLATION LEVEL SERIALIZABLE"}};
+	UpgScan *scan = scan_open(&entry->up, &ctx->source->vars);
+	const char *asked = "";
+	UpgScanItem item;
+	UpgScanKind kind;
+
+	if (scan == NULL)
+		return asked;
+	while ((kind = scan_next(scan, &item)) > UPG_SCAN_END)
+	{
+		char w[4][24];
+		const char *p = item.statement;
+
+		if (kind == UPG_SCAN_REST)
+			continue;
+		p = run_next_word(p, w[0], sizeof(w[0]));
+		p = run_next_word(p, w[1], sizeof(w[1]));
+		if (strcmp(w[0], "begin") != 0 && strcmp(w[0], "start") != 0 &&
+			strcmp(w[0], "set") != 0)
+			break;
+		if (strcmp(w[0], "set") == 0 && strcmp(w[1], "transaction") != 0)
+			continue;
+		if (strcmp(w[1], "work") == 0 || strcmp(w[1], "transaction") == 0)
+			p = run_next_word(p, w[1], sizeof(w[1]));
+		p = run_next_word(p, w[2], sizeof(w[2]));
+		if (strcmp(w[1], "isolation") != 0 || strcmp(w[2], "level") != 0)
+			continue;
+		p = run_next_word(p, w[2], sizeof(w[2]));
+		run_next_word(p, w[3], sizeof(w[3]));
+		for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		{
+			if (strcmp(w[2], levels[i][0]) == 0 &&
+				(levels[i][1][0] == '\0' || strcmp(w[3], levels[i][1]) == 0))
+				asked = levels[i][2];
+		}
+	}
+	if (kind == UPG_SCAN_ERROR)
+		err_clear(); /* the run itself will meet it, and say where */
+	scan_close(scan);
+	return asked;
+}
+
+/*
  * run_client_driven
  *		Apply one script by driving it; false with the error set, nothing of it left.
  */
@@ -279,6 +335,7 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	int number = 0;
 	bool ok;
 	int64_t started = now_ms();
+	char begin[64];
 
 	memset(&item, 0, sizeof(item));
 	item.kind = UPG_SCAN_END;
@@ -291,7 +348,8 @@ run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *script, const cha
 	params[3] = requires;
 	params[4] = options;
 	/* a savepoint tells its changes from those of the migrations before it */
-	ok = ctx->single > 0 || conn_execute_text(ctx->conn, "BEGIN") == UPG_EXEC_DONE;
+	snprintf(begin, sizeof(begin), "BEGIN%s", isolation_asked(ctx, entry));
+	ok = ctx->single > 0 || conn_execute_text(ctx->conn, begin) == UPG_EXEC_DONE;
 	ok = ok && run_before(ctx);
 	ok = ok && conn_execute_text(ctx->conn, "SAVEPOINT upg") == UPG_EXEC_DONE;
 	ok = ok && conn_run(ctx->conn,

@@ -45,6 +45,7 @@ typedef struct UpgStep
 	UpgStepKind kind;
 	int first; /* numbers of its first and last statement */
 	int last;
+	int isolation; /* the level (xact.h) that its script asks for, or -1 */
 } UpgStep;
 
 typedef struct UpgScript
@@ -82,5 +83,6 @@ extern const char *upg_statement_own_transaction(Node *stmt);
 extern bool upg_cut_extend(UpgCut *cut, const UpgStatement *stmt, int sqlstate);
 extern char *upg_script_complaint(const char *text);
 extern bool upg_script_transactional(const UpgScript *script);
+extern bool upg_is_set_transaction(Node *stmt);
 
 #endif /* UPG_SCRIPT_H */

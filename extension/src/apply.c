@@ -902,8 +902,10 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 								 script->nsteps));
 	ereport(
 		NOTICE,
-		(errmsg("migration \"%s\" has %d steps that cannot share a transaction",
-				def->name, script->nsteps),
+		(script->nsteps == 1
+			 ? errmsg("migration \"%s\" needs a transaction of its own", def->name)
+			 : errmsg("migration \"%s\" has %d steps that cannot share a transaction",
+					  def->name, script->nsteps),
 		 errdetail("A background worker runs it when this transaction commits."),
 		 errhint("Wait for it with CALL upg_wait(%s).", quote_literal_cstr(def->name))));
 }

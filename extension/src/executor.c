@@ -177,7 +177,8 @@ upg_run_settings(UpgRun *run, int last_statement)
 		UpgStatement *stmt = &run->script->statements[no - 1];
 
 		if (IsA(stmt->raw->stmt, VariableSetStmt) &&
-			!((VariableSetStmt *) stmt->raw->stmt)->is_local)
+			!((VariableSetStmt *) stmt->raw->stmt)->is_local &&
+			!upg_is_set_transaction(stmt->raw->stmt))
 			run_statement(run, stmt);
 	}
 }

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/defrem.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -57,6 +58,8 @@ static int skip_blank(const char *text, int offset);
 static bool has_no_transaction_mark(const char *text);
 static void syntax_error_context(void *arg);
 static void cut_into_steps(UpgScript *script, const UpgCut *cut);
+static int isolation_of(List *options);
+static bool only_settings_before(const UpgScript *script, const UpgStep *step, int no);
 static bool reindex_is_concurrent(ReindexStmt *stmt);
 static bool subscription_uses_slot(List *options);
 
@@ -156,6 +159,7 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 {
 	UpgStep *step = NULL;       /* transaction step that takes further statements */
 	UpgStatement *begun = NULL; /* the open BEGIN */
+	int isolation = -1;         /* that it asks for */
 
 	script->steps = palloc0(sizeof(UpgStep) * Max(script->nstatements, 1));
 
@@ -180,12 +184,13 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 										"%d",
 										stmt->line, begun->line),
 								 errhint("Remove one of them, or write SAVEPOINT.")));
-					if (control->options != NIL)
-						script->notes = lappend(
-							script->notes,
-							psprintf("line %d: the options of BEGIN are not honoured; "
-									 "write SET TRANSACTION after it",
-									 stmt->line));
+					isolation = isolation_of(control->options);
+					if (list_length(control->options) > (isolation >= 0 ? 1 : 0))
+						script->notes =
+							lappend(script->notes,
+									psprintf("line %d: of the options of BEGIN only the "
+											 "isolation level is honoured",
+											 stmt->line));
 					begun = stmt;
 					step = NULL;
 					continue;
@@ -265,6 +270,14 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 			step->no = script->nsteps;
 			step->kind = stmt->own != NULL ? UPG_STEP_AUTOCOMMIT : UPG_STEP_TRANSACTION;
 			step->first = stmt->no;
+			step->isolation = begun != NULL ? isolation : -1;
+		}
+		if (upg_is_set_transaction(node) && only_settings_before(script, step, stmt->no))
+		{
+			int level = isolation_of(((VariableSetStmt *) node)->args);
+
+			if (level >= 0)
+				step->isolation = level;
 		}
 		step->last = stmt->no;
 		stmt->step = step->no;
@@ -320,13 +333,77 @@ upg_script_complaint(const char *text)
 
 /*
  * upg_script_transactional
- *		Does the whole script fit one transaction?
+ *		Does the whole script fit one transaction, such as the one that is open?
+ *
+ * A transaction that has taken a snapshot keeps its isolation level, so a script
+ * that asks for another one needs a transaction of its own.
  */
 bool
 upg_script_transactional(const UpgScript *script)
 {
 	return script->nsteps == 0 ||
-		   (script->nsteps == 1 && script->steps[0].kind == UPG_STEP_TRANSACTION);
+		   (script->nsteps == 1 && script->steps[0].kind == UPG_STEP_TRANSACTION &&
+			(script->steps[0].isolation < 0 ||
+			 script->steps[0].isolation == XactIsoLevel));
+}
+
+/*
+ * isolation_of
+ *		The isolation level among the options of BEGIN or SET TRANSACTION, or -1.
+ */
+static int
+isolation_of(List *options)
+{
+	static const struct
+	{
+		const char *name;
+		int level;
+	} levels[] = {{"read uncommitted", XACT_READ_UNCOMMITTED},
+				  {"read committed", XACT_READ_COMMITTED},
+				  {"repeatable read", XACT_REPEATABLE_READ},
+				  {"serializable", XACT_SERIALIZABLE}};
+	int level = -1;
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		DefElem *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "transaction_isolation") != 0)
+			continue;
+		for (int i = 0; i < lengthof(levels); i++)
+		{
+			if (strcmp(strVal(&castNode(A_Const, option->arg)->val), levels[i].name) == 0)
+				level = levels[i].level;
+		}
+	}
+	return level;
+}
+
+/*
+ * upg_is_set_transaction
+ *		Is it SET TRANSACTION, which says something of one transaction only?
+ */
+bool
+upg_is_set_transaction(Node *stmt)
+{
+	return IsA(stmt, VariableSetStmt) &&
+		   ((VariableSetStmt *) stmt)->kind == VAR_SET_MULTI &&
+		   strcmp(((VariableSetStmt *) stmt)->name, "TRANSACTION") == 0;
+}
+
+/* Does nothing in the step before this statement take a snapshot? */
+static bool
+only_settings_before(const UpgScript *script, const UpgStep *step, int no)
+{
+	while (--no >= step->first)
+	{
+		Node *node = script->statements[no - 1].raw->stmt;
+
+		if (!IsA(node, VariableSetStmt) && !IsA(node, VariableShowStmt))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -350,7 +427,8 @@ upg_cut_extend(UpgCut *cut, const UpgStatement *stmt, int sqlstate)
 			return true;
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
-			if (list_member_int(cut->own, stmt->no))
+			if (list_member_int(cut->own, stmt->no) ||
+				upg_is_set_transaction(stmt->raw->stmt))
 				return false;
 			cut->own = lappend_int(list_copy(cut->own), stmt->no);
 			return true;

@@ -201,6 +201,8 @@ run_transaction_step(UpgJob *job, UpgStep *step)
 	/* No snapshot yet: the step may begin with SET TRANSACTION. */
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	if (step->isolation >= 0)
+		XactIsoLevel = step->isolation;
 	pgstat_report_activity(STATE_RUNNING, job->run->migration);
 	if (job->undo != UPG_UNDO_NONE)
 		capture = upg_capture_begin(job->undo);

@@ -17,6 +17,15 @@ SELECT s AS mark, steps FROM unnest(ARRAY['-- +goose NO TRANSACTION', '-- migrat
     '-- atlas:txmode none', '-- no-transaction', '--changeset a:b runInTransaction:false', '-- run_in_transaction = false', '-- plain']) AS s,
     upg_script_info(s || chr(10) || 'SELECT 1; SELECT 2; SELECT 3');
 
+-- an isolation level wants a transaction of its own, unless this one has it
+SELECT statements, steps, transactional FROM upg_script_info('BEGIN; SET LOCAL work_mem = ''1MB''; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1; COMMIT');
+SELECT statements, steps, transactional FROM upg_script_info('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT');
+SELECT statements, steps, transactional FROM upg_script_info('BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1; COMMIT');
+SELECT statements, steps, transactional FROM upg_script_info('SELECT 1; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT statements, steps, transactional FROM upg_script_info('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT');
+COMMIT;
+
 -- transaction control that cannot be honoured
 SELECT * FROM upg_script_info('BEGIN; SELECT 1');
 SELECT * FROM upg_script_info('SELECT 1; COMMIT');
@@ -85,6 +94,29 @@ RESET ROLE;
 RESET search_path;
 SELECT c.oid::regclass, r.rolname FROM pg_class c JOIN pg_roles r ON r.oid = relowner WHERE relname IN ('mine', 'second') ORDER BY 1;
 
+-- each step at the level that it asks for
+CREATE TABLE levels (level text);
+SELECT state FROM upg_apply('n8', $$BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0;
+    INSERT INTO levels VALUES (current_setting('transaction_isolation')); COMMIT;$$);
+CALL upg_wait('n8');
+SELECT state FROM upg_apply('n9', $$BEGIN; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; INSERT INTO levels VALUES (current_setting('transaction_isolation')); COMMIT;
+    INSERT INTO levels VALUES (current_setting('transaction_isolation'));
+    START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; INSERT INTO levels VALUES (current_setting('transaction_isolation')); COMMIT;
+    SELECT 1/count(*) FROM st WHERE b = -1$$);
+CALL upg_wait('n9');
+INSERT INTO st VALUES (0, -1);
+-- goes on after the steps that are done
+SELECT state FROM upg_apply('n9');
+CALL upg_wait('n9');
+TABLE levels;
+-- where the transaction has it, at once
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT state FROM upg_apply('n10', $$SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; DELETE FROM levels$$);
+COMMIT;
+-- too late, as the server says
+SELECT state FROM upg_apply('n11', $$INSERT INTO levels VALUES ('x'); SET TRANSACTION ISOLATION LEVEL REPEATABLE READ$$);
+TABLE levels;
+
 -- the handover happens at commit only
 BEGIN;
 SELECT state FROM upg_apply('n7', 'VACUUM st');
@@ -99,7 +131,7 @@ CALL upg_wait('n7');
 CALL upg_wait('n7', '0');
 
 SELECT ok FROM upg_audit_verify();
-DROP TABLE st, moods, cnt, elsewhere.mine, second;
+DROP TABLE st, moods, cnt, levels, elsewhere.mine, second;
 DROP TYPE mood;
 DROP SCHEMA elsewhere;
 DROP EXTENSION upg;

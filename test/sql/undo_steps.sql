@@ -147,6 +147,13 @@ SELECT migration, state, undo FROM upg_status() WHERE migration = 'unique';
 SELECT state, undo FROM upg_rollback('unique');
 SELECT is_back();
 
+-- at an isolation level of its own
+SELECT state FROM upg_apply('level', 'BEGIN; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; ALTER TABLE acc DROP COLUMN kind; UPDATE acc SET bal = 3; CREATE TABLE made AS SELECT * FROM acc; COMMIT');
+CALL upg_wait('level');
+SELECT state, undo FROM upg_status() WHERE migration = 'level';
+SELECT state, undo FROM upg_rollback('level');
+SELECT is_back();
+
 -- statements that a client sends itself
 BEGIN;
 SELECT upg_begin('client', NULL, NULL, NULL, '{"sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}');

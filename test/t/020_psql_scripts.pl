@@ -60,6 +60,24 @@ files($dir, '1_bad.sql' => "CREATE TABLE d (i int);\nCOPY d FROM stdin;\n1\n2\n\
 ($rc, $out, $err) = upg('up', '-d', $db, $dir);
 is($rc, 0, 'mended, it goes up') or diag $err;
 
+# the isolation level that a file asks for, whoever drives it
+my $level = q{current_setting('transaction_isolation')};
+$dir = files(
+	workdir(),
+	'1_copy.sql'  => "BEGIN;\nSET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nCREATE TABLE l AS SELECT 1 AS no, $level AS level;\nCOPY l FROM stdin;\n2\tdata\n\\.\nCOMMIT;\n",
+	'2_begin.sql' => "START TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nCOPY l FROM stdin;\n3\tdata\n\\.\nINSERT INTO l VALUES (4, $level);\nEND;\n",
+	'3_plain.sql' => "BEGIN;\nSET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\nSET LOCAL statement_timeout = 0;\nINSERT INTO l VALUES (5, $level);\nCOMMIT;\n",
+	'4_none.sql'  => "COPY l FROM stdin;\n6\tdata\n\\.\nINSERT INTO l VALUES (7, $level);\n");
+$db = database('levels');
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 0, 'files with an isolation level go up') or diag $err;
+is(sql($db, q{SELECT string_agg(no || level, ',' ORDER BY no) FROM l}),
+	'1repeatable read,2data,3data,4serializable,5repeatable read,6data,7read committed', '... each at its own');
+is(sql($db, q{SELECT string_agg(undo, ',') FROM upg_status()}), 'exact,exact,exact,exact', '... with their undo');
+($rc, $out, $err) = upg('down', '-y', '--all', '-d', $db);
+is($rc, 0, '... and down again') or diag $err;
+is(sql($db, q{SELECT to_regclass('l') IS NULL}), 't', '... to where it began');
+
 # refused before anything runs
 my %refused = (
 	"SELECT 1;\n\\gexec\n"            => [ qr/\\gexec is not supported/, 2 ],
