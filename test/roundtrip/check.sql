@@ -45,40 +45,42 @@ END
 $build$;
 SELECT rt.build_dangling();
 
-CREATE OR REPLACE FUNCTION rt.check(heap boolean DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $check$
+CREATE OR REPLACE FUNCTION rt.check(heap boolean DEFAULT true, catalogs boolean DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $check$
 DECLARE
     r record;
     q text;
 BEGIN
-    RETURN QUERY SELECT * FROM rt.dangling();
-    FOR r IN SELECT classid::regclass c, objid FROM (SELECT classid, objid FROM pg_depend UNION SELECT refclassid, refobjid FROM pg_depend) d
-             WHERE classid <> 0 AND objid >= 12000 AND (pg_identify_object(classid, objid, 0)).identity IS NULL LIMIT 20 LOOP
-        RETURN NEXT format('pg_depend dangling: %s %s', r.c, r.objid);
-    END LOOP;
-    FOR r IN SELECT c.oid::regclass AS rel, relnatts, (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0) k
-             FROM pg_class c WHERE relkind IN ('r','v','m','p','f','c','i','I','t') LOOP
-        IF r.relnatts <> r.k THEN
-            RETURN NEXT format('relnatts of %s: %s, columns: %s', r.rel, r.relnatts, r.k);
-        END IF;
-    END LOOP;
-    FOR r IN SELECT a.attrelid, count(*) FROM pg_attribute a WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.attrelid) GROUP BY 1 LOOP
-        RETURN NEXT format('columns without relation %s', r.attrelid);
-    END LOOP;
-    FOR r IN SELECT tgrelid::regclass t FROM pg_trigger g JOIN pg_class c ON c.oid = tgrelid WHERE NOT relhastriggers LOOP
-        RETURN NEXT format('triggers of %s would not fire', r.t);
-    END LOOP;
-    FOR r IN SELECT ev_class::regclass t FROM pg_rewrite g JOIN pg_class c ON c.oid = ev_class WHERE NOT relhasrules LOOP
-        RETURN NEXT format('rules of %s would not fire', r.t);
-    END LOOP;
-    FOR r IN SELECT indrelid::regclass t FROM pg_index g JOIN pg_class c ON c.oid = indrelid WHERE NOT relhasindex LOOP
-        RETURN NEXT format('indexes of %s would not be seen', r.t);
-    END LOOP;
-    FOR r IN SELECT inhparent::regclass t FROM pg_inherits g JOIN pg_class c ON c.oid = inhparent WHERE NOT relhassubclass AND c.relkind <> 'I' LOOP
-        RETURN NEXT format('children of %s would not be seen', r.t);
-    END LOOP;
-    FOR r IN SELECT c.oid::regclass t FROM pg_class c WHERE relchecks <> (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND contype = 'c') LOOP
-        RETURN NEXT format('relchecks of %s is wrong', r.t);
-    END LOOP;
+    IF catalogs THEN
+        RETURN QUERY SELECT * FROM rt.dangling();
+        FOR r IN SELECT classid::regclass c, objid FROM (SELECT classid, objid FROM pg_depend UNION SELECT refclassid, refobjid FROM pg_depend) d
+                 WHERE classid <> 0 AND objid >= 12000 AND (pg_identify_object(classid, objid, 0)).identity IS NULL LIMIT 20 LOOP
+            RETURN NEXT format('pg_depend dangling: %s %s', r.c, r.objid);
+        END LOOP;
+        FOR r IN SELECT c.oid::regclass AS rel, relnatts, (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND attnum > 0) k
+                 FROM pg_class c WHERE relkind IN ('r','v','m','p','f','c','i','I','t') LOOP
+            IF r.relnatts <> r.k THEN
+                RETURN NEXT format('relnatts of %s: %s, columns: %s', r.rel, r.relnatts, r.k);
+            END IF;
+        END LOOP;
+        FOR r IN SELECT a.attrelid, count(*) FROM pg_attribute a WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.attrelid) GROUP BY 1 LOOP
+            RETURN NEXT format('columns without relation %s', r.attrelid);
+        END LOOP;
+        FOR r IN SELECT tgrelid::regclass t FROM pg_trigger g JOIN pg_class c ON c.oid = tgrelid WHERE NOT relhastriggers LOOP
+            RETURN NEXT format('triggers of %s would not fire', r.t);
+        END LOOP;
+        FOR r IN SELECT ev_class::regclass t FROM pg_rewrite g JOIN pg_class c ON c.oid = ev_class WHERE NOT relhasrules LOOP
+            RETURN NEXT format('rules of %s would not fire', r.t);
+        END LOOP;
+        FOR r IN SELECT indrelid::regclass t FROM pg_index g JOIN pg_class c ON c.oid = indrelid WHERE NOT relhasindex LOOP
+            RETURN NEXT format('indexes of %s would not be seen', r.t);
+        END LOOP;
+        FOR r IN SELECT inhparent::regclass t FROM pg_inherits g JOIN pg_class c ON c.oid = inhparent WHERE NOT relhassubclass AND c.relkind <> 'I' LOOP
+            RETURN NEXT format('children of %s would not be seen', r.t);
+        END LOOP;
+        FOR r IN SELECT c.oid::regclass t FROM pg_class c WHERE relchecks <> (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND contype = 'c') LOOP
+            RETURN NEXT format('relchecks of %s is wrong', r.t);
+        END LOOP;
+    END IF;
     IF heap THEN
         -- an expression over a function of one's own may lie about being immutable
         FOR r IN SELECT i.indexrelid,
