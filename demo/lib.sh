@@ -19,6 +19,13 @@ show() {
     "$@"
 }
 
+# Show a command, run it, and say how long it took as a whole.
+show_timed() {
+    show_timed_begun=$(date +%s%N)
+    show "$@"
+    awk -v ns=$(($(date +%s%N) - show_timed_begun)) 'BEGIN { printf "(that took %.2f s)\n", ns / 1e9 }'
+}
+
 # Show a command that must fail; its status is printed.
 show_failing() {
     printf '%s$ %s%s\n' "$bold" "$*" "$plain"

@@ -38,7 +38,7 @@ show upg history --limit=5
 
 say "And back, all of it, while the customers are still at work. Nobody wrote a down script; what the"
 say "customers did since is kept, or set aside where its table goes away:"
-show upg down --all --yes
+show_timed upg down --all --yes
 schema_of bank >after.sql
 show cmp before.sql after.sql
 echo "the schema is what it was"

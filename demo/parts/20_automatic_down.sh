@@ -49,7 +49,7 @@ show psql -Xc "SELECT migration, state, cardinality(warnings) AS actions, warnin
   FROM upg_rollback(options => '{\"dry_run\": true}')"
 
 say "And back. A million accounts get their dropped column again, in its old place:"
-show upg down --all --yes
+show_timed upg down --all --yes
 show psql -Xc '\d pgbench_accounts'
 
 psql -XAtc "$fingerprint" -c "$rows" >after.sums

@@ -39,7 +39,7 @@ say "The new version has to go. What would a rollback do to the rows of this day
 show upg down --dry-run
 
 say "Then take it back, while the customers are still there:"
-show upg down --yes
+show_timed upg down --yes
 
 say "Rows of the migration that nobody touched are as before, the others are merged column by column."
 say "Teller 7 is the one that both had changed, so a person should look:"

@@ -98,6 +98,7 @@ BEGIN
         ('unseen indexes', 'SELECT ''unseen indexes'', count(*)::text FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE NOT relhasindex'),
         ('unseen children', 'SELECT ''unseen children'', count(*)::text FROM pg_inherits JOIN pg_class c ON c.oid = inhparent WHERE NOT relhassubclass AND c.relkind <> ''I'''),
         ('columns', 'SELECT ''columns'', count(*)::text FROM pg_class c WHERE c.oid >= 16384 AND relnatts <> (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0)');
+    -- PL/pgSQL plans it once a session
     EXECUTE 'CREATE FUNCTION rt.catalogs() RETURNS TABLE (what text, hash text) LANGUAGE plpgsql SET datestyle = iso SET search_path = pg_catalog AS '
         || quote_literal('BEGIN RETURN QUERY WITH hidden AS MATERIALIZED ' || toast || ' '
             || (SELECT string_agg(query, E'\nUNION ALL ' ORDER BY catalog) FROM rt.oracle) || '; END');
@@ -106,19 +107,21 @@ $build$;
 SELECT rt.build();
 
 -- Rows of tables and values of sequences; tables larger than "most" pages are left to pg_dump;
--- with -1 all tables are.
+-- with -1 all tables are.  So are those that a prepared transaction has locked.
 CREATE FUNCTION rt.data(most int) RETURNS TABLE (what text, hash text) LANGUAGE plpgsql
 SET search_path = pg_catalog SET datestyle = iso SET extra_float_digits = 3 SET bytea_output = hex
 SET session_replication_role = replica SET row_security = off AS $data$
 DECLARE
     r record;
+    locked oid[] := ARRAY(SELECT relation FROM pg_locks WHERE pid IS NULL AND mode = 'AccessExclusiveLock' AND relation IS NOT NULL
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 BEGIN
     FOR r IN SELECT format('%I.%I', n.nspname, c.relname) q, c.relkind, c.oid
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE (c.relkind IN ('r', 'S') OR c.relkind = 'm' AND c.relispopulated)
                AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)' LOOP
         what := r.q;
-        CONTINUE WHEN r.relkind <> 'S' AND pg_relation_size(r.oid) > most * 8192::bigint;
+        CONTINUE WHEN r.oid = ANY (locked) OR r.relkind <> 'S' AND pg_relation_size(r.oid) > most * 8192::bigint;
         BEGIN
             IF r.relkind = 'S' THEN
                 EXECUTE format('SELECT last_value || ''/'' || is_called FROM %s', r.q) INTO hash;

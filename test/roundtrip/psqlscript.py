@@ -11,6 +11,10 @@ import re
 
 Item = collections.namedtuple('Item', 'kind text extra')
 
+# what standard_conforming_strings is set to decides where a string ends
+CONFORMING = re.compile(r'(?:re)?set\s+(?:session\s+)?standard_conforming_strings\b(?:\s*(?:=|to)\s*(\w+))?\s*$', re.I)
+ESCAPES = re.compile(r"""'(?:[^'\\]|\\.|'')*'""", re.S)
+
 TOKEN = re.compile(r"""
     (?P<line>--[^\n]*)
   | (?P<block>/\*)
@@ -37,9 +41,13 @@ def end_of_comment(text, at):
 def split(text):
     items, buf = [], []
     parens = atomic = at = 0
+    conforming = True
     while at < len(text):
         m = TOKEN.match(text, at)
         kind, word = m.lastgroup, m.group()
+        if kind == 'string' and not conforming and text[max(0, m.start() - 2):m.start()].lower() != 'u&':
+            m = ESCAPES.match(text, at)
+            word = m.group()
         at = m.end()
         if kind == 'line':
             continue
@@ -101,6 +109,9 @@ def split(text):
                 items.append(Item('copy', statement, text[start:end]))
                 at = end + 2
             else:
+                setting = CONFORMING.match(statement)
+                if setting:
+                    conforming = (setting.group(1) or 'on').lower() not in ('off', 'false', 'no', '0')
                 items.append(Item('sql', statement, None))
             continue
         buf.append(word)

@@ -57,23 +57,13 @@ class Script:
     def __init__(self, run, name):
         self.run_, self.name, self.a = run, name, run.a
         self.db = run.a.db
-        self.count = dict(exact=0, known=0, refused=0, inexact=0, conflict=0, wrong=0, crash=0, again=0)
+        self.count = dict.fromkeys('exact refused known unexplained inexact conflict wrong crash again'.split(), 0)
         self.other = dict(nothing=0, same_error=0, not_one_step=0, plain=0)
         self.group = 0
         self.since_dump = 0
 
     def open(self):
-        needs = NEEDS.get(self.name, [])
-        psql = ['psql', '-X', '-q', '-d']
-        command(psql + ['postgres', '-c', 'DROP DATABASE IF EXISTS %s WITH (FORCE)' % self.db])
-        out, err = command(psql + ['postgres', '-c', 'CREATE DATABASE %s TEMPLATE %s' % (self.db, self.run_.base)])
-        if out is None:
-            raise SystemExit(err)
-        for s in '''lc_messages='C' bytea_output='hex' timezone='PST8PDT' datestyle='Postgres,MDY'
-                timezone_abbreviations='Default' lc_monetary='C' lc_numeric='C' lc_time='C' '''.split():
-            command(psql + ['postgres', '-c', 'ALTER DATABASE %s SET %s' % (self.db, s.replace('=', ' TO ', 1))])
-        for n in needs:
-            command(psql + [self.db, '-f', '%s/sql/%s.sql' % (self.run_.dir, n)])
+        self.run_.database(self.db, self.run_.template(NEEDS.get(self.name, [])))
         self.A = Session(self.db, self.run_.env)
         self.B = Session(self.db, os.environ)
         self.C = Session(self.db, os.environ)
@@ -86,13 +76,16 @@ class Script:
     def say(self, kind, text, detail):
         line = '%s:%d %s' % (self.name, self.group, ' '.join(text.split())[:self.a.width])
         detail = ' '.join(detail.split())[:1200]
-        if kind in ('wrong', 'inexact', 'conflict', 'crash', 'again', 'refused'):
-            why = self.run_.known(self.name, kind, line + ' ' + detail)
-            if why:
-                self.count['known'] += 1
-                if self.a.verbose:
-                    print('known        %s\n             %s' % (line, why), flush=True)
-                return
+        why = self.run_.known(self.name, kind, line + ' ' + detail)
+        if why:
+            known = 'refused' if kind == 'refused' else 'known'
+            self.count[known] += 1
+            self.run_.reasons.setdefault((known, why), []).append('%s:%d' % (self.name, self.group))
+            if self.a.verbose:
+                print('%-12s %s\n             %s' % (known, line, why), flush=True)
+            return
+        if kind == 'refused':
+            kind = 'unexplained'
         self.count[kind] += 1
         print('%-12s %s\n             %s' % (kind, line, detail), flush=True)
 
@@ -130,8 +123,14 @@ class Script:
             return text
         return re.sub(r"""(?<![:\w])(?:('(?:[^']|'')*')|:(['"]?)([A-Za-z_]\w*)(?:\2))""", value, text)
 
+    def prepared(self):
+        """Are there prepared transactions?  What needs a lock on every table would wait for them."""
+        return self.two_phase and self.C.value('SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database();') != '0'
+
     def full(self, before, text):
         """Everything that is too slow for each group; before: dump to compare with."""
+        if self.prepared():
+            return []
         self.since_dump = 0
         found = []
         if before is not None:
@@ -153,7 +152,7 @@ class Script:
         if self.a.group:
             # those before it ran plainly
             self.state = self.look()
-        nth = self.a.every and self.since_dump + 1 >= self.a.every
+        nth = self.a.every and self.since_dump + 1 >= self.a.every and not self.prepared()
         before = dump(self.db) if nth else None
         call = ('SELECT verdict, catalog_rows + data_rows FROM upg.capture_run(%s, %s, %s);'
                 % (quote(number), quote(script), quote(self.a.mode)))
@@ -287,7 +286,7 @@ class Script:
         if word in PLAIN or word in ('analyze',) or re.match(r'reindex\s+(\([^)]*\)\s*)?(database|system)|(create|drop)\s+database|alter\s+system', text, re.I):
             self.other['plain'] += 1
             self.plain(text)
-            if word in ('vacuum', 'create', 'drop'):
+            if word in ('vacuum', 'create', 'drop') or re.match(r'(commit|rollback)\s+prepared\b', text, re.I):
                 # a table may be small enough now to be looked at; a database has rows in shared catalogs
                 self.state = self.look()
             return
@@ -328,6 +327,7 @@ class Script:
     def run(self):
         raw = open('%s/sql/%s.sql' % (self.run_.dir, self.name), encoding='utf8', errors='surrogateescape').read()
         items = psqlscript.split(raw)
+        self.two_phase = bool(re.search(r'\bprepare\s+transaction\b', raw, re.I))
         begun = time.time()
         self.open()
         i = 0
@@ -386,7 +386,7 @@ class Run:
                         PGTZ='PST8PDT', PGDATESTYLE='Postgres, MDY')
         os.makedirs(self.tmp + '/results', exist_ok=True)
         os.chmod(self.tmp + '/results', 0o777)
-        self.rules = []
+        self.rules, self.reasons, self.made = [], {}, {}
         if os.path.exists(args.known):
             for line in open(args.known):
                 if line.strip() and not line.startswith('#'):
@@ -424,6 +424,31 @@ class Run:
             if out is None:
                 raise SystemExit(err)
 
+    def database(self, name, template):
+        """A new database with the settings that pg_regress gives it."""
+        settings = '''lc_messages='C' bytea_output='hex' timezone='PST8PDT' datestyle='Postgres,MDY'
+            timezone_abbreviations='Default' lc_monetary='C' lc_numeric='C' lc_time='C' '''.split()
+        sql = ['DROP DATABASE IF EXISTS %s WITH (FORCE)' % name, 'CREATE DATABASE %s TEMPLATE %s' % (name, template)]
+        sql += ['ALTER DATABASE %s SET %s' % (name, s.replace('=', ' TO ', 1)) for s in settings]
+        args = ['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres']
+        for line in sql:
+            args += ['-c', line]
+        out, err = command(args)
+        if out is None:
+            raise SystemExit(err)
+
+    def template(self, needs):
+        """The database that holds what other scripts make, made once."""
+        if not needs:
+            return self.base
+        name = self.base + '_' + '_'.join(needs)[:24]
+        if name not in self.made:
+            self.database(name, self.base)
+            for n in needs:
+                command(['psql', '-X', '-q', '-d', name, '-f', '%s/sql/%s.sql' % (self.dir, n)], self.env)
+            self.made[name] = needs
+        return name
+
     def scripts(self):
         if self.a.scripts:
             return self.a.scripts
@@ -442,7 +467,9 @@ class Run:
         tried = sum(total.values())
         good = 100.0 * (total['exact']) / tried if tried else 0
         print('groups %d: %s; %.2f per cent exact' % (tried, ', '.join('%s %d' % kv for kv in total.items()), good), flush=True)
-        bad = total['wrong'] + total['crash'] + total['again']
+        for (kind, why), groups in sorted(self.reasons.items()):
+            print('%-8s %3d  %s: %s' % (kind, len(groups), why, ' '.join(groups)))
+        bad = tried - total.get('exact', 0) - total.get('refused', 0) - total.get('known', 0)
         return 1 if bad or not tried or good < self.a.least else 0
 
 

@@ -81,8 +81,8 @@ def quote(text):
     return tag + text + tag
 
 
-def command(args):
-    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def command(args, env=None):
+    p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
     if p.returncode:
         return None, p.stderr.decode('utf8', 'replace')
     return p.stdout.decode('utf8', 'replace'), ''
