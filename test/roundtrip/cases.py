@@ -10,7 +10,8 @@ between.  After every Nth case also pg_dump, globals, references between catalog
 and amcheck.  A case is SQL after a line "-- case: NAME" and these, all optional:
 
     -- setup: SQL      before it, outside of the capture
-    -- expect: CODE    it is refused with this SQLSTATE, and nothing stays
+    -- expect: CODE    it is refused with this SQLSTATE, and nothing stays; "CODE until 15":
+                       only by servers up to that one
     -- between: SQL    between apply and rollback, in another session
     -- undo: CODE TEXT the rollback is refused so, and changes nothing; what
                        stands in the way is then taken away by "clear", and it works
@@ -59,6 +60,12 @@ class Case:
 
     def get(self, key):
         return self.head.get(key)
+
+    def on(self, major):
+        """Leave out what servers of this version do not refuse."""
+        m = re.search(r' until (\d+)$', self.head.get('expect', ''))
+        if m and major > int(m.group(1)):
+            del self.head['expect']
 
 
 class Cases:
@@ -182,12 +189,14 @@ class Cases:
     def run(self):
         self.prepare()
         cases, names = [], set()
+        major = int(self.C.value('SHOW server_version_num;')) // 10000
         for f in self.a.files:
             for text in re.split(r'^-- case: ', open(f).read(), flags=re.M)[1:]:
                 case = Case(text)
                 if case.name in names:
                     raise SystemExit('two cases are named "%s"' % case.name)
                 names.add(case.name)
+                case.on(major)
                 cases.append(case)
         if self.a.only:
             cases = [c for c in cases if self.a.only in c.name]

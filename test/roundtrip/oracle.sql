@@ -149,30 +149,95 @@ BEGIN
 END
 $data$;
 
--- What oracle.py asks in order not to read again what is the same.  A stamp changes whenever rows
--- may differ without a write to a page; of a table of types that are made here, or name things, it is null.
-CREATE FUNCTION rt.stamps(most int) RETURNS TABLE (kind text, name text, stamp text, id text)
-LANGUAGE plpgsql SET search_path = pg_catalog AS $stamps$
+-- What oracle.py asks in order not to read again what is the same: hashes of the pages of catalogs that
+-- were written since, of tables likewise, and the derived ones.  "known" has stamps of tables, which change
+-- whenever rows may differ without a write to a page; a table of types that are made here, or name things,
+-- has none.  Without "since" everything is read.
+--   kind, name, file or stamp, blocks or hash, block, sum, count
+CREATE FUNCTION rt.changed(since pg_lsn, most int, known jsonb) RETURNS TABLE
+    (kind text, name text, what text, extent text, block text, total text, n text)
+LANGUAGE plpgsql SET search_path = pg_catalog SET datestyle = iso SET jit = off AS $changed$
 DECLARE
     locked oid[] := rt.locked();
+    till pg_lsn := pg_current_wal_flush_lsn();
+    files jsonb := '{}';
+    touched text[] := '{}';
+    queries text[] := '{}';
+    read oid[] := '{}';
+    r record;
 BEGIN
-    RETURN QUERY SELECT 'now', pg_current_wal_flush_lsn()::text,
-        (NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid'))::text, oid::text
-        FROM pg_database WHERE datname = current_database();
-    RETURN QUERY SELECT 'catalog', o.catalog, pg_relation_filenode(c.oid)::text, (pg_relation_size(c.oid) / 8192)::text
-        FROM rt.oracle o JOIN pg_class c ON c.relname = o.catalog AND c.relnamespace = 'pg_catalog'::regnamespace;
-    RETURN QUERY SELECT 'table', format('%I.%I', n.nspname, c.relname),
-        CASE WHEN c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND NOT EXISTS
-                (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0
-                 AND (t.oid >= 16384 OR t.typtype <> 'b' OR t.typname ~ '^_?(reg|aclitem)')) THEN
-            concat_ws('/', pg_relation_filenode(c.oid), pg_relation_filenode(nullif(c.reltoastrelid, 0)), pg_relation_size(c.oid),
-                (SELECT md5(string_agg(a.attisdropped::text || a.atttypid || coalesce(a.attmissingval::text, ''), ',' ORDER BY a.attnum))
-                 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
-        END, c.oid::text
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE (c.relkind IN ('r', 'S') OR c.relkind = 'm' AND c.relispopulated)
-          AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
-          AND CASE WHEN c.oid = ANY (locked) THEN false WHEN c.relkind = 'S' THEN true
-                   ELSE pg_relation_size(c.oid) <= most * 8192::bigint END;
+    IF till - since > 4 * 1024 * 1024 THEN
+        -- to read so much log takes longer than to read everything
+        since := NULL;
+    END IF;
+    IF since < till THEN
+        SELECT coalesce(jsonb_object_agg(f.file, f.blocks), '{}') INTO files FROM (
+            SELECT m[2] AS file, jsonb_agg(DISTINCT m[3]::bigint) AS blocks
+            FROM amchk.pg_get_wal_records_info(since, till) w,
+                 regexp_matches(w.block_ref, 'rel \d+/(\d+)/(\d+) fork main blk (\d+)', 'g') m
+            WHERE w.resource_manager NOT IN ('Btree', 'Hash', 'Gin', 'Gist', 'SPGist') AND w.block_ref <> ''
+              AND m[1] IN ('0', (SELECT d.oid::text FROM pg_database d WHERE d.datname = current_database()))
+            GROUP BY m[2]) f;
+    END IF;
+    kind := 'catalog';
+    FOR r IN SELECT o.*, c.oid AS rel, pg_relation_filenode(c.oid)::text AS file
+             FROM rt.oracle o JOIN pg_class c ON c.relname = o.catalog AND c.relnamespace = 'pg_catalog'::regnamespace LOOP
+        name := r.catalog;
+        what := r.file;
+        extent := pg_relation_size(r.rel) / 8192;
+        RETURN NEXT;
+        IF since IS NULL OR jsonb_array_length(files -> r.file) > 20 THEN
+            block := '';
+        ELSIF files ? r.file THEN
+            block := format('AND (%s)', (SELECT string_agg(format('x.ctid >= %L AND x.ctid < %L', '(' || b || ',0)', '(' || b::bigint + 1 || ',0)'), ' OR ')
+                                         FROM jsonb_array_elements_text(files -> r.file) b));
+        ELSE
+            CONTINUE;
+        END IF;
+        touched := touched || r.catalog;
+        queries := queries || format('SELECT ''page'', %L, NULL, NULL, (x.ctid::text::point)[0]::int::text, sum((%s)::numeric)::text, count(*)::text '
+            'FROM pg_catalog.%I x WHERE (%s) %s GROUP BY 5', r.catalog, r.hash, r.catalog, r.filter, block);
+        IF block <> '' THEN
+            kind := 'written';
+            what := (SELECT string_agg(b, ',') FROM jsonb_array_elements_text(files -> r.file) b);
+            RETURN NEXT;
+            kind := 'catalog';
+        ELSE
+            kind := 'whole';
+            RETURN NEXT;
+            kind := 'catalog';
+        END IF;
+    END LOOP;
+    block := NULL;
+    FOR r IN SELECT o.catalog, o.query FROM rt.oracle o WHERE o.hash IS NULL
+                AND (o.catalog = 'large objects' OR since IS NULL OR touched && '{pg_class,pg_trigger,pg_rewrite,pg_index,pg_inherits,pg_attribute}') LOOP
+        queries := queries || format('SELECT ''derived'', q.*, NULL, NULL, NULL, NULL FROM (%s) q', r.query);
+    END LOOP;
+    RETURN QUERY EXECUTE 'WITH hidden AS MATERIALIZED (TABLE rt.hidden) ' || array_to_string(queries, ' UNION ALL ');
+    kind := 'table';
+    FOR r IN SELECT c.oid AS rel, format('%I.%I', ns.nspname, c.relname) AS q,
+                CASE WHEN c.relkind IN ('r', 'm') AND c.relpersistence = 'p' AND NOT EXISTS
+                        (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0
+                         AND (t.oid >= 16384 OR t.typtype <> 'b' OR t.typname ~ '^_?(reg|aclitem)')) THEN
+                    concat_ws('/', pg_relation_filenode(c.oid), pg_relation_filenode(nullif(c.reltoastrelid, 0)), pg_relation_size(c.oid),
+                        (SELECT md5(string_agg(a.attisdropped::text || a.atttypid || coalesce(a.attmissingval::text, ''), ',' ORDER BY a.attnum))
+                         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
+                END AS stamp
+             FROM pg_class c JOIN pg_namespace ns ON ns.oid = c.relnamespace
+             WHERE (c.relkind IN ('r', 'S') OR c.relkind = 'm' AND c.relispopulated)
+               AND c.relpersistence <> 't' AND ns.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
+               AND CASE WHEN c.oid = ANY (locked) THEN false WHEN c.relkind = 'S' THEN true
+                        ELSE pg_relation_size(c.oid) <= most * 8192::bigint END LOOP
+        name := r.q;
+        what := r.stamp;
+        RETURN NEXT;
+        IF since IS NULL OR r.stamp IS NULL OR known ->> r.q IS DISTINCT FROM r.stamp
+            OR files ?| (string_to_array(r.stamp, '/'))[1:2] THEN
+            read := read || r.rel;
+        END IF;
+    END LOOP;
+    RETURN QUERY SELECT 'row', d.what, d.hash, NULL, NULL, NULL, NULL FROM rt.data(most, read) d;
+    RETURN QUERY SELECT 'now', till::text, (NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'transactionid' AND pid IS DISTINCT FROM pg_backend_pid()))::text,
+        NULL, NULL, NULL, NULL;
 END
-$stamps$;
+$changed$;

@@ -82,6 +82,20 @@ SELECT try('c8');
 DELETE FROM t WHERE id = 1000;
 SELECT try('c8');
 
+CREATE TABLE must (v int NOT NULL CHECK (v > 0));
+SELECT verdict FROM upg.capture_run('c14', 'ALTER TABLE undo_conflicts.must ALTER v DROP NOT NULL');
+INSERT INTO must VALUES (NULL);
+SELECT try('c14');
+DELETE FROM must;
+SELECT try('c14');
+SELECT verdict FROM upg.capture_run('c15', 'ALTER TABLE undo_conflicts.must DROP CONSTRAINT must_v_check');
+INSERT INTO must VALUES (-1);
+SET constraint_exclusion = on;
+SELECT try('c15');
+DELETE FROM must;
+SELECT try('c15');
+RESET constraint_exclusion;
+
 \echo # an enum value in use
 CREATE TYPE e AS ENUM ('x');
 CREATE TABLE u (e e, es e[]);
