@@ -74,6 +74,8 @@ class Script:
         self.state = self.look()
 
     def look(self):
+        if self.A.posted:
+            self.A.run('')
         return self.oracle.look()
 
     def say(self, kind, text, detail):
@@ -257,12 +259,9 @@ class Script:
         """Does a query write?  It runs, and what it wrote is rolled back."""
         if re.search(r'\b(next|set)val\b', text, re.I):
             return True
-        out = self.A.run('BEGIN;\n%s\n;\nSELECT \'@@XID\', pg_current_xact_id_if_assigned() IS NOT NULL;' % text)
-        if error_of(out) or not re.search(r'@@XID\tt', out):
-            self.A.run('COMMIT;')
-            return False
-        self.A.run('ROLLBACK;')
-        return True
+        out = self.A.run('BEGIN;\n%s\n;\n\\set upg_wrote false\nSELECT pg_current_xact_id_if_assigned() IS NOT NULL AS upg_wrote \\gset\n'
+                         '\\if :upg_wrote\nROLLBACK;\n\\warn @@WROTE\n\\else\nCOMMIT;\n\\endif' % text)
+        return '@@WROTE' in out
 
     def copy_file(self, text, data):
         """COPY from a file instead of from the client."""
@@ -296,7 +295,7 @@ class Script:
             return self.one(text, [text])
         if word in PLAIN or word in ('analyze',) or re.match(r'reindex\s+(\([^)]*\)\s*)?(database|system)|(create|drop)\s+database|alter\s+system', text, re.I):
             self.other['plain'] += 1
-            self.plain(text)
+            self.A.post(text + '\n;')
             if word in ('vacuum', 'create', 'drop') or re.match(r'(commit|rollback)\s+prepared\b', text, re.I):
                 # a table may be small enough now to be looked at; a database has rows in shared catalogs
                 self.state = self.look()

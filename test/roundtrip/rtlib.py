@@ -26,8 +26,18 @@ class Session:
              '-v', 'HIDE_TABLEAM=on', '-d', self.db], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=self.env)
         os.set_blocking(self.p.stdout.fileno(), False)
+        self.posted = False
+
+    def post(self, text):
+        """Have it run without waiting; what it prints is lost."""
+        try:
+            self.p.stdin.write((text + '\n\\warn @@POSTED\n').encode())
+        except BrokenPipeError:
+            raise Dead('psql has left')
+        self.posted = True
 
     def run(self, text, limit=240):
+        self.posted = False
         Session.serial += 1
         mark = '@@END-%d-%d' % (os.getpid(), Session.serial)
         try:
@@ -48,7 +58,8 @@ class Session:
                 raise Dead(out.decode('utf8', 'replace')[-500:])
             out += piece
         text = out.decode('utf8', 'replace').replace(mark, '')
-        if 'server closed the connection unexpectedly' in text or 'connection to server was lost' in text:
+        text = text[text.rfind('@@POSTED\n') + 9:] if '@@POSTED\n' in text else text
+        if 'server closed the connection unexpectedly' in out.decode('utf8', 'replace') or 'connection to server was lost' in text:
             raise Dead(text)
         return text
 
