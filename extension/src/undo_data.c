@@ -931,7 +931,8 @@ upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 			{
 				/* a function, because the planner knows what IS NULL means for NOT NULL */
 				appendStringInfo(
-					&query, "SELECT 1 FROM ONLY %s WHERE pg_catalog.num_nulls(%s) > 0 LIMIT 1",
+					&query,
+					"SELECT 1 FROM ONLY %s WHERE pg_catalog.num_nulls(%s) > 0 LIMIT 1",
 					upg_qualified_name(before->attrelid), column);
 				if (finds_row(query.data, upg_relation_owner(before->attrelid)))
 					violated("NOT NULL of column", NameStr(before->attname),
