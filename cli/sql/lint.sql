@@ -3,10 +3,10 @@
 -- and the comparison with what its down leaves.  Never run anywhere else.
 CREATE UNLOGGED TABLE upg.lint_recipe (relation text PRIMARY KEY, signature text, statements text[]);
 -- Empty but within a trial, whose transaction is given up or whose copy is dropped.
-CREATE UNLOGGED TABLE upg.lint_table (relation text, columns text[], keys text[], sum text, sequence boolean, schema jsonb);
-CREATE UNLOGGED TABLE upg.lint_before (no bigint, vals jsonb);
-CREATE UNLOGGED TABLE upg.lint_after (no bigint, vals jsonb, taken boolean);
-CREATE UNLOGGED TABLE upg.lint_row (relation text, no bigint, vals jsonb);
+CREATE UNLOGGED TABLE upg.lint_table (relation text, columns text[], keys text[], sum text, sequence boolean, schema jsonb) WITH (autovacuum_enabled = off);
+CREATE UNLOGGED TABLE upg.lint_before (no bigint, vals jsonb) WITH (autovacuum_enabled = off);
+CREATE UNLOGGED TABLE upg.lint_after (no bigint, vals jsonb, taken boolean) WITH (autovacuum_enabled = off);
+CREATE UNLOGGED TABLE upg.lint_row (relation text, no bigint, vals jsonb) WITH (autovacuum_enabled = off);
 
 -- An SQL expression for the n-th value of a type, in the k-th row.
 CREATE FUNCTION upg.lint_value(type oid, typmod int, n int, k int) RETURNS text LANGUAGE plpgsql AS $function$
@@ -286,6 +286,35 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|inform
 ORDER BY c.oid
 $function$;
 
+-- The same, a table after those that its foreign keys refer to; where they go round in a circle, those that
+-- may be null do not count, and then the oldest table comes first.
+CREATE FUNCTION upg.lint_order() RETURNS text[] LANGUAGE plpgsql STABLE AS $function$
+DECLARE
+    rest oid[] := ARRAY(SELECT t.rel FROM upg.lint_tables() t);
+    ready oid[];
+    result oid[] := '{}';
+BEGIN
+    WHILE cardinality(rest) > 0 LOOP
+        FOR hard IN 0..1 LOOP
+            ready := ARRAY(
+                SELECT r FROM unnest(rest) WITH ORDINALITY u (r, o)
+                WHERE NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_constraint f
+                    WHERE f.conrelid = r AND f.contype = 'f' AND f.confrelid <> r AND f.confrelid = ANY (rest)
+                      AND (hard = 0 OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = r AND a.attnum = ANY (f.conkey) AND NOT a.attnotnull)))
+                ORDER BY o);
+            EXIT WHEN ready <> '{}';
+        END LOOP;
+        IF ready = '{}' THEN
+            ready := rest[1:1];
+        END IF;
+        result := result || ready;
+        rest := ARRAY(SELECT r FROM unnest(rest) WITH ORDINALITY u (r, o) WHERE r <> ALL (ready) ORDER BY o);
+    END LOOP;
+    RETURN ARRAY(SELECT t.name FROM upg.lint_tables() t ORDER BY array_position(result, t.rel));
+END
+$function$;
+
 -- Rows for every table, one for those in "few", none for those in "skip"; what worked is returned, so that
 -- it can be kept when the transaction is given up.
 CREATE FUNCTION upg.lint_seed(want int, sparse boolean, few text[], skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
@@ -300,13 +329,15 @@ DECLARE
     done text[] := '{}';
     in_vain jsonb := '{}';
     deferred text;
+    round int := 0;
 BEGIN
     learned := '{}';
-    SELECT array_agg(name ORDER BY x.rel), count(*) INTO pending, tables FROM upg.lint_tables() x;
-    pending := coalesce(pending, '{}');
+    pending := upg.lint_order();
+    tables := cardinality(pending);
     left_over := (SELECT coalesce(array_agg(p ORDER BY o), '{}') FROM unnest(pending) WITH ORDINALITY u (p, o) WHERE p <> ALL (skip));
     filled := 0;
     WHILE want > 0 AND cardinality(left_over) > 0 LOOP
+        round := round + 1;
         pending := left_over;
         left_over := '{}';
         FOR t IN SELECT p AS name, p::regclass::oid AS rel, CASE WHEN p = ANY (few) THEN 1 ELSE want END AS want,
@@ -329,6 +360,11 @@ BEGIN
                     ok := false;
                 END;
             END IF;
+            -- what worked once may only have to wait for another table
+            IF NOT ok AND stmts <> '{}' AND round = 1 THEN
+                left_over := left_over || t.name;
+                CONTINUE;
+            END IF;
             IF NOT ok THEN
                 stmts := upg.lint_fill(t.rel, t.name, t.want, t.sparse);
                 ok := stmts IS NOT NULL;
@@ -344,7 +380,7 @@ BEGIN
                 in_vain := in_vain || jsonb_build_object(t.name, jsonb_build_object('signature', sig || ' ' || tables, 'statements', '[]'::jsonb));
             END IF;
         END LOOP;
-        EXIT WHEN cardinality(left_over) = cardinality(pending);
+        EXIT WHEN cardinality(left_over) = cardinality(pending) AND round > 1;
     END LOOP;
     learned := (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(in_vain) WHERE key = ANY (left_over)) || learned;
     empty := (SELECT coalesce(array_agg(x.name), '{}') FROM upg.lint_tables() x
@@ -503,6 +539,8 @@ $function$;
 -- Rows in, a copy of everything kept: the state before a migration.
 CREATE FUNCTION upg.lint_begin(want int, sparse boolean, few text[], skip text[]) RETURNS TABLE (tables int, filled int, empty text[], learned jsonb) LANGUAGE plpgsql AS $function$
 BEGIN
+    -- they are empty, but for what trials that were given up have left in their files
+    TRUNCATE upg.lint_table, upg.lint_before, upg.lint_after, upg.lint_row;
     SELECT s.* INTO tables, filled, empty, learned FROM upg.lint_seed(want, sparse, few, skip) s;
     PERFORM upg.lint_remember(upg_ext.upg_schema_image());
     RETURN NEXT;
@@ -530,13 +568,23 @@ BEGIN
 END
 $function$;
 
+-- What an object was that is missing, as far as one line can say it.
+CREATE FUNCTION upg.lint_words(object text, attributes jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $function$
+SELECT CASE WHEN object LIKE 'column %' THEN
+           concat_ws(' ', attributes ->> 'type', 'COLLATE ' || (attributes ->> 'collation'), CASE WHEN attributes ? 'not null' THEN 'NOT NULL' END,
+                     'DEFAULT ' || (attributes ->> 'default'), 'GENERATED ALWAYS AS (' || (attributes ->> 'generated') || ') STORED',
+                     'GENERATED ' || upper(attributes ->> 'identity') || ' AS IDENTITY')
+       ELSE attributes ->> 'definition' END
+$function$;
+
 -- Everything that is not as it was: objects, and rows by table and column.
 CREATE FUNCTION upg.lint_found(of_schema boolean)
 RETURNS TABLE (part text, object text, change text, attribute text, was text, is_now text, turned text,
                rows_was bigint, lost bigint, added bigint, changed bigint, in_column bigint) LANGUAGE sql AS $function$
-SELECT 'schema', d.object, d.change, d.attribute, d.was, d.is_now, NULL, 0, 0, 0, 0, 0
-FROM upg_ext.upg_schema_differences((SELECT t.schema FROM upg.lint_table t WHERE t.relation = ''), upg_ext.upg_schema_image()) d
-WHERE of_schema
+SELECT 'schema', d.object, d.change, d.attribute, CASE WHEN d.change = 'missing' THEN upg.lint_words(d.object, b.schema -> d.object) ELSE d.was END,
+       d.is_now, NULL, 0, 0, 0, 0, 0
+FROM upg.lint_table b, upg_ext.upg_schema_differences(b.schema, upg_ext.upg_schema_image()) d
+WHERE of_schema AND b.relation = ''
 UNION ALL
 SELECT 'data', d.relation, d.kind, c.key, c.value ->> 'was', c.value ->> 'now', c.value ->> 'to',
        d.was, d.lost, d.added, d.changed, (c.value ->> 'rows')::bigint

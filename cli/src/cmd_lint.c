@@ -23,6 +23,7 @@
 
 #define ROWS_DEFAULT 3
 #define ROWS_MAX     100
+#define LATEST_MAX   1000000
 
 /*
  * json_finding
@@ -51,6 +52,7 @@ json_finding(const UpgFinding *f)
 		json_int(doc, "changed", f->changed);
 		json_int(doc, "values_changed", f->in_column);
 	}
+	json_string(doc, "where", f->where);
 	json_string(doc, "text", text.data);
 	json_object_end(doc);
 	buf_free(&text);
@@ -83,7 +85,7 @@ json_script_fault(const char *key, const UpgScriptFault *fault)
  *		One migration as an object.
  */
 static void
-json_result(const UpgLintResult *r)
+json_result(const UpgLintResult *r, const UpgLintPolicy *policy)
 {
 	UpgJson *doc = render_doc();
 
@@ -91,7 +93,10 @@ json_result(const UpgLintResult *r)
 	json_string(doc, "name", r->name);
 	json_string(doc, "file", r->file);
 	json_string(doc, "down_file", r->down_file);
+	json_string(doc, "where", r->where);
 	json_string(doc, "verdict", verdict_name(r->verdict));
+	json_string(doc, "known", r->known ? verdict_name(r->known_as) : NULL);
+	json_bool(doc, "breaks", lint_breaks(r, policy));
 	json_bool(doc, "down_empty", r->down_empty);
 	json_bool(doc, "destroys", r->destroys);
 	json_bool(doc, "in_copy", r->outside);
@@ -117,7 +122,7 @@ json_result(const UpgLintResult *r)
  *		The report as members of the document.
  */
 static void
-show_json(const UpgLintReport *report)
+show_json(const UpgLintReport *report, const UpgLintPolicy *policy)
 {
 	UpgJson *doc = render_doc();
 
@@ -125,7 +130,7 @@ show_json(const UpgLintReport *report)
 	json_string(doc, "layout", report->layout);
 	json_array(doc, "migrations");
 	for (int i = 0; i < report->count; i++)
-		json_result(&report->results[i]);
+		json_result(&report->results[i], policy);
 	json_array_end(doc);
 	json_object(doc, "summary");
 	json_int(doc, "migrations", report->count);
@@ -136,6 +141,9 @@ show_json(const UpgLintReport *report)
 	json_int(doc, "destroying", report->destroying);
 	json_int(doc, "restored", report->restored);
 	json_int(doc, "without_rows", report->without_rows);
+	json_int(doc, "passed_over", report->passed_over);
+	json_int(doc, "known", report->known);
+	json_int(doc, "breaking", lint_failures(report, policy));
 	json_int(doc, "duration_ms", report->ms);
 	json_object_end(doc);
 }
@@ -145,18 +153,31 @@ show_json(const UpgLintReport *report)
  *		The report for people: what is not exact, then the figures.
  */
 static void
-show_text(UpgContext *ctx, const UpgLintReport *report)
+show_text(UpgContext *ctx, const UpgLintReport *report, const UpgLintPolicy *policy)
 {
+	const char *form = opt_get(ctx, OPT_ANNOTATE);
 	UpgList lines;
 	int shown = 0;
 
-	for (int i = 0; i < report->count; i++)
+	if (form != NULL)
+	{
+		UpgBuf out;
+
+		buf_init(&out);
+		lint_annotate(&out, report, policy, form);
+		render_text(ctx, "%s", out.data);
+		shown = out.len > 0;
+		buf_free(&out);
+	}
+	for (int i = 0; form == NULL && i < report->count; i++)
 	{
 		const UpgLintResult *r = &report->results[i];
 
 		if (r->verdict == UPG_VERDICT_EXACT && r->notes.count == 0 && upg_verbosity < 1)
 			continue;
 		if (r->verdict == UPG_VERDICT_NONE && upg_verbosity < 0)
+			continue;
+		if (r->known && !lint_breaks(r, policy) && upg_verbosity < 1)
 			continue;
 		memset(&lines, 0, sizeof(lines));
 		lint_lines(r, ctx->arena, &lines);
@@ -180,7 +201,7 @@ show_text(UpgContext *ctx, const UpgLintReport *report)
  *		The files that were asked for; false with the error set.
  */
 static bool
-write_reports(UpgContext *ctx, const UpgLintReport *report, const char *policy)
+write_reports(UpgContext *ctx, const UpgLintReport *report, const UpgLintPolicy *policy)
 {
 	const char *html = opt_get(ctx, OPT_HTML);
 	const char *junit = opt_get(ctx, OPT_JUNIT);
@@ -190,7 +211,7 @@ write_reports(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 	buf_init(&out);
 	if (html != NULL)
 	{
-		lint_html(&out, report);
+		lint_html(&out, report, policy);
 		ok = fs_write(html, out.data, out.len);
 	}
 	buf_reset(&out);
@@ -204,28 +225,29 @@ write_reports(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 }
 
 /*
- * wanted_rows
- *		How many rows a table gets; 0 with the error set if the option is not valid.
+ * wanted_number
+ *		The number that an option gives, or -1 with the error set if it is not valid.
  */
 static int
-wanted_rows(const UpgContext *ctx)
+wanted_number(const UpgContext *ctx, UpgOpt option, const char *name, int least, int most,
+			  int otherwise)
 {
-	const char *value = opt_get(ctx, OPT_ROWS);
+	const char *value = opt_get(ctx, option);
 	char *end;
-	long rows;
+	long number;
 
 	if (value == NULL)
-		return ROWS_DEFAULT;
+		return otherwise;
 	errno = 0;
-	rows = strtol(value, &end, 10);
-	if (errno != 0 || *value == '\0' || *end != '\0' || rows < 2 || rows > ROWS_MAX)
+	number = strtol(value, &end, 10);
+	if (errno != 0 || *value == '\0' || *end != '\0' || number < least || number > most)
 	{
-		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --rows",
-				value);
-		err_fix("Give a number from 2 to %d.", ROWS_MAX);
-		return 0;
+		err_set(UPG_EXIT_USAGE, "UPG-2000", "invalid value \"%s\" of option --%s", value,
+				name);
+		err_fix("Give a number from %d to %d.", least, most);
+		return -1;
 	}
-	return (int) rows;
+	return (int) number;
 }
 
 /*
@@ -233,27 +255,30 @@ wanted_rows(const UpgContext *ctx)
  *		The report in every form that was asked for; the exit code.
  */
 static int
-show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
+show_report(UpgContext *ctx, const UpgLintReport *report, const UpgLintPolicy *policy)
 {
-	int count;
+	int count = lint_failures(report, policy);
 
 	render_start(ctx);
 	if (ctx->json)
-		show_json(report);
+		show_json(report, policy);
 	else
-		show_text(ctx, report);
+		show_text(ctx, report, policy);
 	if (opt_get(ctx, OPT_SCRATCH) != NULL)
 		log_info("the scratch database \"%s\" is left for you to look at",
 				 opt_get(ctx, OPT_SCRATCH));
 	if (!write_reports(ctx, report, policy))
 		return upg_error.exit_code;
-	if (!lint_fails(report, policy, &count))
+	if (count == 0 || opt_get(ctx, OPT_WRITE_BASELINE) != NULL)
 		return UPG_EXIT_OK;
 	err_set(UPG_EXIT_VERIFICATION, "UPG-2051",
 			"%d of %d migrations cannot be taken back as --fail-on=%s wants it", count,
-			report->count, policy);
+			report->count, policy->fail_on);
 	err_fix("Mend the downs named above, or let upg take them back without a down: \"upg "
-			"up --undo=required\".");
+			"up --undo=required\".%s",
+			policy->baseline ? ""
+							 : " What cannot be mended any more goes into a baseline: "
+							   "--write-baseline=FILE, then --baseline=FILE.");
 	return UPG_EXIT_VERIFICATION;
 }
 
@@ -262,7 +287,7 @@ show_report(UpgContext *ctx, const UpgLintReport *report, const char *policy)
  *		What was found before the run ended with an error, which stays the error.
  */
 static int
-show_part(UpgContext *ctx, const UpgLintReport *report, const char *policy)
+show_part(UpgContext *ctx, const UpgLintReport *report, const UpgLintPolicy *policy)
 {
 	UpgError saved;
 
@@ -276,14 +301,38 @@ show_part(UpgContext *ctx, const UpgLintReport *report, const char *policy)
 	return upg_error.exit_code;
 }
 
+/*
+ * use_baseline
+ *		Compare with the baseline, and write a new one if that is wanted; false with the
+ *		error set.
+ */
+static bool
+use_baseline(UpgContext *ctx, const UpgLintBaseline *base, bool whole,
+			 UpgLintReport *report, UpgLintPolicy *policy)
+{
+	const char *path = opt_get(ctx, OPT_WRITE_BASELINE);
+
+	policy->baseline = opt_get(ctx, OPT_BASELINE) != NULL;
+	if (policy->baseline)
+		lint_baseline_use(base, ctx->arena, !whole || report->passed_over > 0, report);
+	for (int i = 0; i < report->count; i++)
+		report->known += report->results[i].verdict != UPG_VERDICT_EXACT &&
+						 report->results[i].known &&
+						 !lint_breaks(&report->results[i], policy);
+	return !whole || path == NULL || lint_baseline_write(path, report);
+}
+
 /* upg lint */
 int
 cmd_lint(UpgContext *ctx)
 {
 	UpgScratch scratch;
 	UpgLintReport report;
-	const char *policy = opt_get(ctx, OPT_FAIL_ON);
-	int rows;
+	UpgLintBaseline base;
+	UpgLintPolicy policy;
+	const char *baseline = opt_get(ctx, OPT_BASELINE);
+	int rows = wanted_number(ctx, OPT_ROWS, "rows", 2, ROWS_MAX, ROWS_DEFAULT);
+	int latest = wanted_number(ctx, OPT_LATEST, "latest", 1, LATEST_MAX, 0);
 	int exit_code;
 	bool ok;
 
@@ -293,21 +342,41 @@ cmd_lint(UpgContext *ctx)
 		err_next("upg lint --help");
 		return UPG_EXIT_USAGE;
 	}
-	if (policy == NULL)
-		policy = "lossy";
-	rows = wanted_rows(ctx);
-	if (rows == 0 || !ctx_open_source(ctx, 0) || !ctx_connect(ctx, false))
-		return upg_error.exit_code;
+	if (latest > 0 && opt_get(ctx, OPT_WRITE_BASELINE) != NULL)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2000", "--write-baseline does not go with --latest");
+		err_why("The baseline would hold the last migrations only.");
+		return UPG_EXIT_USAGE;
+	}
+	if (ctx->json && opt_get(ctx, OPT_ANNOTATE) != NULL)
+	{
+		err_set(UPG_EXIT_USAGE, "UPG-2000", "--annotate does not go with --json");
+		err_fix("The JSON has file and line of each finding in \"where\".");
+		return UPG_EXIT_USAGE;
+	}
 	memset(&report, 0, sizeof(report));
+	memset(&base, 0, sizeof(base));
+	policy.fail_on = opt_get(ctx, OPT_FAIL_ON) ? opt_get(ctx, OPT_FAIL_ON) : "lossy";
+	policy.baseline = false;
+	if (rows < 0 || latest < 0 ||
+		(baseline != NULL && !lint_baseline_read(baseline, ctx->arena, &base)) ||
+		!ctx_open_source(ctx, 0) || !ctx_connect(ctx, false))
+	{
+		lint_baseline_free(&base);
+		return upg_error.exit_code;
+	}
 	ok = scratch_make(&scratch, ctx->conn, ctx->arena, opt_get(ctx, OPT_SCRATCH)) &&
-		 lint_downs(ctx, &scratch, rows, &report);
+		 lint_downs(ctx, &scratch, rows, latest, &report);
 	log_progress_end();
 	scratch_end(&scratch);
 	lint_summarize(&report);
-	if (ok)
-		exit_code = show_report(ctx, &report, policy);
+	if (!use_baseline(ctx, &base, ok, &report, &policy))
+		exit_code = upg_error.exit_code;
+	else if (ok)
+		exit_code = show_report(ctx, &report, &policy);
 	else
-		exit_code = show_part(ctx, &report, policy);
+		exit_code = show_part(ctx, &report, &policy);
+	lint_baseline_free(&base);
 	lint_report_free(&report);
 	return exit_code;
 }

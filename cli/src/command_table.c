@@ -36,10 +36,17 @@ const UpgOption upg_options[] = {
 	 "go on although files differ from what the other tool has applied", NULL, false},
 	{OPT_ALLOW_MISSING, '\0', "allow-missing", NULL,
 	 "go on although files of applied migrations are not there", NULL, false},
+	{OPT_ANNOTATE, '\0', "annotate", "FORM",
+	 "one line for each down that is not exact, with file and line: as compilers write "
+	 "it "
+	 "(gcc), or for GitHub Actions",
+	 "gcc|github", false},
 	{OPT_AS, '\0', "as", "FORMAT", "text (default), json or html", "text|json|html",
 	 false},
-	{OPT_BASELINE, '\0', "baseline", "NUMBER",
-	 "compare with the values that this verification kept", NULL, false},
+	{OPT_BASELINE, '\0', "baseline", "WHAT",
+	 "with data verify: the number of a verification, whose values are compared; with "
+	 "lint: a file of downs that are known not to be exact: only what is worse fails",
+	 NULL, false},
 	{OPT_BOOK, '\0', "book", NULL,
 	 "write it into the books as applied, and accept the schema as it is", NULL, false},
 	{OPT_BUDGET, '\0', "budget", "TIME",
@@ -100,6 +107,9 @@ const UpgOption upg_options[] = {
 	 "columns that tell rows apart (default: the primary key)", NULL, false},
 	{OPT_KIND, '\0', "kind", "KIND", "kind of the invariant",
 	 "true|empty|equal|row_count|sum|content|not_null|unique|foreign_key", false},
+	{OPT_LATEST, '\0', "latest", "N",
+	 "try only the last N migrations; those before are applied without a trial", NULL,
+	 false},
 	{OPT_LAYOUT, '\0', "layout", "LAYOUT", "layout of the directory (default: detected)",
 	 "plain|updown|dodo|dbmate|goose|sql-migrate|node-pg-migrate|flyway|sqitch|prisma|"
 	 "folder|"
@@ -213,6 +223,9 @@ const UpgOption upg_options[] = {
 	 "run the verify script of each migration after it, in its transaction", NULL, false},
 	{OPT_WATCH, 'w', "watch", NULL, "show it again and again until interrupted", NULL,
 	 false},
+	{OPT_WRITE_BASELINE, '\0', "write-baseline", "FILE",
+	 "write down what is not exact now, for --baseline; then nothing of it fails", NULL,
+	 false},
 	{OPT_YES, 'y', "yes", NULL, "do not ask", NULL, false},
 	{OPT_END, '\0', NULL, NULL, NULL, NULL, false}};
 
@@ -247,9 +260,10 @@ static const unsigned char for_plan[] = {
 static const unsigned char for_check[] = {DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_verify_books[] = {OPT_VERIFY_SCHEMA, DIR_OPTIONS,
 												 OPT_TIMEOUT, OPT_END};
-static const unsigned char for_lint[] = {OPT_DOWNS,   OPT_FAIL_ON, OPT_ROWS,
-										 OPT_SCRATCH, OPT_HTML,    OPT_JUNIT,
-										 DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
+static const unsigned char for_lint[] = {
+	OPT_DOWNS,   OPT_FAIL_ON, OPT_BASELINE, OPT_WRITE_BASELINE, OPT_LATEST,
+	OPT_ROWS,    OPT_SCRATCH, OPT_HTML,     OPT_JUNIT,          OPT_ANNOTATE,
+	DIR_OPTIONS, OPT_TIMEOUT, OPT_END};
 static const unsigned char for_compare[] = {OPT_TABLE,
 											OPT_TARGET_TABLE,
 											OPT_KEY,

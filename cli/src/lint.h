@@ -43,6 +43,7 @@ typedef struct UpgFinding
 	int64_t added;
 	int64_t changed;
 	int64_t in_column; /* rows whose value in this column is another */
+	const char *where; /* file:line of the down that has to do with it */
 } UpgFinding;
 
 /* Why a script does not run. */
@@ -71,6 +72,9 @@ typedef struct UpgLintResult
 	UpgFinding *findings;
 	int finding_count;
 	UpgList notes;
+	const char *where;   /* file:line that an annotation stands at */
+	bool known;          /* the baseline names it ... */
+	UpgVerdict known_as; /* ... with this verdict */
 	int64_t ms;
 } UpgLintResult;
 
@@ -86,8 +90,25 @@ typedef struct UpgLintReport
 	int destroying;   /* ups that change or drop rows, with a down that was run */
 	int restored;     /* of these: the rows are what they were */
 	int without_rows; /* migrations that only apply to empty tables */
+	int passed_over;  /* only applied, as --latest wants it */
+	int known;        /* that the baseline allows */
+	UpgList better;   /* of the baseline: better now, or no longer there */
 	int64_t ms;
 } UpgLintReport;
+
+/* Downs that are known not to be exact. */
+typedef struct UpgLintBaseline
+{
+	UpgList names;
+	UpgVerdict *verdicts;
+} UpgLintBaseline;
+
+/* Which findings make the command fail. */
+typedef struct UpgLintPolicy
+{
+	const char *fail_on; /* fails, lossy, differs, missing, never */
+	bool baseline;       /* what it names counts only if it is worse */
+} UpgLintPolicy;
 
 /* lint_scratch.c: the scratch database */
 typedef struct UpgScratch
@@ -129,9 +150,11 @@ extern bool lint_script_run(UpgContext *ctx, UpgLintScript *script,
 extern void lint_script_free(UpgLintScript *script);
 extern bool lint_reaches_out(const char *statement, const UpgScratch *scratch);
 extern int lint_line_of(const char *statement, int line, int position);
+extern const char *lint_script_place(const UpgLintScript *script, UpgArena *arena,
+									 const char *const *words, int count);
 
 /* lint_run.c: one migration after the other */
-extern bool lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows,
+extern bool lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, int latest,
 					   UpgLintReport *report);
 extern void lint_summarize(UpgLintReport *report);
 extern void lint_report_free(UpgLintReport *report);
@@ -141,11 +164,25 @@ extern const char *verdict_name(UpgVerdict verdict);
 extern const char *verdict_meaning(UpgVerdict verdict);
 extern void finding_text(UpgBuf *out, const UpgFinding *finding);
 extern void lint_lines(const UpgLintResult *result, UpgArena *arena, UpgList *lines);
+extern const char *lint_file_of(UpgArena *arena, const char *where, int *line);
 extern void lint_summary(const UpgLintReport *report, UpgArena *arena, UpgList *lines);
-extern bool lint_fails(const UpgLintReport *report, const char *policy, int *count);
 
-/* lint_html.c, lint_junit.c: reports for files */
-extern void lint_html(UpgBuf *out, const UpgLintReport *report);
-extern void lint_junit(UpgBuf *out, const UpgLintReport *report, const char *policy);
+/* lint_policy.c: what makes the command fail; the baseline */
+extern bool lint_verdict_of(const char *name, size_t len, UpgVerdict *verdict);
+extern bool lint_breaks(const UpgLintResult *result, const UpgLintPolicy *policy);
+extern int lint_failures(const UpgLintReport *report, const UpgLintPolicy *policy);
+extern bool lint_baseline_read(const char *path, UpgArena *arena, UpgLintBaseline *base);
+extern void lint_baseline_free(UpgLintBaseline *base);
+extern void lint_baseline_use(const UpgLintBaseline *base, UpgArena *arena, bool part,
+							  UpgLintReport *report);
+extern bool lint_baseline_write(const char *path, const UpgLintReport *report);
+
+/* lint_html.c, lint_junit.c, lint_annotate.c: reports for files, editors and CI */
+extern void lint_html(UpgBuf *out, const UpgLintReport *report,
+					  const UpgLintPolicy *policy);
+extern void lint_junit(UpgBuf *out, const UpgLintReport *report,
+					   const UpgLintPolicy *policy);
+extern void lint_annotate(UpgBuf *out, const UpgLintReport *report,
+						  const UpgLintPolicy *policy, const char *form);
 
 #endif /* UPG_LINT_H */

@@ -46,35 +46,19 @@ add_xml(UpgBuf *out, const char *text)
 }
 
 /*
- * breaks
- *		Does this one migration break the policy?
- */
-static bool
-breaks(const UpgLintResult *result, const char *policy)
-{
-	UpgLintReport one;
-	int count;
-
-	memset(&one, 0, sizeof(one));
-	one.verdicts[result->verdict] = 1;
-	return lint_fails(&one, policy, &count);
-}
-
-/*
  * lint_junit
  *		The report as one test suite.
  */
 void
-lint_junit(UpgBuf *out, const UpgLintReport *report, const char *policy)
+lint_junit(UpgBuf *out, const UpgLintReport *report, const UpgLintPolicy *policy)
 {
 	UpgArena *arena = arena_new();
-	int failures;
+	int failures = lint_failures(report, policy);
 	int skipped = 0;
 
-	lint_fails(report, policy, &failures);
 	for (int i = 0; i < report->count; i++)
 		skipped += report->results[i].verdict == UPG_VERDICT_UNTESTED &&
-				   !breaks(&report->results[i], policy);
+				   !lint_breaks(&report->results[i], policy);
 	buf_add(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
 	buf_printf(out,
 			   "<testsuites tests=\"%d\" failures=\"%d\" skipped=\"%d\" time=\"%.3f\">\n",
@@ -89,7 +73,8 @@ lint_junit(UpgBuf *out, const UpgLintReport *report, const char *policy)
 	{
 		const UpgLintResult *r = &report->results[i];
 		UpgList lines;
-		bool failed = breaks(r, policy);
+		int line;
+		bool failed = lint_breaks(r, policy);
 		const char *element = failed                               ? "failure"
 							  : r->verdict == UPG_VERDICT_UNTESTED ? "skipped"
 																   : "system-out";
@@ -99,8 +84,8 @@ lint_junit(UpgBuf *out, const UpgLintReport *report, const char *policy)
 		buf_add(out, "<testcase classname=\"downs\" name=\"");
 		add_xml(out, r->name);
 		buf_add(out, "\" file=\"");
-		add_xml(out, r->down_file ? r->down_file : r->file);
-		buf_printf(out, "\" time=\"%.3f\"", (double) r->ms / 1000);
+		add_xml(out, lint_file_of(arena, r->where, &line));
+		buf_printf(out, "\" line=\"%d\" time=\"%.3f\"", line, (double) r->ms / 1000);
 		if (!failed && lines.count == 0 && r->verdict != UPG_VERDICT_UNTESTED)
 			buf_add(out, "/>\n");
 		else
@@ -110,6 +95,11 @@ lint_junit(UpgBuf *out, const UpgLintReport *report, const char *policy)
 			{
 				buf_add(out, " message=\"");
 				add_xml(out, verdict_meaning(r->verdict));
+				if (lines.count > 0)
+				{
+					buf_add(out, ": ");
+					add_xml(out, lines.items[0]);
+				}
 				buf_addc(out, '"');
 			}
 			if (failed)

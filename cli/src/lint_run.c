@@ -379,13 +379,12 @@ try_once(Trial *trial)
  *		The role that an error says is missing, or NULL.
  */
 static const char *
-wanted_role(UpgContext *ctx)
+wanted_role(UpgContext *ctx, const char *sqlstate, const char *what)
 {
 	static const char begin[] = "role \"";
-	const char *what = upg_error.what;
 	const char *end;
 
-	if (strcmp(upg_error.sqlstate, "42704") != 0 || what == NULL ||
+	if (sqlstate == NULL || strcmp(sqlstate, "42704") != 0 || what == NULL ||
 		!str_starts(what, begin) || (end = strstr(what, "\" does not exist")) == NULL)
 		return NULL;
 	what += sizeof(begin) - 1;
@@ -412,7 +411,7 @@ needs_commit(const char *sqlstate)
 static bool
 next_try(Trial *trial, int *roles)
 {
-	const char *role = wanted_role(trial->ctx);
+	const char *role = wanted_role(trial->ctx, upg_error.sqlstate, upg_error.what);
 	UpgArena *arena = trial->ctx->arena;
 
 	if (role != NULL && (*roles)++ < MAX_ROLES)
@@ -618,6 +617,74 @@ try_migration(Trial *trial)
 }
 
 /*
+ * bare_name
+ *		The name that a reference like public."T".c or public.f(integer) ends with.
+ */
+static const char *
+bare_name(UpgArena *arena, const char *reference)
+{
+	const char *begin = reference;
+	const char *p = reference;
+	bool quoted = false;
+
+	for (; *p && (quoted || (*p != '(' && *p != ' ')); p++)
+	{
+		quoted ^= *p == '"';
+		if (!quoted && *p == '.')
+			begin = p + 1;
+	}
+	if (*begin == '"' && p - begin > 2)
+		return arena_strndup(arena, begin + 1, (size_t) (p - begin) - 2);
+	return arena_strndup(arena, begin, (size_t) (p - begin));
+}
+
+/*
+ * place_findings
+ *		Where in the files somebody would look who is to mend the down.
+ *
+ * Of an object that the down names there; of one that it forgets, at its table.
+ */
+static void
+place_findings(Trial *trial)
+{
+	UpgLintResult *result = trial->result;
+	UpgArena *arena = trial->ctx->arena;
+	bool readable = trial->down.script.path != NULL;
+
+	for (int i = 0; i < result->finding_count && readable; i++)
+	{
+		UpgFinding *f = &result->findings[i];
+		const char *words[2] = {NULL, NULL};
+
+		if (f->data)
+		{
+			words[0] = f->attribute;
+			words[1] = bare_name(arena, f->object);
+		}
+		else
+		{
+			/* "column public.t.c", "trigger x on table public.t" */
+			const char *space = strchr(f->object, ' ');
+			const char *on = strstr(f->object, " on ");
+
+			words[0] = bare_name(arena, space ? space + 1 : f->object);
+			if (on != NULL && (space = strchr(on + 4, ' ')) != NULL)
+				words[1] = bare_name(arena, space + 1);
+		}
+		f->where = lint_script_place(&trial->down, arena, words, 2);
+		if (result->where == NULL || (f->data && !result->findings[i - 1].data))
+			result->where = f->where;
+	}
+	if (result->down_fault.what != NULL)
+		result->where = result->down_fault.where;
+	if (result->up_fault.what != NULL)
+		result->where = result->up_fault.where;
+	if (result->where == NULL)
+		result->where = arena_printf(
+			arena, "%s:1", result->down_file ? result->down_file : result->file);
+}
+
+/*
  * lint_summarize
  *		Count the verdicts.
  */
@@ -646,6 +713,35 @@ lint_summarize(UpgLintReport *report)
 }
 
 /*
+ * pass_over
+ *		Apply a migration whose down is not wanted; false if the run cannot go on.
+ */
+static bool
+pass_over(Trial *trial)
+{
+	UpgScriptFault *fault = &trial->result->up_fault;
+	const char *role;
+	int roles = 0;
+
+	if (!lint_script_load(trial->ctx, trial->entry, false, trial->scratch, &trial->up))
+		keep_fault(trial, fault);
+	else if (!apply_for_good(trial))
+		return false;
+	while (fault->what != NULL && trial->up.single && roles++ < MAX_ROLES &&
+		   (role = wanted_role(trial->ctx, fault->sqlstate, fault->what)) != NULL)
+	{
+		memset(fault, 0, sizeof(*fault));
+		if (!scratch_make_role(trial->scratch, role) || !apply_for_good(trial))
+			return false;
+	}
+	if (fault->what != NULL)
+		log_warning("the up of \"%s\" does not apply here: %s%s%s", trial->result->name,
+					fault->where ? fault->where : "", fault->where ? ": " : "",
+					fault->what);
+	return true;
+}
+
+/*
  * lint_report_free
  *		Give back what is not in the arena.
  */
@@ -660,9 +756,12 @@ lint_report_free(UpgLintReport *report)
  * lint_downs
  *		Try the down of every migration of the directory; false with the error set if
  *		the run could not be finished.
+ *
+ * "latest" other than 0: only of so many, the last ones; those before are applied.
  */
 bool
-lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, UpgLintReport *report)
+lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, int latest,
+		   UpgLintReport *report)
 {
 	UpgSource *source = ctx->source;
 
@@ -674,6 +773,7 @@ lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, UpgLintReport *report
 	for (int i = 0; i < source->count; i++)
 	{
 		UpgLintResult *result = &report->results[report->count];
+		bool wanted = latest == 0 || i >= source->count - latest;
 		int64_t started = now_ms();
 		Trial trial;
 		bool ok;
@@ -691,7 +791,8 @@ lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, UpgLintReport *report
 							: trial.entry->down.path != NULL ? trial.entry->down.path
 															 : trial.entry->up.path;
 		log_progress("%d of %d: %s", i + 1, source->count, trial.entry->name);
-		ok = try_migration(&trial);
+		ok = wanted ? try_migration(&trial) : pass_over(&trial);
+		place_findings(&trial);
 		lint_script_free(&trial.up);
 		lint_script_free(&trial.down);
 		list_free(&trial.few);
@@ -700,7 +801,13 @@ lint_downs(UpgContext *ctx, UpgScratch *scratch, int rows, UpgLintReport *report
 		result->ms = now_ms() - started;
 		if (!ok)
 			return false;
-		report->count++;
+		if (!wanted)
+		{
+			memset(result, 0, sizeof(*result)); /* the next one's */
+			report->passed_over++;
+		}
+		else
+			report->count++;
 	}
 	return true;
 }

@@ -16,6 +16,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "exit_codes.h"
 #include "interrupt.h"
@@ -160,6 +161,75 @@ lint_script_load(UpgContext *ctx, UpgEntry *entry, bool down, const UpgScratch *
 		return false;
 	}
 	return true;
+}
+
+/* in_name: may the byte be part of a name? */
+static bool
+in_name(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		   c == '_' || c == '$' || ((unsigned char) c & 0x80) != 0;
+}
+
+/*
+ * has_word
+ *		Where a word stands by itself in a text, letters of any case; NULL if nowhere.
+ */
+static const char *
+has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = text; len > 0 && *p; p++)
+		if (strncasecmp(p, word, len) == 0 && (p == text || !in_name(p[-1])) &&
+			!in_name(p[len]))
+			return p;
+	return NULL;
+}
+
+/*
+ * lint_script_place
+ *		The place in a script that has to do with an object, as file:line.
+ *
+ * That is where the first of the words stands that the script holds at all, else the
+ * first statement, else the first line.
+ */
+const char *
+lint_script_place(const UpgLintScript *script, UpgArena *arena, const char *const *words,
+				  int count)
+{
+	UpgScan *scan = NULL;
+	UpgScanItem item;
+	int best = count; /* which word was found; "count": none */
+	int line = 0;
+	const char *file = script->file;
+
+	if (script->script.text.len > 0)
+		scan = script_rescan(&script->script);
+	while (scan != NULL && best > 0 && scan_next(scan, &item) > UPG_SCAN_END)
+	{
+		if (item.kind == UPG_SCAN_REST)
+			continue;
+		if (line == 0)
+			line = item.line;
+		for (int i = 0; i < best; i++)
+		{
+			const char *at = words[i] ? has_word(item.statement, words[i]) : NULL;
+
+			if (at == NULL)
+				continue;
+			best = i;
+			line = item.line;
+			for (const char *p = item.statement; p < at; p++)
+				line += *p == '\n';
+		}
+		if (!scan_skip_data(scan, &item))
+			break;
+	}
+	scan_close(scan);
+	if (line > 0)
+		script_position(&script->script, line, &file, &line);
+	return arena_printf(arena, "%s:%d", file, line > 0 ? line : 1);
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lint_text.c
- *		Words for what a down script leaves behind; the summary; the policy.
+ *		Words for what a down script leaves behind; the summary.
  *
  * SPDX-License-Identifier: PostgreSQL
  *
@@ -17,7 +17,8 @@
 #include "lint.h"
 
 /* Values longer than this are shown by their beginning. */
-#define SHOWN 60
+#define SHOWN           60
+#define SHOWN_STATEMENT 200 /* of what would make an object again */
 
 static const struct
 {
@@ -46,27 +47,85 @@ verdict_meaning(UpgVerdict verdict)
 }
 
 /*
+ * add_part
+ *		The first bytes of a text, on one line and not more than "most".
+ */
+static void
+add_part(UpgBuf *out, const char *text, size_t len, size_t most)
+{
+	bool cut = len > most;
+
+	if (cut)
+	{
+		len = most;
+		while (len > 0 && ((unsigned char) text[len] & 0xC0) == 0x80)
+			len--;
+	}
+	for (size_t i = 0; i < len; i++)
+		buf_addc(out,
+				 text[i] == '\n' || text[i] == '\t' || text[i] == '\r' ? ' ' : text[i]);
+	if (cut)
+		buf_add(out, "...");
+}
+
+/*
  * add_value
  *		A value, on one line and not too long.
  */
 static void
 add_value(UpgBuf *out, const char *value)
 {
-	size_t len = strlen(value);
-	bool cut = len > SHOWN;
+	add_part(out, value, strlen(value), SHOWN);
+}
 
-	if (cut)
+/*
+ * add_around
+ *		The line of "text" that holds the byte "at"; of a long one the part around it.
+ */
+static void
+add_around(UpgBuf *out, const char *text, size_t at)
+{
+	size_t begin = at;
+	size_t end = at + strcspn(text + at, "\n");
+
+	while (begin > 0 && text[begin - 1] != '\n')
+		begin--;
+	begin += strspn(text + begin, " \t");
+	if (end - begin > SHOWN && at > begin + SHOWN / 3)
 	{
-		len = SHOWN;
-		while (len > 0 && ((unsigned char) value[len] & 0xC0) == 0x80)
-			len--;
-	}
-	for (size_t i = 0; i < len; i++)
-		buf_addc(out, value[i] == '\n' || value[i] == '\t' || value[i] == '\r'
-						  ? ' '
-						  : value[i]);
-	if (cut)
+		/* from the beginning of a word */
+		begin = at - SHOWN / 3;
+		while (begin < at && text[begin] != ' ')
+			begin++;
+		while (begin > 0 && ((unsigned char) text[begin] & 0xC0) == 0x80)
+			begin--;
+		begin += text[begin] == ' ';
 		buf_add(out, "...");
+	}
+	if (end <= begin)
+		buf_add(out, "an empty line");
+	else
+		add_part(out, text + begin, end - begin, SHOWN);
+}
+
+/*
+ * add_difference
+ *		Where two long texts, like the bodies of functions, part.
+ */
+static void
+add_difference(UpgBuf *out, const char *was, const char *is_now)
+{
+	size_t at = 0;
+	int line = 1;
+
+	while (was[at] != '\0' && was[at] == is_now[at])
+		line += was[at++] == '\n';
+	if (strchr(was, '\n') != NULL || strchr(is_now, '\n') != NULL)
+		buf_printf(out, " in line %d", line);
+	buf_add(out, ": was ");
+	add_around(out, was, at);
+	buf_add(out, ", is ");
+	add_around(out, is_now, at);
 }
 
 /*
@@ -80,6 +139,11 @@ schema_text(UpgBuf *out, const UpgFinding *f)
 	if (strcmp(f->change, "missing") == 0)
 	{
 		buf_add(out, " is not restored");
+		if (f->was != NULL)
+		{
+			buf_add(out, ": ");
+			add_part(out, f->was, strlen(f->was), SHOWN_STATEMENT);
+		}
 		return;
 	}
 	if (strcmp(f->change, "extra") == 0)
@@ -92,6 +156,7 @@ schema_text(UpgBuf *out, const UpgFinding *f)
 		 strlen(f->was) > SHOWN * 2))
 	{
 		buf_printf(out, ": %s is not as before", f->attribute);
+		add_difference(out, f->was, f->is_now);
 		return;
 	}
 	buf_printf(out, ": %s ", f->attribute);
@@ -261,6 +326,23 @@ lint_lines(const UpgLintResult *result, UpgArena *arena, UpgList *lines)
 }
 
 /*
+ * lint_file_of
+ *		File and line of "file:line".
+ */
+const char *
+lint_file_of(UpgArena *arena, const char *where, int *line)
+{
+	const char *colon = strrchr(where, ':');
+
+	*line = 1;
+	if (colon == NULL || colon[1] == '\0' ||
+		strspn(colon + 1, "0123456789") < strlen(colon + 1))
+		return where;
+	*line = atoi(colon + 1);
+	return arena_strndup(arena, where, (size_t) (colon - where));
+}
+
+/*
  * percent
  *		A share in whole percents, rounded.
  */
@@ -279,9 +361,13 @@ lint_summary(const UpgLintReport *report, UpgArena *arena, UpgList *lines)
 {
 	const int *v = report->verdicts;
 
-	list_add(lines, arena_printf(arena, "%d migration%s, %d down%s run", report->count,
-								 report->count == 1 ? "" : "s", report->downs,
-								 report->downs == 1 ? "" : "s"));
+	list_add(lines,
+			 arena_printf(arena, "%d migration%s, %d down%s run in %.1f s", report->count,
+						  report->count == 1 ? "" : "s", report->downs,
+						  report->downs == 1 ? "" : "s", (double) report->ms / 1000));
+	if (report->passed_over > 0)
+		list_add(lines,
+				 arena_printf(arena, "%d before them only applied", report->passed_over));
 	for (int i = 0; i < UPG_VERDICTS; i++)
 	{
 		if (v[i] == 0)
@@ -314,28 +400,11 @@ lint_summary(const UpgLintReport *report, UpgArena *arena, UpgList *lines)
 							  "%d could only be tried on empty tables: what they do to "
 							  "rows is not known",
 							  report->without_rows));
-}
-
-/*
- * lint_fails
- *		Does the report break the policy of --fail-on?  "count": how many do.
- *
- * fails < lossy < differs < missing: each holds what stands before it.
- */
-bool
-lint_fails(const UpgLintReport *report, const char *policy, int *count)
-{
-	const int *v = report->verdicts;
-
-	*count = 0;
-	if (strcmp(policy, "never") == 0)
-		return false;
-	*count = v[UPG_VERDICT_FAILS];
-	if (strcmp(policy, "fails") != 0)
-		*count += v[UPG_VERDICT_LOSSY];
-	if (strcmp(policy, "differs") == 0 || strcmp(policy, "missing") == 0)
-		*count += v[UPG_VERDICT_DIFFERS];
-	if (strcmp(policy, "missing") == 0)
-		*count += v[UPG_VERDICT_NONE] + v[UPG_VERDICT_UNTESTED];
-	return *count > 0;
+	if (report->known > 0)
+		list_add(lines,
+				 arena_printf(arena, "%d as bad as the baseline has it, not counted",
+							  report->known));
+	for (int i = 0; i < report->better.count; i++)
+		list_add(lines,
+				 arena_printf(arena, "the baseline is old: %s", report->better.items[i]));
 }

@@ -92,6 +92,7 @@ const UpgErrorCode upg_error_codes[] = {
 	{"UPG-2039", "a migration cannot share a transaction with others"},
 	{"UPG-2050", "a database is not a scratch database"},
 	{"UPG-2051", "down scripts do not give back what was there"},
+	{"UPG-2052", "a baseline of down scripts cannot be understood"},
 	{"UPG-2060", "data do not hold what was verified"},
 	{"UPG-2061", "the journal of a comparison cannot be used"},
 	{"UPG-2062", "a table cannot be read as a whole"},

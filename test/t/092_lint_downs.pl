@@ -72,6 +72,8 @@ my %project = (
 	'22_own'    => [ "BEGIN;\nCREATE TABLE own (i int);\nCOMMIT;", "BEGIN;\nDROP TABLE own;\nCOMMIT;" ],
 	'23_table'  => [ 'DROP TABLE guarded;', 'CREATE TABLE guarded (id int PRIMARY KEY, word text);' ],
 	'24_lower'  => [ 'UPDATE tenants SET name = lower(name);', 'SELECT 1;' ],
+	'26_long'   => [ "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$\nBEGIN\n  RAISE EXCEPTION 'never';\nEND \$\$;\nALTER TABLE many ALTER low DROP NOT NULL;",
+		"-- the function is forgotten\n\nALTER TABLE many ALTER low SET NOT NULL;" ],
 	'25_swap'   => [ 'UPDATE many SET low = -high, high = -low;', 'UPDATE many SET low = -high, high = -low;' ],
 );
 for my $name (keys %project)
@@ -90,7 +92,7 @@ my $roles     = sql('postgres', 'SELECT rolname FROM pg_roles ORDER BY 1');
 is($rc, 8, 'lossy downs exit 8') or diag $err;
 my $doc = decode_json($out);
 my %got = map { $_->{name} => $_ } @{ $doc->{migrations} };
-is(scalar(keys %got), 25, 'every migration is there');
+is(scalar(keys %got), 26, 'every migration is there');
 
 sub texts { return join("\n", map { $_->{text} } @{ $got{ $_[0] }{findings} }) }
 sub verdict
@@ -104,7 +106,7 @@ verdict('01_users', 'exact');
 verdict('02_types', 'exact');
 is($got{'03_column'}{tables_with_rows}, $got{'03_column'}{tables}, 'every table could be filled');
 is($got{'03_column'}{tables}, 5, 'five of them');
-verdict('03_column', 'lossy', qr/^index public\.users_nick is not restored$/m, qr/table public\.users: column order was id, name, nick/,
+verdict('03_column', 'lossy', qr/^index public\.users_nick is not restored: CREATE INDEX users_nick ON public\.users USING btree \(nick\)$/m, qr/table public\.users: column order was id, name, nick/,
 	qr/table public\.users, column nick: 2 of 3 values lost, all are now none/);
 ok($got{'03_column'}{destroys}, 'and its up drops values');
 verdict('04_empty', 'differs', qr/^index public\.users_age is left behind$/);
@@ -140,16 +142,25 @@ verdict('20_unique', 'lossy', qr/column mail: 1 of 1 value changed/);
 verdict('21_path', 'exact');
 verdict('22_own', 'exact');
 ok(!$got{'22_own'}{in_copy}, 'an outer BEGIN and COMMIT need no copy');
-verdict('23_table', 'lossy', qr/^trigger guarded_refuse on table public\.guarded is not restored$/m, qr/^table public\.guarded: 3 of 3 rows lost$/m);
+verdict('23_table', 'lossy', qr/^trigger guarded_refuse on table public\.guarded is not restored: CREATE TRIGGER guarded_refuse BEFORE /m, qr/^table public\.guarded: 3 of 3 rows lost$/m);
 verdict('24_lower', 'lossy', qr/column name: 3 of 4 values changed, for example from V\d+ to v\d+/);
+verdict('26_long', 'differs', qr/^function public\.refuse\(\): body is not as before in line 1: was BEGIN RAISE EXCEPTION 'not now'; END , is an empty line$/m);
 verdict('25_swap', 'exact');
 ok($got{'25_swap'}{destroys}, 'changed and changed back is a change that was taken back');
+
+# where to look: the object in the down, else its table, else the first statement
+sub place { my ($f) = grep { $_->{text} =~ $_[1] } @{ $got{ $_[0] }{findings} }; return $f->{where} =~ s/.*\///r }
+is(place('03_column', qr/column order/), '03_column.down.sql:1', 'a finding has its place');
+is(place('26_long', qr/refuse/), '26_long.down.sql:3', 'what the down forgets: its first statement');
+is(place('04_empty', qr/users_age/), '04_empty.down.sql:1', 'or the first line of an empty one');
+is($got{'06_fails'}{where}, $got{'06_fails'}{down_error}{where}, 'that of a down that fails is where it fails');
+like($got{'12_broken'}{where}, qr/12_broken\.up\.sql:2$/, 'of an up that fails, there');
 
 my $sum = $doc->{summary};
 my %count;
 $count{ $_->{verdict} }++ foreach values %got;
 is($sum->{$_}, $count{$_}, "summary counts $_") foreach qw(exact untested none differs lossy fails);
-is($sum->{downs}, 23, 'downs that ran');
+is($sum->{downs}, 24, 'downs that ran');
 is($sum->{destroying}, (grep { $_->{destroys} && $_->{verdict} !~ /none|untested/ } values %got), 'ups that change rows');
 
 # the reports
@@ -157,10 +168,15 @@ my $html = slurp("$work/r.html");
 like($html, qr/^<!DOCTYPE html>.*<\/html>$/s, 'a page');
 unlike($html, qr/<script|https?:\/\/|src=/i, 'that fetches and runs nothing');
 like($html, qr/&quot;sixx&quot; does not exist/, 'and holds the findings, escaped');
+like($html, qr/@{[ $count{lossy} + $count{fails} ]} of 26 fail the check/, 'says whether the check passes');
+like($html, qr/DROP TABLE\n<mark>|<mark>DROP TABLE<\/mark>\n  sixx/, 'shows the scripts with the line that it is about');
+unlike($html, qr/DROP VIEW names;\nDROP TABLE users;/, 'but not those of what is exact');
+like($html, qr/<td><pre>\nBEGIN\n  RAISE EXCEPTION 'never';/, 'and long values whole');
 my $xml = slurp("$work/r.xml");
-is(() = $xml =~ /<testcase /g, 25, 'JUnit: a case for each migration');
+is(() = $xml =~ /<testcase /g, 26, 'JUnit: a case for each migration');
 is(() = $xml =~ /<failure /g, $count{lossy} + $count{fails}, 'a failure for each that breaks the policy');
-like($xml, qr/<testsuite [^>]*tests="25" failures="$sum->{lossy}|failures=/, 'and the figures');
+like($xml, qr/<testsuite [^>]*tests="26" failures="@{[ $count{lossy} + $count{fails} ]}"/, 'and the figures');
+like($xml, qr/<testcase classname="downs" name="06_fails" file="\S*06_fails\.down\.sql" line="3" time="[\d.]+">\s*<failure message="the down does not run: the down fails: \S+:3: table &quot;sixx&quot;/, 'a failure has its place and its reason');
 SKIP:
 {
 	skip 'no xmllint', 1 unless -x '/usr/bin/xmllint';
@@ -171,7 +187,7 @@ SKIP:
 ($rc, $out, $err) = upg('lint', '--downs', '--fail-on=never', '-d', 'mine', $m);
 is($rc, 0, 'never fails when told so') or diag $err;
 like($out, qr/^fails     06_fails\n +the down fails: .*06_fails\.down\.sql:3: table "sixx" does not exist$/m, 'text names the error');
-like($out, qr/^the schema is exactly restored by \d+ of 23 \(\d+%\)$/m, 'and the share');
+like($out, qr/^the schema is exactly restored by \d+ of 24 \(\d+%\)$/m, 'and the share');
 unlike($out, qr/^exact +01_users/m, 'what is exact is not listed');
 files("$work/d", '1_a.up.sql' => 'CREATE TABLE a (i int DEFAULT 1);', '1_a.down.sql' => 'DROP TABLE a;',
 	'2_b.up.sql' => 'ALTER TABLE a ALTER i SET DEFAULT 2;', '2_b.down.sql' => 'ALTER TABLE a ALTER i SET DEFAULT 3;', '3_c.up.sql' => 'SELECT 1;');
@@ -179,6 +195,60 @@ is((upg('lint', '--downs', "--fail-on=$_->[0]", '-d', 'mine', "$work/d"))[0], $_
   foreach [ 'fails', 0 ], [ 'lossy', 0 ], [ 'differs', 8 ], [ 'missing', 8 ], [ 'never', 0 ];
 ($rc, $out, $err) = upg('lint', '-v', '--downs', '--fail-on=never', '-d', 'mine', "$work/d");
 like($out, qr/^exact     1_a$/m, '-v lists all');
+
+# for editors and CI
+($rc, $out, $err) = upg('lint', '--downs', '--annotate=gcc', '--fail-on=differs', '-d', 'mine', "$work/d");
+is($rc, 8, '--annotate=gcc fails as without');
+like($out, qr{^\Q$work\E/d/2_b\.down\.sql:1: error: differs: column public\.a\.i: default was 1, is 3$}m, 'a line with file, line and finding');
+unlike($out, qr/3_c/, 'a down that nobody wants has none');
+chdir $work or die;
+($rc, $out, $err) = upg('lint', '--downs', '--annotate=github', '--fail-on=lossy', '-d', 'mine', "$work/d");
+chdir '/' or die;
+is($rc, 0, 'what --fail-on does not count ...');
+like($out, qr{^::warning file=d/2_b\.down\.sql,line=1,title=down of 2_b%3A differs::column public\.a\.i: default was 1, is 3$}m, '... is a warning of GitHub Actions, by a path below the current directory');
+is((upg('lint', '--downs', '--annotate=gcc', '--json', '-d', 'mine', "$work/d"))[0], 2, 'no annotations in JSON');
+
+# what is known does not fail
+($rc, $out, $err) = upg('lint', '--downs', '--fail-on=differs', '--write-baseline', "$work/known", '-d', 'mine', "$work/d");
+is($rc, 0, 'what is written into the baseline does not fail') or diag $err;
+like($out, qr/^differs   2_b$/m, 'but is shown');
+is(join('|', grep { !/^#/ } split /\n/, slurp("$work/known")), 'differs  2_b|none     3_c', 'a line for each that is not exact');
+($rc, $out, $err) = upg('lint', '--downs', '--fail-on=missing', '--baseline', "$work/known", '--junit', "$work/known.xml", '-d', 'mine', "$work/d");
+is($rc, 0, 'nor does it later on') or diag $err;
+unlike($out, qr/^differs   2_b$/m, 'nor is it listed');
+like($out, qr/^2 as bad as the baseline has it, not counted$/m, 'only counted');
+like(slurp("$work/known.xml"), qr/<testsuite [^>]*failures="0"/, 'JUnit, too');
+files("$work/d", '4_d.up.sql' => 'ALTER TABLE a ADD j int;', '4_d.down.sql' => 'SELECT 4;', '3_c.down.sql' => 'SELECT 3;');
+files($work, 'known' => "# ours\r\nexact 2_b\r\n\r\nnone 3_c\nlossy gone\n");
+($rc, $out, $err) = upg('lint', '--downs', '--json', '--fail-on=differs', '--baseline', "$work/known", '-d', 'mine', "$work/d");
+is($rc, 8, 'what is worse than its line fails, and what has none');
+$doc = decode_json($out);
+is(join(' ', map { "$_->{name}=" . ($_->{known} // '') . ($_->{breaks} ? '!' : '') } @{ $doc->{migrations} }), '1_a= 2_b=exact! 3_c=none 4_d=!', 'each by itself');
+is($doc->{summary}{breaking}, 2, 'two of them');
+($rc, $out, $err) = upg('lint', '--downs', '--fail-on=never', '--baseline', "$work/known", '-d', 'mine', "$work/d");
+like($out, qr/^the baseline is old: 3_c is exact now, was none$/m, 'a line that is not needed any more is named');
+like($out, qr/^the baseline is old: gone is no longer there$/m, 'and one of a migration that is gone');
+files($work, 'bad' => "lossy 2_b\nworse 3_c\n");
+($rc, $out, $err) = upg('lint', '--downs', '--baseline', "$work/bad", '-d', 'mine', "$work/d");
+is($rc, 2, 'a line that is none is refused');
+like($err, qr/^upg: error: "worse 3_c" is not a line of a baseline$/m, 'with its text');
+like($err, qr{^upg: at: \Q$work\E/bad:2$}m, 'and its place');
+is((upg('lint', '--downs', '--baseline', "$work/nonesuch", '-d', 'mine', "$work/d"))[0], 2, 'so is a file that is not there');
+
+# only the last ones
+($rc, $out, $err) = upg('lint', '-v', '--downs', '--latest=2', '--fail-on=never', '-d', 'mine', "$work/d");
+is($rc, 0, '--latest') or diag $err;
+like($out, qr/^exact     3_c\ndiffers   4_d$/m, 'tries the last ones ...') or diag $out;
+unlike($out, qr/2_b/, '... alone');
+like($out, qr/^2 migrations, 2 downs run in [\d.]+ s\n2 before them only applied$/m, 'and says so');
+is((upg('lint', '--downs', '--latest=2', '--write-baseline', "$work/part", '-d', 'mine', "$work/d"))[0], 2, 'no baseline of a part');
+is((upg('lint', '--downs', '--latest=0', '-d', 'mine', "$work/d"))[0], 2, 'none is no number of them');
+files("$work/e", '1_a.up.sql' => 'CREATE TABLE a (i int); GRANT SELECT ON a TO lint_early;', '2_b.up.sql' => 'CREATE TABLE a (i int);', '3_c.up.sql' => 'CREATE TABLE c (i int);', '3_c.down.sql' => 'DROP TABLE c;');
+($rc, $out, $err) = upg('lint', '-v', '--downs', '--latest=1', '-d', 'mine', "$work/e");
+is($rc, 0, 'roles that those before take for granted are made, too') or diag $err;
+like($err, qr{warning: the up of "2_b" does not apply here: \S+/2_b\.up\.sql:1: relation "a" already exists}, 'one of them that does not apply is named');
+unlike($err, qr/"1_a" does not apply/, 'and only that');
+unlink "$work/d/4_d.up.sql", "$work/d/4_d.down.sql", "$work/d/3_c.down.sql";
 
 # scripts that cannot be read are findings, not the end
 files("$work/unread", '1_a.up.sql' => 'CREATE TABLE a (i int);', '1_a.down.sql' => "DROP TABLE a;\n/* open", '2_b.up.sql' => "SELECT 'caf\xe9';", '2_b.down.sql' => 'SELECT 2;',
