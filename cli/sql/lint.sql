@@ -128,8 +128,8 @@ BEGIN
 END
 $function$;
 
--- Rows for one table, as statements that did insert; null if none did.
-CREATE FUNCTION upg.lint_fill(rel oid, name text, want int, sparse boolean) RETURNS text[] LANGUAGE plpgsql AS $function$
+-- Rows for one table, as statements that did insert; null if none did.  "bare": foreign keys that may be null are.
+CREATE FUNCTION upg.lint_fill(rel oid, name text, want int, sparse boolean, bare boolean) RETURNS text[] LANGUAGE plpgsql AS $function$
 DECLARE
     statements text[];
     refused jsonb := '{}';      -- constraint -> which combination is tried
@@ -222,6 +222,8 @@ BEGIN
                 ELSIF sparse AND k = want AND c.atthasdef THEN
                     CONTINUE;
                 ELSIF sparse AND k = want AND NOT c.attnotnull AND c.attname <> ALL (never_null) THEN
+                    v := 'NULL';
+                ELSIF bare AND fk_values ? c.attname AND NOT c.attnotnull THEN
                     v := 'NULL';
                 ELSIF fk_values ? c.attname THEN
                     v := fk_values ->> c.attname;
@@ -366,7 +368,7 @@ BEGIN
                 CONTINUE;
             END IF;
             IF NOT ok THEN
-                stmts := upg.lint_fill(t.rel, t.name, t.want, t.sparse);
+                stmts := coalesce(upg.lint_fill(t.rel, t.name, t.want, t.sparse, false), upg.lint_fill(t.rel, t.name, t.want, t.sparse, true));
                 ok := stmts IS NOT NULL;
                 IF ok THEN
                     learned := learned || jsonb_build_object(t.name, jsonb_build_object('signature', sig, 'statements', stmts));
@@ -504,7 +506,7 @@ BEGIN
                 SELECT jsonb_object_agg(c, jsonb_build_object('rows', coalesce((details #>> ARRAY[c, 'rows'])::int, 0) + 1,
                                                               'was', CASE WHEN details ? c THEN details -> c -> 'was' ELSE to_jsonb(left(b.vals ->> c, 80)) END,
                                                               'now', CASE WHEN details ? c THEN details -> c -> 'now' ELSE to_jsonb(left(a.vals ->> c, 80)) END,
-                                                              'to', CASE WHEN details ? c AND details -> c -> 'now' IS DISTINCT FROM to_jsonb(left(a.vals ->> c, 80)) THEN 'several values'
+                                                              'to', CASE WHEN details ? c AND details #>> ARRAY[c, 'now'] IS DISTINCT FROM left(a.vals ->> c, 80) THEN 'several values'
                                                                          WHEN a.vals ->> c IS NULL THEN 'null' ELSE 'one value' END))
                 FROM unnest(now_cols) c WHERE a.vals ->> c IS DISTINCT FROM b.vals ->> c);
         END LOOP;

@@ -75,6 +75,10 @@ my %project = (
 	'26_long'   => [ "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$\nBEGIN\n  RAISE EXCEPTION 'never';\nEND \$\$;\nALTER TABLE many ALTER low DROP NOT NULL;",
 		"-- the function is forgotten\n\nALTER TABLE many ALTER low SET NOT NULL;" ],
 	'25_swap'   => [ 'UPDATE many SET low = -high, high = -low;', 'UPDATE many SET low = -high, high = -low;' ],
+	'27_refs' => [ "CREATE TABLE early (id int PRIMARY KEY, late int);\nCREATE TABLE late (id int PRIMARY KEY);\nALTER TABLE early ADD FOREIGN KEY (late) REFERENCES late ON DELETE SET NULL;\n"
+		  . "CREATE TABLE nowhere (id int PRIMARY KEY, a int REFERENCES late, b int REFERENCES late, c int REFERENCES late, CHECK (a IS NULL AND b IS NULL AND c IS NULL));",
+		"DROP TABLE nowhere;\nDROP TABLE early;\nDROP TABLE late;" ],
+	'28_cascade' => [ 'DELETE FROM late;', 'SELECT 28;' ],
 );
 for my $name (keys %project)
 {
@@ -92,7 +96,7 @@ my $roles     = sql('postgres', 'SELECT rolname FROM pg_roles ORDER BY 1');
 is($rc, 8, 'lossy downs exit 8') or diag $err;
 my $doc = decode_json($out);
 my %got = map { $_->{name} => $_ } @{ $doc->{migrations} };
-is(scalar(keys %got), 26, 'every migration is there');
+is(scalar(keys %got), 28, 'every migration is there');
 
 sub texts { return join("\n", map { $_->{text} } @{ $got{ $_[0] }{findings} }) }
 sub verdict
@@ -148,6 +152,11 @@ verdict('26_long', 'differs', qr/^function public\.refuse\(\): body is not as be
 verdict('25_swap', 'exact');
 ok($got{'25_swap'}{destroys}, 'changed and changed back is a change that was taken back');
 
+verdict('27_refs', 'exact');
+verdict('28_cascade', 'lossy', qr/^table public\.late: 3 of 3 rows lost$/m, qr/^table public\.early, column late: 2 of 3 values lost, null now$/m);
+is($got{'28_cascade'}{tables_with_rows}, $got{'28_cascade'}{tables}, 'tables are filled after those they refer to, and without a reference where none is allowed')
+  or diag($got{'28_cascade'}{tables_with_rows}, ' of ', $got{'28_cascade'}{tables});
+
 # where to look: the object in the down, else its table, else the first statement
 sub place { my ($f) = grep { $_->{text} =~ $_[1] } @{ $got{ $_[0] }{findings} }; return $f->{where} =~ s/.*\///r }
 is(place('03_column', qr/column order/), '03_column.down.sql:1', 'a finding has its place');
@@ -160,7 +169,7 @@ my $sum = $doc->{summary};
 my %count;
 $count{ $_->{verdict} }++ foreach values %got;
 is($sum->{$_}, $count{$_}, "summary counts $_") foreach qw(exact untested none differs lossy fails);
-is($sum->{downs}, 24, 'downs that ran');
+is($sum->{downs}, 26, 'downs that ran');
 is($sum->{destroying}, (grep { $_->{destroys} && $_->{verdict} !~ /none|untested/ } values %got), 'ups that change rows');
 
 # the reports
@@ -168,14 +177,14 @@ my $html = slurp("$work/r.html");
 like($html, qr/^<!DOCTYPE html>.*<\/html>$/s, 'a page');
 unlike($html, qr/<script|https?:\/\/|src=/i, 'that fetches and runs nothing');
 like($html, qr/&quot;sixx&quot; does not exist/, 'and holds the findings, escaped');
-like($html, qr/@{[ $count{lossy} + $count{fails} ]} of 26 fail the check/, 'says whether the check passes');
+like($html, qr/@{[ $count{lossy} + $count{fails} ]} of 28 fail the check/, 'says whether the check passes');
 like($html, qr/DROP TABLE\n<mark>|<mark>DROP TABLE<\/mark>\n  sixx/, 'shows the scripts with the line that it is about');
 unlike($html, qr/DROP VIEW names;\nDROP TABLE users;/, 'but not those of what is exact');
 like($html, qr/<td><pre>\nBEGIN\n  RAISE EXCEPTION 'never';/, 'and long values whole');
 my $xml = slurp("$work/r.xml");
-is(() = $xml =~ /<testcase /g, 26, 'JUnit: a case for each migration');
+is(() = $xml =~ /<testcase /g, 28, 'JUnit: a case for each migration');
 is(() = $xml =~ /<failure /g, $count{lossy} + $count{fails}, 'a failure for each that breaks the policy');
-like($xml, qr/<testsuite [^>]*tests="26" failures="@{[ $count{lossy} + $count{fails} ]}"/, 'and the figures');
+like($xml, qr/<testsuite [^>]*tests="28" failures="@{[ $count{lossy} + $count{fails} ]}"/, 'and the figures');
 like($xml, qr/<testcase classname="downs" name="06_fails" file="\S*06_fails\.down\.sql" line="3" time="[\d.]+">\s*<failure message="the down does not run: the down fails: \S+:3: table &quot;sixx&quot;/, 'a failure has its place and its reason');
 SKIP:
 {
@@ -187,7 +196,7 @@ SKIP:
 ($rc, $out, $err) = upg('lint', '--downs', '--fail-on=never', '-d', 'mine', $m);
 is($rc, 0, 'never fails when told so') or diag $err;
 like($out, qr/^fails     06_fails\n +the down fails: .*06_fails\.down\.sql:3: table "sixx" does not exist$/m, 'text names the error');
-like($out, qr/^the schema is exactly restored by \d+ of 24 \(\d+%\)$/m, 'and the share');
+like($out, qr/^the schema is exactly restored by \d+ of 26 \(\d+%\)$/m, 'and the share');
 unlike($out, qr/^exact +01_users/m, 'what is exact is not listed');
 files("$work/d", '1_a.up.sql' => 'CREATE TABLE a (i int DEFAULT 1);', '1_a.down.sql' => 'DROP TABLE a;',
 	'2_b.up.sql' => 'ALTER TABLE a ALTER i SET DEFAULT 2;', '2_b.down.sql' => 'ALTER TABLE a ALTER i SET DEFAULT 3;', '3_c.up.sql' => 'SELECT 1;');
