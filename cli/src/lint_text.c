@@ -93,13 +93,16 @@ add_around(UpgBuf *out, const char *text, size_t at)
 	begin += strspn(text + begin, " \t");
 	if (end - begin > SHOWN && at > begin + SHOWN / 3)
 	{
-		/* from the beginning of a word */
-		begin = at - SHOWN / 3;
-		while (begin < at && text[begin] != ' ')
-			begin++;
+		size_t word = at - SHOWN / 3;
+
+		/* from the beginning of a word, if there is one */
+		begin = word;
+		while (word < at && text[word] != ' ')
+			word++;
+		if (word + 1 < at)
+			begin = word + 1;
 		while (begin > 0 && ((unsigned char) text[begin] & 0xC0) == 0x80)
 			begin--;
-		begin += text[begin] == ' ';
 		buf_add(out, "...");
 	}
 	if (end <= begin)
@@ -153,7 +156,7 @@ schema_text(UpgBuf *out, const UpgFinding *f)
 	}
 	if (f->was != NULL && f->is_now != NULL &&
 		(strcmp(f->attribute, "body") == 0 || strcmp(f->attribute, "definition") == 0 ||
-		 strlen(f->was) > SHOWN * 2))
+		 strlen(f->was) > SHOWN || strlen(f->is_now) > SHOWN))
 	{
 		buf_printf(out, ": %s is not as before", f->attribute);
 		add_difference(out, f->was, f->is_now);

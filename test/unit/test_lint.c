@@ -71,6 +71,14 @@ test_schema_words(void **state)
 		"changed", "options", body, "b",
 		"column t.c: options is not as before: was "
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..., is b");
+	/* one ends where the other goes on */
+	expect_schema(
+		"changed", "labels",
+		"'alpha-with-a-long-name', 'beta-with-a-long-name', 'c-with-a-long-name'",
+		"'alpha-with-a-long-name', 'beta-with-a-long-name', 'c-with-a-long-name', "
+		"'d'",
+		"column t.c: labels is not as before: was ...'c-with-a-long-name', is "
+		"...'c-with-a-long-name', 'd'");
 	/* of a long line the part where they differ, from the beginning of a word */
 	expect_schema(
 		"changed", "definition",
