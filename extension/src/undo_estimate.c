@@ -60,9 +60,12 @@
 /* Of no rollback and of every one: books, drift, checks, commit. */
 #define MS_ANYWAY 50.0
 
+/* So many rows at least; on a busy machine others must have had their turn, too. */
 #define SAMPLE_ROWS 300
+#define SAMPLE_MOST 2500
+#define SAMPLE_MS   60.0
 /* How far a rollback may stay behind the sample, or behind the slowest so far. */
-#define SLACK_SAMPLE  2.0
+#define SLACK_SAMPLE  2.5
 #define SLACK_HISTORY 1.5
 
 /*
@@ -326,7 +329,8 @@ sample(void)
 {
 	UpgSubxact sub;
 	instr_time start;
-	double ms;
+	double ms = 0;
+	int rows = 0;
 	bool nulls[7] = {0};
 	Datum values[7];
 
@@ -341,11 +345,14 @@ sample(void)
 	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
 	upg_subxact_begin(&sub, "upg sample");
 	INSTR_TIME_SET_CURRENT(start);
-	for (int i = 0; i < SAMPLE_ROWS; i++)
+	while (rows < SAMPLE_ROWS || (ms < SAMPLE_MS && rows < SAMPLE_MOST))
+	{
 		upg_undo_insert("kept_rows", values, nulls);
-	ms = upg_ms_since(start);
+		if (++rows % 50 == 0)
+			ms = upg_ms_since(start);
+	}
 	upg_subxact_abandon(&sub);
-	return Max(ms * 1000 / SAMPLE_ROWS / US_SAMPLE, 1.0);
+	return Max(ms * 1000 / rows / US_SAMPLE, 1.0);
 }
 
 /* How much longer than a usual machine the slowest of the last rollbacks needed. */

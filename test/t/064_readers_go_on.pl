@@ -155,8 +155,8 @@ for my $case (['sample', 'ALTER TABLE m ADD w int; UPDATE m SET v = v + 1'], ['h
 	$reader->finish;
 	is("$down_out$err", "rolled_back\n", '... it is taken back while somebody reads') or diag $down_err;
 	my $longest = max($out =~ /Time: ([\d.]+) ms/g);
-	# what the reader needs himself on a busy machine is not our doing
-	cmp_ok($longest, '<=', $said->{readers_wait_ms} + 300, "... who waited $longest ms, and $said->{readers_wait_ms} were said");
+	# others may get busier after the preview, and what the reader needs himself is not our doing
+	cmp_ok($longest, '<=', 1.25 * $said->{readers_wait_ms} + 500, "... who waited $longest ms, and $said->{readers_wait_ms} were said");
 	cmp_ok($said->{readers_wait_ms}, '<=', $said->{estimated_ms}, '... of all of it');
 }
 done_testing();
