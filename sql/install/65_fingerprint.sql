@@ -49,6 +49,8 @@ DECLARE
         pg_attribute.atthasmissing,pg_attribute.attmissingval,pg_index.indcheckxmin,pg_type.typarray,
         pg_trigger.tgargs,pg_trigger.tgqual,pg_rewrite.ev_qual,pg_rewrite.ev_action,pg_index.indpred,
         pg_attrdef.oid,pg_default_acl.oid,pg_user_mapping.oid}';
+    acls CONSTANT jsonb := '{"pg_class": "CASE x.relkind WHEN ''S'' THEN ''s'' ELSE ''r'' END", "pg_proc": "''f''", "pg_type": "''T''",
+        "pg_namespace": "''n''", "pg_language": "''l''", "pg_foreign_data_wrapper": "''F''", "pg_foreign_server": "''S''"}';
     name CONSTANT text := catalog::text;
     c record;
     fk record;
@@ -97,6 +99,10 @@ BEGIN
             expr := 'x.fp_rank';
         ELSIF name = 'pg_enum' AND c.attname = 'enumsortorder' THEN
             expr := 'x.fp_rank';
+        ELSIF c.type = 'aclitem[]' AND acls ? name THEN
+            -- a grant that is revoked again leaves the usual privileges, written out
+            expr := format('CASE WHEN upg.image_acl(x.%I, %s::"char", x.%I) IS NOT NULL THEN x.%I::text END',
+                           c.attname, acls ->> name, regexp_replace(c.attname, 'acl$', 'owner'), c.attname);
         ELSIF name = 'pg_attribute' AND c.attname = 'attoptions' THEN
             expr := '(SELECT array_agg(o) FROM unnest(attoptions) o WHERE o NOT LIKE ''pg\_attver=%'')';
         ELSE

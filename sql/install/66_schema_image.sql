@@ -304,8 +304,9 @@ BEGIN
     IF labels THEN
         RETURN QUERY
         SELECT format('security label of %I on %s %s', l.provider, i.type, i.identity),
-               jsonb_build_object('of', CASE WHEN l.objsubid > 0 THEN 'column ' ELSE i.type || ' ' END
-                                        || CASE WHEN l.classoid = 'pg_proc'::regclass THEN replace(i.identity, ',', ', ') ELSE i.identity END,
+               jsonb_build_object('of', CASE WHEN l.objsubid > 0 THEN 'column ' || i.identity WHEN l.classoid = 'pg_proc'::regclass THEN
+                                            (SELECT format('%s %s.%I(%s)', i.type, p.pronamespace::regnamespace, p.proname, oidvectortypes(p.proargtypes)) FROM pg_proc p WHERE p.oid = l.objoid)
+                                        ELSE i.type || ' ' || i.identity END,
                                   'label', l.label),
                a.anchor, 0::oid, 0
         FROM pg_seclabel l, LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) i,
@@ -345,15 +346,19 @@ BEGIN
         SELECT 'privileges on ' || i.type || ' ' || i.identity,
                jsonb_build_object('privileges', (SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(a.acl) x)),
                0::oid, 0::oid, 0
-        FROM (SELECT 'pg_class'::regclass AS class, c.oid, 0 AS sub, c.relacl AS acl FROM pg_class c WHERE c.oid < 16384
-              UNION ALL SELECT 'pg_class'::regclass, t.attrelid, t.attnum, t.attacl FROM pg_attribute t WHERE t.attrelid < 16384 AND t.attacl IS NOT NULL
-              UNION ALL SELECT 'pg_proc'::regclass, p.oid, 0, p.proacl FROM pg_proc p WHERE p.oid < 16384
-              UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, t.typacl FROM pg_type t WHERE t.oid < 16384 AND t.typacl IS NOT NULL
-              UNION ALL SELECT 'pg_namespace'::regclass, n.oid, 0, n.nspacl FROM pg_namespace n WHERE n.oid < 16384 AND n.oid <> ALL (spaces)
-              UNION ALL SELECT 'pg_language'::regclass, l.oid, 0, l.lanacl FROM pg_language l WHERE l.oid < 16384) a
+        FROM (SELECT 'pg_class'::regclass AS class, c.oid, 0 AS sub, c.relacl AS acl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END AS kind, c.relowner AS owner
+              FROM pg_class c WHERE c.oid < 16384
+              UNION ALL SELECT 'pg_class'::regclass, t.attrelid, t.attnum, t.attacl, 'c', 10 FROM pg_attribute t WHERE t.attrelid < 16384 AND t.attacl IS NOT NULL
+              UNION ALL SELECT 'pg_proc'::regclass, p.oid, 0, p.proacl, 'f', p.proowner FROM pg_proc p WHERE p.oid < 16384
+              UNION ALL SELECT 'pg_type'::regclass, t.oid, 0, t.typacl, 'T', t.typowner FROM pg_type t WHERE t.oid < 16384 AND t.typacl IS NOT NULL
+              UNION ALL SELECT 'pg_namespace'::regclass, n.oid, 0, n.nspacl, 'n', n.nspowner FROM pg_namespace n WHERE n.oid < 16384 AND n.oid <> ALL (spaces)
+              UNION ALL SELECT 'pg_language'::regclass, l.oid, 0, l.lanacl, 'l', l.lanowner FROM pg_language l WHERE l.oid < 16384) a
         LEFT JOIN pg_init_privs b ON b.classoid = a.class AND b.objoid = a.oid AND b.objsubid = a.sub,
         LATERAL pg_identify_object(a.class, a.oid, a.sub) i
-        WHERE a.acl IS DISTINCT FROM b.initprivs;
+        -- a grant that is revoked again leaves what is given anyway, written out
+        WHERE a.acl IS DISTINCT FROM b.initprivs
+          AND ARRAY(SELECT x::text FROM unnest(coalesce(a.acl, acldefault(a.kind::"char", a.owner))) x ORDER BY x::text COLLATE "C")
+              <> ARRAY(SELECT x::text FROM unnest(coalesce(b.initprivs, acldefault(a.kind::"char", a.owner))) x ORDER BY x::text COLLATE "C");
         -- options of a user mapping hold passwords: told apart, and that only to a superuser
         RETURN QUERY
         SELECT format('user mapping of %s for server %I', CASE WHEN m.umuser = 0 THEN 'public' ELSE quote_ident(pg_get_userbyid(m.umuser)) END, s.srvname),

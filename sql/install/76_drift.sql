@@ -84,7 +84,9 @@ SELECT coalesce(array_agg(DISTINCT a), '{}') FROM (
     UNION ALL SELECT polrelid FROM pg_policy WHERE oid = ANY (parts)
     UNION ALL SELECT adrelid FROM pg_attrdef WHERE oid = ANY (parts)
     UNION ALL SELECT stxrelid FROM pg_statistic_ext WHERE oid = ANY (parts)
-    UNION ALL SELECT typrelid FROM pg_type WHERE oid = ANY (parts) AND typrelid <> 0) x (a)
+    UNION ALL SELECT typrelid FROM pg_type WHERE oid = ANY (parts) AND typrelid <> 0
+    -- "public" came with the server, but is described like any other
+    UNION ALL SELECT oid FROM pg_namespace WHERE 0 = ANY (parts) AND oid < 16384 AND nspname !~ '^pg_' AND nspname <> 'information_schema') x (a)
 $function$;
 COMMENT ON FUNCTION upg.drift_resolve(oid[]) IS 'objects, and those that they are parts of';
 REVOKE ALL ON FUNCTION upg.drift_resolve(oid[]) FROM PUBLIC;

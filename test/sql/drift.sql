@@ -156,6 +156,64 @@ SELECT upg_drift_script(), upg_drift_script('restore');
 DROP OPERATOR drift.=== (int, int);
 SELECT * FROM upg_drift();
 
+-- what came with the server: its schemas, languages, types, columns
+SELECT upg_drift_record() > 0;
+GRANT USAGE ON LANGUAGE sql TO drift_reader;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+GRANT USAGE ON TYPE int4 TO drift_reader;
+GRANT USAGE ON SCHEMA pg_catalog TO drift_reader;
+GRANT SELECT (relname) ON pg_class TO drift_reader;
+GRANT CREATE ON SCHEMA public TO drift_reader;
+COMMENT ON SCHEMA public IS 'mine';
+SELECT object, change, attribute FROM upg_drift();
+SELECT upg_drift_script() AS adopt \gset
+SELECT upg_drift_script('restore') AS restore \gset
+\echo :adopt
+:restore
+SELECT * FROM upg_drift();
+:adopt
+SELECT count(*) FROM upg_drift();
+:restore
+SELECT * FROM upg_drift();
+
+-- security labels, written as the server writes them: no provider is installed everywhere
+CREATE SCHEMA drift_labels;
+CREATE TABLE drift_labels.t (id int, a text);
+CREATE VIEW drift_labels.v AS SELECT 1 AS one;
+CREATE FUNCTION drift_labels.f(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TYPE drift_labels.color AS ENUM ('red');
+CREATE TYPE drift_labels.pair AS (x int, y text);
+SELECT upg_drift_record() > 0;
+SET allow_system_table_mods = on;
+INSERT INTO pg_seclabel (objoid, classoid, objsubid, provider, label)
+SELECT o.oid, o.class, o.sub, 'dummy', 'secret' FROM (
+	VALUES ('drift_labels.t'::regclass::oid, 'pg_class'::regclass::oid, 0), ('drift_labels.t'::regclass, 'pg_class'::regclass, 2), ('drift_labels.v'::regclass, 'pg_class'::regclass, 1),
+		('drift_labels'::regnamespace, 'pg_namespace'::regclass, 0), ('drift_labels.color'::regtype, 'pg_type'::regclass, 0),
+		('drift_labels.pair'::regtype, 'pg_type'::regclass, 0), ('public'::regnamespace, 'pg_namespace'::regclass, 0)) o (oid, class, sub);
+INSERT INTO pg_seclabel SELECT 'drift_labels.f'::regproc, 'pg_proc'::regclass, 0, 'Dummy', 'it''s';
+SELECT object, change, attribute FROM upg_drift();
+SELECT upg_drift_script(), upg_drift_script('restore');
+SELECT count(*) FROM (SELECT jsonb_object_keys(upg_schema_image('{drift_labels}'))) k (o) WHERE o LIKE 'security label%';
+SELECT upg_drift_record() > 0;
+UPDATE pg_seclabel SET label = 'public' WHERE objoid = 'drift_labels.t'::regclass AND objsubid = 2;
+ALTER TABLE drift_labels.t RENAME TO renamed;
+SELECT * FROM upg_drift();
+SELECT statement FROM upg_drift_statements('restore') WHERE object LIKE 'security%';
+ALTER TABLE drift_labels.renamed RENAME TO t;
+UPDATE pg_seclabel SET label = 'secret' WHERE label = 'public';
+SELECT * FROM upg_drift();
+-- a label goes with what it is on, and what a migration does to one is no drift
+SELECT state FROM upg_apply('drift_labels', $$DROP VIEW drift_labels.v; DELETE FROM pg_seclabel WHERE objoid = 'drift_labels.t'::regclass$$);
+SELECT * FROM upg_drift();
+SELECT state FROM upg_rollback('drift_labels');
+SELECT * FROM upg_drift();
+SELECT count(*) FROM pg_seclabel WHERE provider = 'dummy';
+DROP FUNCTION drift_labels.f;
+SELECT object, change FROM upg_drift();
+DELETE FROM pg_seclabel WHERE provider = 'dummy';
+RESET allow_system_table_mods;
+SELECT upg_drift_record() > 0;
+
 -- looking changes nothing
 BEGIN READ ONLY;
 SELECT count(*) FROM upg_drift();
@@ -165,5 +223,6 @@ ROLLBACK;
 SELECT upg_drift_forget();
 SELECT * FROM upg_drift();
 SET client_min_messages = warning;
-DROP SCHEMA drift, drift_more CASCADE;
+DROP SCHEMA drift, drift_more, drift_labels CASCADE;
+COMMENT ON SCHEMA public IS 'standard public schema';
 DROP ROLE drift_reader;
