@@ -95,6 +95,37 @@ is($rc, 0, '--fill') or diag $err;
 is(sql($db, q{SELECT string_agg(id || must, ' ' ORDER BY id) FROM extra WHERE id > 1}), '7a=b, c 8a=b, c', '... is what they get');
 sql($db, 'ALTER TABLE extra DROP must');
 
+# What several rollbacks lock
+my $several = database('several');
+my $three = files(workdir(), '1_t.sql' => "CREATE TABLE t (id int PRIMARY KEY, v text);\nINSERT INTO t VALUES (1, 'a');",
+	'2_rows.sql' => q{UPDATE t SET v = 'b';}, '3_column.sql' => "-- upg:requires 2_rows\nALTER TABLE t ADD w int;");
+($rc, $out, $err) = upg('up', '-d', $several, '--undo=required', $three);
+is($rc, 0, 'three migrations') or diag $err;
+my $locks = qr/^rollback of +locks +against\n3_column +public\.t +readers\n2_rows +public\.t +writers\n/m;
+my @wanted = map { my ($m, $r, $a) = @$_; { migration => $m, relation => $r, against => $a } } ['3_column', 'public.t', 'readers'], ['2_rows', 'public.t', 'writers'];
+($rc, $out, $err) = upg('down', '-d', $several, '--dry-run', '--to', '1_t');
+is($rc, 0, 'down --dry-run --to') or diag $err;
+like($out, $locks, '... tells what each rollback locks, and against whom') or diag $out;
+like($out, qr/^locked against readers for at most \d+ ms: public\.t\nlocked against writers for at most \d+ ms: public\.t\n/m, '... and how long the first') or diag $out;
+unlike($out, qr/to try it/, '... and rehearses nothing');
+($rc, $out, $err) = upg('down', '-d', $several, '--dry-run', '--json', '--to', '1_t');
+my $doc = decode_json($out);
+is_deeply($doc->{locks}, \@wanted, '... with --json, too') or diag $out;
+is_deeply([@{ $doc->{preview} }{qw(exclusive_locks write_locks)}], [['public.t'], []], '... which tells them apart');
+ok($doc->{preview}{readers_wait_ms} > 0 && !exists $doc->{rehearsal_ms}, '... and says how long readers wait') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $several, '--dry-run', '--cascade', '2_rows');
+is($rc, 0, 'down --dry-run --cascade') or diag $err;
+like($out, $locks, '... tells what each rollback locks') or diag $out;
+like($out, qr/^all of it was locked for \d+ ms, to try it$/m, '... and how long it was locked now') or diag $out;
+($rc, $out, $err) = upg('down', '-d', $several, '--dry-run', '--json', '--cascade', '2_rows');
+$doc = decode_json($out);
+is_deeply($doc->{locks}, \@wanted, '... with --json, too') or diag $out;
+like($doc->{rehearsal_ms}, qr/^\d+$/, '... with the time') or diag $out;
+like(sql($several, q{SELECT warnings FROM upg_rollback('2_rows', options => '{"dry_run": true, "cascade": true}') WHERE migration = '3_column'}),
+	qr/locked against readers until all of this has been tried: public\.t/, '... and by SQL');
+($rc, $out, $err) = upg('down', '-d', $several, '--dry-run', '--json');
+ok(!exists decode_json($out)->{locks}, 'of one rollback the preview has the locks') or diag $out;
+
 # A column that comes back and must have a value
 my $fill = database('fill');
 my $drops = files(workdir(), '1_f.sql' => "CREATE TABLE f (id int PRIMARY KEY, must text NOT NULL, may int);\nINSERT INTO f VALUES (1, 'a', 1);",
