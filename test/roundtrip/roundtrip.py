@@ -274,7 +274,8 @@ class Run:
             except SQLError as e2:
                 self.say('failed', name, e.text + 'and the steps done stay: ' + e2.text)
                 return None
-            if e.code[:2] in ('23', '22') and self.a.seed and not self.emptied:
+            if self.a.seed and not self.emptied and (e.code[:2] in ('22', '23') or e.code == 'P0001'
+                                                     or e.code == '42601' and 'at or near' not in e.message):
                 # our rows, not the file, are at fault: once more on empty tables
                 self.empty()
                 self.chain = []
@@ -294,7 +295,7 @@ class Run:
                     psql(self.db, up_of(raw), ['-o', '/dev/null'])
             except SQLError as e2:
                 if kind != 'refused':
-                    self.say('script_error', name, str(e2))
+                    self.say('script_error', name, str(e2) if e2.message == e.message else '%s; under capture: %s' % (e2, e))
                     return None
             self.say(kind, name, str(e) if kind == 'unsupported' else e.text)
             return None
