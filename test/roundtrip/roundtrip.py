@@ -222,13 +222,15 @@ class Run:
         self.apply(name, raw)
         self.chain.append((name, before, was))
 
-    def empty(self):
-        psql(self.db, """DO $$ DECLARE t text; BEGIN
+    def empty(self, name, before, was):
+        """Give up our rows, as a link of the chain of its own."""
+        self.link(name + '+empty', """DO $$ DECLARE t text; BEGIN
             SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ') INTO t
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e');
-            IF t IS NOT NULL THEN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END IF; END $$;""")
+            IF t IS NOT NULL THEN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END IF; END $$;""", before, was)
+        self.emptied = True
 
     def given_down(self, path, raw):
         """Up and down as people wrote them, in a copy of the database."""
@@ -277,10 +279,12 @@ class Run:
             if self.a.seed and not self.emptied and (e.code[:2] in ('22', '23') or e.code == 'P0001'
                                                      or e.code == '42601' and 'at or near' not in e.message):
                 # our rows, not the file, are at fault: once more on empty tables
-                self.empty()
-                self.chain = []
-                self.emptied = True
-                return self.one(path, name, dump(self.db), self.look())
+                try:
+                    self.empty(name, before, was)
+                except SQLError as e2:
+                    self.say('failed', name + '+empty', e2.text)
+                    return None
+                return self.one(path, name, dump(self.db) if before else None, self.look())
             kind = 'failed'
             if e.code in ('UP020', 'UP021'):
                 kind = 'refused'
