@@ -3,7 +3,7 @@
 from another session, compare, apply again; at the end roll the whole chain back.
 
     roundtrip.py [--db NAME] [--first FILE] [--downs] [--no-seed] [--no-chain]
-                 [--limit N] PATH...
+                 [--from N] [--limit N] PATH...
 
 A PATH is a file, or a directory whose *.sql files (down files left out) are
 taken in order.  The server is the one that PGHOST and friends name; it must
@@ -207,7 +207,7 @@ class Run:
             try:
                 return self.capture(name, unwrap(raw))
             except SQLError as e:
-                if e.code not in ('25001', '25P01', '2D000', '55P04') and 'transaction' not in e.message:
+                if e.code not in ('25001', '25P01', '2D000', '55P04') and 'transaction control' not in e.message:
                     raise
         self.apply_steps(name, raw)
 
@@ -215,7 +215,8 @@ class Run:
         """The steps of a failed migration that are done."""
         if name in self.stepped:
             self.stepped.discard(name)
-            self.ask('B', 'SELECT state FROM upg_rollback(%s);' % quote(name))
+            if self.ask('B', 'SELECT state FROM upg_migration_state(%s);' % quote(name)) == 'partial':
+                self.call(name, 'upg_rollback(%s)' % quote(name), 'rolled_back')
 
     def link(self, name, raw, before, was):
         """Apply as a link of the chain; remember what was there before, as far as it was looked at."""
@@ -266,6 +267,15 @@ class Run:
         else:
             self.downs['schema differs'] += 1
 
+    def bare(self, raw):
+        """As psql applies it."""
+        try:
+            psql(self.db, up_of(raw), ['-o', '/dev/null', '-1'])
+        except SQLError as e:
+            if e.code != '25001':
+                raise
+            psql(self.db, up_of(raw), ['-o', '/dev/null'])
+
     def one(self, path, name, before, was):
         raw = open(path, 'rb').read().decode('utf8', 'replace')
         try:
@@ -291,12 +301,7 @@ class Run:
             elif e.code in ('25001', '0A000', '2D000', '55P04', '42601') or 'transaction block' in e.message:
                 kind = 'unsupported'
             try:
-                try:
-                    psql(self.db, up_of(raw), ['-o', '/dev/null', '-1'])
-                except SQLError as e2:
-                    if e2.code != '25001':
-                        raise
-                    psql(self.db, up_of(raw), ['-o', '/dev/null'])
+                self.bare(raw)
             except SQLError as e2:
                 if kind != 'refused':
                     self.say('script_error', name, str(e2) if e2.message == e.message else '%s; under capture: %s' % (e2, e))
@@ -353,9 +358,11 @@ class Run:
         seed = open(os.path.join(here, 'seed.sql')).read()
         globals0 = globals_()
         began = time.time()
+        for path in files[:self.a.start - 1]:
+            self.bare(open(path, 'rb').read().decode('utf8', 'replace'))
         before = dump(self.db)
         was = self.look()
-        for i, path in enumerate(files):
+        for i, path in enumerate(files[self.a.start - 1:], self.a.start - 1):
             name = '%04d:%s' % (i + 1, os.path.relpath(path, self.a.paths[0] if os.path.isdir(self.a.paths[0]) else '.'))
             self.emptied = False
             self.number = i + 1
@@ -409,7 +416,7 @@ class Run:
             n = sum(self.downs.values())
             print('given downs %d: ' % n + ', '.join('%s %d' % kv for kv in self.downs.items())
                   + (' (%.0f per cent exact)' % (100.0 * self.downs['exact'] / n) if n else ''))
-        print('files %d: ' % len(files) + ', '.join('%s %d' % kv for kv in self.count.items()), flush=True)
+        print('files %d: ' % (len(files) - self.a.start + 1) + ', '.join('%s %d' % kv for kv in self.count.items()), flush=True)
         return 1 if self.count['wrong'] or self.count['failed'] else 0
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -421,6 +428,7 @@ ap.add_argument('--vacuum', action='store_true', help='VACUUM between apply and 
 ap.add_argument('--every', type=int, default=5, help='compare dumps, too, of every Nth file, and of the chain at about every Nth link; hashes of all rows at each')
 ap.add_argument('--first', help='a file that makes what the migrations expect: roles, schemas, functions')
 ap.add_argument('--limit', type=int, default=0)
+ap.add_argument('--from', dest='start', type=int, default=1, help='apply the files before the Nth with psql, without looking')
 ap.add_argument('--downs', action='store_true', help='also run the down files that are there, and say how far they reach')
 ap.add_argument('-v', '--verbose', action='store_true')
 sys.exit(Run(ap.parse_args()).run())
