@@ -22,6 +22,7 @@ At the end: what is refused or known, by reason.
 Exit 0: nothing that is not known, at least --least per cent exact.
 """
 import argparse
+import fcntl
 import os
 import re
 import subprocess
@@ -458,7 +459,22 @@ class Run:
             self.made[name] = needs
         return name
 
+    def queue(self):
+        """The next script of a list that other runs share, until none is left."""
+        while True:
+            with open(self.a.queue, 'r+') as f:
+                fcntl.flock(f, fcntl.LOCK_EX)
+                names = f.read().split()
+                f.seek(0)
+                f.truncate()
+                f.write('\n'.join(names[1:]))
+            if not names:
+                return
+            yield names[0]
+
     def scripts(self):
+        if self.a.queue:
+            return self.queue()
         if self.a.scripts:
             return self.a.scripts
         found = []
@@ -491,6 +507,7 @@ ap.add_argument('--dump', type=int, default=100, help='pg_dump before and after 
 ap.add_argument('--pages', type=int, default=5000, help='hash tables up to this size after each group')
 ap.add_argument('--limit', type=int, default=0, help='stop a script after so many groups')
 ap.add_argument('--group', type=lambda s: [int(x) for x in s.split(',')], help='only these groups; the others run plainly')
+ap.add_argument('--queue', help='take scripts from this file, beside runs on other servers that do the same')
 ap.add_argument('--discard', action='store_true', help='debug_discard_caches=1 around capture, proof and rollback')
 ap.add_argument('--mode', default='required')
 ap.add_argument('--least', type=float, default=99.0)
