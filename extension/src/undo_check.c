@@ -580,6 +580,7 @@ void
 upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 {
 	UpgCatalogChanges *changes;
+	List *found = NIL;
 	ListCell *lc;
 
 	upg_merge_plan(log, options, conflicts);
@@ -606,8 +607,10 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 				continue;
 			if (change->before && att->attisdropped &&
 				!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
-				check_column(log, options, change, conflicts);
+				check_column(log, options, change, &found);
 		}
+	list_sort(found, upg_text_cmp); /* not by OID */
+	*conflicts = list_concat(*conflicts, found);
 
 	changes = upg_changes_of(log->catalogs, EnumRelationId);
 	if (changes)
