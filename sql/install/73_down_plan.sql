@@ -42,6 +42,19 @@ $function$;
 COMMENT ON FUNCTION upg.down_renamed(text, jsonb, jsonb) IS 'an expression with renamed columns under their other names';
 REVOKE ALL ON FUNCTION upg.down_renamed(text, jsonb, jsonb) FROM PUBLIC;
 
+-- A statement without the name of the object that it makes; a longer name that begins
+-- with it, like that of a multirange, stays.
+CREATE FUNCTION upg.down_nameless(statement text, def jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT regexp_replace(regexp_replace(statement, regexp_replace(coalesce(nullif(def ->> 'id', ''), '?'), '(\W)', '\\\1', 'g') || '(?![\w$])', '@', 'g'),
+                      regexp_replace(quote_ident(coalesce(nullif(def ->> 'name', ''), '?')), '(\W)', '\\\1', 'g') || '(?![\w$])', '#', 'g')
+$function$;
+COMMENT ON FUNCTION upg.down_nameless(text, jsonb) IS 'a statement with marks in place of the name of what it makes';
+REVOKE ALL ON FUNCTION upg.down_nameless(text, jsonb) FROM PUBLIC;
+
 -- Must it be made anew?  Else ALTER or CREATE OR REPLACE will do.
 CREATE FUNCTION upg.down_anew(a jsonb, b jsonb)
     RETURNS boolean
@@ -87,8 +100,8 @@ SELECT CASE
     WHEN a ->> 'kind' IN ('TYPE', 'CAST', 'OPERATOR', 'OPERATOR CLASS', 'OPERATOR FAMILY', 'COLLATION', 'CONVERSION', 'TEXT SEARCH DICTIONARY', 'TEXT SEARCH CONFIGURATION',
                           'TEXT SEARCH PARSER', 'TEXT SEARCH TEMPLATE', 'TRANSFORM', 'EVENT TRIGGER', 'PUBLICATION', 'USER MAPPING', 'SERVER', 'FOREIGN DATA WRAPPER',
                           'LANGUAGE', 'ACCESS METHOD', 'MEMBERSHIP')
-        THEN array_to_string(ARRAY(SELECT replace(replace(x, coalesce(a ->> 'id', ''), '@'), quote_ident(coalesce(nullif(a ->> 'name', ''), '?')), '#') FROM jsonb_array_elements_text(a -> 'create') x), ';')
-             <> array_to_string(ARRAY(SELECT replace(replace(x, coalesce(b ->> 'id', ''), '@'), quote_ident(coalesce(nullif(b ->> 'name', ''), '?')), '#') FROM jsonb_array_elements_text(b -> 'create') x), ';')
+        THEN (SELECT coalesce(string_agg(upg.down_nameless(x, a), ';' ORDER BY o), '') FROM jsonb_array_elements_text(a -> 'create') WITH ORDINALITY u (x, o))
+             <> (SELECT coalesce(string_agg(upg.down_nameless(x, b), ';' ORDER BY o), '') FROM jsonb_array_elements_text(b -> 'create') WITH ORDINALITY u (x, o))
     ELSE false END
 $function$;
 COMMENT ON FUNCTION upg.down_anew(jsonb, jsonb) IS 'must an object be dropped and made again to become what it was?';

@@ -191,9 +191,11 @@ DECLARE
     o jsonb;
     serial integer := 0;
     implied boolean;
+    early boolean;
     taken boolean;
     late integer;
     lift jsonb := '{}';
+    shells jsonb := '{}';
     spaces jsonb;
     space text;
 BEGIN
@@ -219,6 +221,18 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- a type and the functions that it is made of need each other: the type begins as a shell
+    FOR k, c IN SELECT e.key, to_jsonb(d.f) FROM jsonb_each_text(act) e,
+                LATERAL (SELECT t ->> 1 AS f FROM jsonb_array_elements(bdeps) t WHERE t ->> 0 = e.key) d
+                WHERE b -> e.key ->> 'typtype' IN ('b', 'r') AND (e.value = 'anew' OR NOT a ? e.key) AND b -> d.f ->> 'kind' = 'FUNCTION' AND act ? d.f AND NOT a ? d.f
+                  AND NOT act ? ('2615:' || (b -> d.f ->> 'ns')) LOOP
+        lift := lift || jsonb_build_object(c #>> '{}', 39);
+        IF NOT shells ? k THEN
+            shells := shells || jsonb_build_object(k, true);
+            RETURN QUERY SELECT 38, 0, 1::bigint, k, b -> k ->> 'image', ARRAY['CREATE TYPE ' || (b -> k ->> 'id')];
+        END IF;
+    END LOOP;
+
     FOR k, what IN SELECT e.key, e.value FROM jsonb_each_text(act) e ORDER BY coalesce(b -> e.key, a -> e.key) ->> 'image' COLLATE "C", 1 LOOP
         serial := serial + 1;
         x := a -> k;
@@ -240,6 +254,12 @@ BEGIN
                     OR NOT EXISTS (SELECT FROM jsonb_array_elements(b -> (x ->> 'owned by key') -> 'columns') e WHERE e -> 'n' = x -> 'owned by column'))
                 OR x ->> 'kind' IN ('INDEX', 'CONSTRAINT') AND x ? 'parent index' AND EXISTS (
                     SELECT FROM jsonb_each_text(act) e WHERE e.value IN ('drop', 'anew') AND a -> e.key ->> 'index' = x ->> 'parent index');
+            -- a function of a table's row goes before the table, and what needs such a function before it
+            early := upg.down_early(x) OR what = 'drop' AND x ->> 'kind' = 'FUNCTION' AND EXISTS (
+                SELECT FROM jsonb_array_elements(adeps) d WHERE d ->> 0 = k AND act ->> (d ->> 1) = 'drop' AND a -> (d ->> 1) ->> 'kind' IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW', 'FOREIGN TABLE'));
+            implied := implied AND NOT (x ->> 'kind' = 'CONSTRAINT' AND act ->> (x ->> 'of') = 'drop' AND EXISTS (
+                SELECT FROM jsonb_array_elements(adeps) d JOIN jsonb_array_elements(adeps) e ON e ->> 0 = d ->> 1
+                WHERE d ->> 0 = k AND act ->> (d ->> 1) = 'drop' AND a -> (d ->> 1) ->> 'kind' = 'FUNCTION' AND e ->> 1 = x ->> 'of'));
             IF x ->> 'kind' IN ('TABLE', 'MATERIALIZED VIEW') AND what = 'anew' AND x ->> 'relkind' = 'r' AND y ->> 'relkind' = 'r' THEN
                 -- its rows are put aside
                 RETURN QUERY SELECT 15, 0, 1::bigint, k, x ->> 'image', ARRAY[format('CREATE TEMPORARY TABLE upg_down_rows_%s AS SELECT %s FROM ONLY %s', serial,
@@ -256,11 +276,11 @@ BEGIN
                 WHERE NOT e ? 'generated' AND NOT f ? 'generated';
                 RETURN QUERY SELECT 69, 0, 1::bigint, k, x ->> 'image', ARRAY[format('DROP TABLE upg_down_rows_%s', serial)];
             END IF;
-            taken := NOT upg.down_early(x) AND x ->> 'kind' NOT IN ('EXTENSION', 'ROLE', 'SCHEMA') AND NOT spaces ? (x ->> 'ns') AND (what = 'anew' OR EXISTS (
+            taken := NOT early AND x ->> 'kind' NOT IN ('EXTENSION', 'ROLE', 'SCHEMA') AND NOT spaces ? (x ->> 'ns') AND (what = 'anew' OR EXISTS (
                 SELECT FROM jsonb_each_text(act) e WHERE e.value <> 'drop' AND e.key <> k AND b -> e.key ->> 'kind' = x ->> 'kind' AND b -> e.key ->> 'id' = x ->> 'id'));
             IF implied THEN
                 NULL;
-            ELSIF upg.down_early(x) THEN
+            ELSIF early THEN
                 RETURN QUERY SELECT CASE WHEN x ->> 'kind' = 'EVENT TRIGGER' THEN 12 WHEN x ? 'target' THEN 19 WHEN x ->> 'kind' = 'MEMBERSHIP' THEN 74 ELSE 20 END,
                                     -coalesce((aranks ->> k)::int, 0), 1::bigint, k, x ->> 'image', ARRAY[upg.down_drop(x)];
             ELSE

@@ -125,7 +125,7 @@ class Downs:
                 cases.append(Case(text))
         cases = [c for c in cases if not c.get('expect') and not c.get('undo')]
         if self.a.only:
-            cases = [c for c in cases if self.a.only in c.name]
+            cases = [c for c in cases if any(o in c.name for o in self.a.only)]
         cases = cases[self.a.skip::max(self.a.sample, 1)]
         for case in cases:
             try:
@@ -163,7 +163,7 @@ ap.add_argument('--db', default='upg_roundtrip')
 ap.add_argument('--work', default=os.environ.get('TMPDIR', '/tmp'), help='directory for the scripts')
 ap.add_argument('--sample', type=int, default=1, help='only every Nth case')
 ap.add_argument('--skip', type=int, default=0, help='leave out the first so many')
-ap.add_argument('--only', help='only cases whose name contains this')
+ap.add_argument('--only', action='append', help='only cases whose name contains this; repeatable')
 ap.add_argument('-v', '--verbose', action='store_true')
 if __name__ == '__main__':
     sys.exit(Downs(ap.parse_args()).run())
