@@ -208,6 +208,7 @@ GRANT EXECUTE ON FUNCTION
     upg.down_early(jsonb),
     upg.down_renamed(text, jsonb, jsonb),
     upg.down_anew(jsonb, jsonb),
+    upg.down_nameless(text, jsonb),
     upg.down_actions(jsonb, jsonb, jsonb, jsonb, text[]),
     upg.down_ranks(text[], jsonb, jsonb),
     upg.down_make(jsonb, integer[]),
