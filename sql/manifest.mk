@@ -22,5 +22,8 @@ UPG_SQL_PARTS = \
 	74_down_order.sql \
 	75_down_state.sql \
 	76_drift.sql \
-	77_drift_statements.sql \
+	77_drift_definitions.sql \
+	78_drift_renames.sql \
+	79_drift_statements.sql \
+	80_drift_report.sql \
 	90_privileges.sql

@@ -118,7 +118,7 @@ BEGIN
                'type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
                'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
                'populated', CASE WHEN c.relkind = 'm' AND NOT c.relispopulated THEN 'no' END,
-               'foreign table', (SELECT concat_ws(' ', s.srvname, upg.image_options(f.ftoptions)) FROM pg_foreign_table f
+               'foreign table', (SELECT concat_ws(' ', quote_ident(s.srvname), upg.image_options(f.ftoptions)) FROM pg_foreign_table f
                                  JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
                'sequence', (SELECT concat_ws(' ', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
                                              'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END)
@@ -138,7 +138,7 @@ BEGIN
                    (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
                     JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END,
                'not null', CASE WHEN a.attnotnull THEN 'yes' END,
-               CASE WHEN a.attgenerated = '' THEN 'default' ELSE 'generated' END,
+               CASE a.attgenerated WHEN '' THEN 'default' WHEN 'v' THEN 'virtual' ELSE 'generated' END,
                (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                 WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum),
                'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
@@ -165,7 +165,7 @@ BEGIN
                'of', coalesce((SELECT format('constraint %I on %s', k.conname, upg.image_relation(k.conrelid)) FROM pg_constraint k
                                WHERE k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x') LIMIT 1),
                               upg.image_relation(i.indrelid)),
-               'definition', pg_get_indexdef(c.oid),
+               'definition', pg_get_indexdef(c.oid), 'options', upg.image_options(c.reloptions),
                'validity', CASE WHEN NOT i.indisvalid THEN 'invalid' END,
                'clustered', CASE WHEN i.indisclustered THEN 'yes' END,
                'replica identity', CASE WHEN i.indisreplident THEN 'yes' END,
@@ -179,7 +179,8 @@ BEGIN
     WHERE c.relnamespace = ANY (spaces) /*@ AND i.indrelid = ANY (anchors) @*/ AND i.indrelid <> ALL (coalesce(own, '{}'));
     /*@ END IF; @*/
 
-    -- a not-null constraint with the server's own name says no more than its column
+    -- a not-null constraint with the server's own name says no more than its column, if
+    -- nothing else is special about it
     /*@ IF constraints THEN @*/
     RETURN QUERY
     SELECT format('constraint %I on %s', k.conname, coalesce(upg.image_relation(k.conrelid),
@@ -198,14 +199,15 @@ BEGIN
       AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I')))
       AND NOT (k.contype = 'n' AND k.conrelid <> 0 AND k.conname =
                (SELECT c.relname || '_' || a.attname || '_not_null' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-                WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1]));
+                WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1])
+               AND NOT k.connoinherit AND k.convalidated AND upg.image_comment('pg_constraint'::regclass, k.oid) IS NULL);
     /*@ END IF; @*/
 
     /*@ IF triggers THEN @*/
     RETURN QUERY
     SELECT format('trigger %I on %s', t.tgname, upg.image_relation(c.oid)),
            jsonb_build_object('of', upg.image_relation(c.oid), 'definition', pg_get_triggerdef(t.oid),
-                              'enabled', nullif(t.tgenabled, 'O'), 'comment', upg.image_comment('pg_trigger'::regclass, t.oid)),
+                              'inherited', CASE WHEN t.tgparentid <> 0 THEN 'only' END, 'enabled', nullif(t.tgenabled, 'O'), 'comment', upg.image_comment('pg_trigger'::regclass, t.oid)),
            c.oid, t.oid, 0
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = ANY (spaces) /*@ AND c.oid = ANY (anchors) @*/ AND NOT t.tgisinternal AND c.oid <> ALL (coalesce(own, '{}'));
@@ -226,7 +228,7 @@ BEGIN
     SELECT format('policy %I on %s', p.polname, upg.image_relation(c.oid)),
            jsonb_build_object('of', upg.image_relation(c.oid), 'command', p.polcmd,
                               'permissive', CASE WHEN NOT p.polpermissive THEN 'no' END,
-                              'roles', (SELECT string_agg(CASE WHEN o = 0 THEN 'public' ELSE pg_get_userbyid(o)::text END, ', '
+                              'roles', (SELECT string_agg(CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END, ', '
                                                           ORDER BY pg_get_userbyid(o)) FROM unnest(p.polroles) o),
                               'using', pg_get_expr(p.polqual, p.polrelid), 'with check', pg_get_expr(p.polwithcheck, p.polrelid),
                               'comment', upg.image_comment('pg_policy'::regclass, p.oid)),

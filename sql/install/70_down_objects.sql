@@ -64,11 +64,26 @@ SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
                 JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation) END,
            'notnull', CASE WHEN a.attnotnull THEN true END,
+           -- from 18 on NOT NULL is a constraint
+           'null constraint', (SELECT jsonb_strip_nulls(jsonb_build_object('name', k.conname,
+                                       'usual', CASE WHEN k.conname = c.relname || '_' || a.attname || '_not_null' THEN true END, 'no inherit', CASE WHEN k.connoinherit THEN true END,
+                                       'not valid', CASE WHEN NOT k.convalidated THEN true END, 'comment', obj_description(k.oid, 'pg_constraint')))
+                               FROM pg_constraint k WHERE current_setting('server_version_num')::integer >= 180000 AND a.attnotnull
+                                 AND k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND k.conislocal),
+           -- what comes with the column from its parents
+           'handed down', (SELECT jsonb_strip_nulls(jsonb_build_object('default', (array_agg(pg_get_expr(d.adbin, d.adrelid) ORDER BY i.inhseqno) FILTER (WHERE d.oid IS NOT NULL))[1],
+                                  'notnull', nullif(bool_or(p.attnotnull), false), 'storage', nullif(min(p.attstorage), t.typstorage),
+                                  'compression', CASE min(p.attcompression) WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
+                                  'identity', CASE WHEN c.relispartition AND current_setting('server_version_num')::integer >= 170000 THEN nullif(a.attidentity, '') END))
+                           FROM pg_inherits i JOIN pg_attribute p ON p.attrelid = i.inhparent AND p.attname = a.attname AND NOT p.attisdropped
+                           LEFT JOIN pg_attrdef d ON d.adrelid = p.attrelid AND d.adnum = p.attnum
+                           WHERE a.attinhcount > 0 AND i.inhrelid = a.attrelid HAVING count(*) > 0),
            'default', (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
                        WHERE a.atthasdef AND d.adrelid = a.attrelid AND d.adnum = a.attnum),
            'generated', nullif(a.attgenerated, ''), 'identity', nullif(a.attidentity, ''),
            'sequence', (SELECT jsonb_build_object('oid', s.oid, 'id', format('%I.%I', sn.nspname, s.relname), 'options', upg.down_sequence_options(s.oid),
-                                                    'acl', upg.down_acl(s.relacl, 's', s.relowner), 'acl set', s.relacl IS NOT NULL)
+                                                    'acl', upg.down_acl(s.relacl, 's', s.relowner), 'acl set', s.relacl IS NOT NULL,
+                                                    'comment', obj_description(s.oid, 'pg_class'))
                         FROM pg_depend d JOIN pg_class s ON s.oid = d.objid JOIN pg_namespace sn ON sn.oid = s.relnamespace
                         WHERE a.attidentity <> '' AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
                           AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND s.relkind = 'S'),
@@ -85,18 +100,63 @@ $function$;
 COMMENT ON FUNCTION upg.down_columns(oid) IS 'columns of a relation with everything that DDL can say about them';
 REVOKE ALL ON FUNCTION upg.down_columns(oid) FROM PUBLIC;
 
--- One column as it stands in CREATE TABLE and ADD COLUMN.  NOT NULL and identity come later.
-CREATE FUNCTION upg.down_column(col jsonb)
+-- How a column is that counts up by itself; "usual": by a sequence as the server makes it.
+CREATE FUNCTION upg.down_identity(col jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', 'GENERATED', CASE col ->> 'identity' WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END, 'AS IDENTITY',
+                 CASE WHEN NOT col -> 'sequence' ? 'usual' THEN '(SEQUENCE NAME ' || (col #>> '{sequence,id}') || ' ' || (col #>> '{sequence,options}') || ')' END)
+$function$;
+COMMENT ON FUNCTION upg.down_identity(jsonb) IS 'an identity as it stands in DDL';
+REVOKE ALL ON FUNCTION upg.down_identity(jsonb) FROM PUBLIC;
+
+-- NOT NULL is a constraint from 18 on; null if it must be added to a table that is there.
+CREATE FUNCTION upg.down_not_null(col jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN NOT coalesce(c ? 'not valid', false)
+            THEN concat_ws(' ', CASE WHEN NOT c ? 'usual' THEN 'CONSTRAINT ' || quote_ident(c ->> 'name') END, 'NOT NULL', CASE WHEN c ? 'no inherit' THEN 'NO INHERIT' END) END
+FROM (SELECT col -> 'null constraint') x (c) WHERE col ? 'notnull'
+$function$;
+COMMENT ON FUNCTION upg.down_not_null(jsonb) IS 'NOT NULL as it stands in the definition of a column';
+REVOKE ALL ON FUNCTION upg.down_not_null(jsonb) FROM PUBLIC;
+
+-- One column as it stands in CREATE TABLE and ADD COLUMN.  Where rows are put in
+-- afterwards, identity ("whole") and NOT NULL ("nulls") come later.
+CREATE FUNCTION upg.down_column(col jsonb, whole boolean, nulls boolean)
     RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT concat_ws(' ', quote_ident(col ->> 'name'), col ->> 'type', 'COMPRESSION ' || (col ->> 'compression'), 'COLLATE ' || (col ->> 'collation'),
-                 CASE WHEN col ? 'generated' THEN 'GENERATED ALWAYS AS (' || (col ->> 'default') || ') STORED'
-                      WHEN col ? 'default' THEN 'DEFAULT ' || upg.down_reparse(col ->> 'default') END)
+                 CASE WHEN col ? 'generated' THEN 'GENERATED ALWAYS AS (' || (col ->> 'default') || CASE col ->> 'generated' WHEN 'v' THEN ') VIRTUAL' ELSE ') STORED' END
+                      WHEN col ? 'default' THEN 'DEFAULT ' || upg.down_reparse(col ->> 'default') END,
+                 CASE WHEN whole AND col ? 'identity' THEN upg.down_identity(col) END,
+                 CASE WHEN NOT nulls AND NOT (whole AND col ? 'identity' AND upg.down_not_null(col) = 'NOT NULL') THEN upg.down_not_null(col) END)
 $function$;
-COMMENT ON FUNCTION upg.down_column(jsonb) IS 'a column as it stands in CREATE TABLE';
-REVOKE ALL ON FUNCTION upg.down_column(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION upg.down_column(jsonb, boolean, boolean) IS 'a column as it stands in CREATE TABLE';
+REVOKE ALL ON FUNCTION upg.down_column(jsonb, boolean, boolean) FROM PUBLIC;
+
+-- What of a column is there as soon as upg.down_column() has made it, or, if "handed",
+-- as it came from the parents of its table.
+CREATE FUNCTION upg.down_column_made(col jsonb, whole boolean, nulls boolean, handed boolean)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN handed THEN x.made - '{default,notnull,compression,identity}'::text[]
+                             || CASE WHEN col ? 'generated' THEN jsonb_build_object('default', col -> 'default') ELSE '{}' END || coalesce(col -> 'handed down', '{}')
+            ELSE x.made - CASE WHEN whole THEN '{}'::text[] ELSE '{identity}' END
+                        - CASE WHEN nulls OR upg.down_not_null(col) IS NULL THEN '{notnull}'::text[] ELSE '{}' END
+                        || CASE WHEN NOT nulls AND col ? 'null constraint' THEN jsonb_build_object('null constraint', (col -> 'null constraint') - 'comment') ELSE '{}' END END
+FROM (SELECT col - '{null constraint,sequence,storage,statistics,options,fdw,acl,comment,labels}'::text[]) x (made)
+$function$;
+COMMENT ON FUNCTION upg.down_column_made(jsonb, boolean, boolean, boolean) IS 'a column as it is when it has just been made';
+REVOKE ALL ON FUNCTION upg.down_column_made(jsonb, boolean, boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION upg.down_fdw_options(options text[])
     RETURNS text
@@ -117,6 +177,18 @@ SELECT CASE contype WHEN 'f' THEN 64 ELSE 60 END
 $function$;
 COMMENT ON FUNCTION upg.down_foreign_keys_last("char") IS 'the phase in which a constraint is made';
 REVOKE ALL ON FUNCTION upg.down_foreign_keys_last("char") FROM PUBLIC;
+
+CREATE FUNCTION upg.down_policy(restrictive boolean, command text, roles text, condition text, check_condition text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT concat_ws(' ', CASE WHEN restrictive THEN 'AS RESTRICTIVE' END,
+                 CASE command WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END, 'TO ' || roles,
+                 'USING (' || upg.down_reparse(condition) || ')', 'WITH CHECK (' || upg.down_reparse(check_condition) || ')')
+$function$;
+COMMENT ON FUNCTION upg.down_policy(boolean, text, text, text, text) IS 'a policy after its name and table';
+REVOKE ALL ON FUNCTION upg.down_policy(boolean, text, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION upg.down_relations()
     RETURNS TABLE (key text, def jsonb)
@@ -163,7 +235,7 @@ BEGIN
         'key dependent', EXISTS (SELECT FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
                                  WHERE w.ev_class = c.oid AND d.refclassid = 'pg_constraint'::regclass),
         'server', (SELECT quote_ident(s.srvname) FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
-        'fdw options', (SELECT upg.down_fdw_options(f.ftoptions) FROM pg_foreign_table f WHERE f.ftrelid = c.oid),
+        'fdw', (SELECT jsonb_object_agg(o.option_name, o.option_value) FROM pg_foreign_table f, pg_options_to_table(f.ftoptions) o WHERE f.ftrelid = c.oid),
         'sequence', (SELECT jsonb_build_object('type', format_type(s.seqtypid, NULL), 'options', upg.down_sequence_options(s.seqrelid))
                      FROM pg_sequence s WHERE s.seqrelid = c.oid),
         'owned by', (SELECT format('%I.%I.%I', pn.nspname, p.relname, a.attname)
@@ -184,7 +256,7 @@ BEGIN
     SELECT '1259:' || c.oid, jsonb_build_object(
         'kind', 'INDEX', 'image', format('index %I.%I', n.nspname, c.relname), 'id', format('%I.%I', n.nspname, c.relname), 'name', c.relname, 'ns', n.oid,
         'of', '1259:' || i.indrelid, 'definition', upg.down_reparse(pg_get_indexdef(c.oid)), 'plain', i.indexprs IS NULL AND i.indpred IS NULL,
-        'valid', i.indisvalid, 'index', format('%I.%I', n.nspname, c.relname),
+        'valid', i.indisvalid, 'index', format('%I.%I', n.nspname, c.relname), 'options', to_jsonb(c.reloptions),
         'tablespace', (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = c.reltablespace),
         'parent index', (SELECT format('%I.%I', pn.nspname, p.relname) FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
                          JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = c.oid),
@@ -213,8 +285,10 @@ BEGIN
         'parent index', (SELECT format('%I.%I', pn.nspname, p.relname) FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
                          JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE h.inhrelid = k.conindid AND k.contype IN ('p', 'u', 'x')),
         'index comment', CASE WHEN k.contype IN ('p', 'u', 'x') THEN obj_description(k.conindid, 'pg_class') END,
+        'options', to_jsonb(x.reloptions), 'tablespace', (SELECT quote_ident(t.spcname) FROM pg_tablespace t WHERE t.oid = x.reltablespace),
+        'targets', CASE WHEN x.oid IS NOT NULL THEN (SELECT jsonb_object_agg(a.attnum, a.attstattarget) FROM pg_attribute a WHERE a.attrelid = x.oid AND a.attstattarget >= 0) END,
         'comment', obj_description(k.oid, 'pg_constraint'))
-    FROM pg_constraint k
+    FROM pg_constraint k LEFT JOIN pg_class x ON x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')
     WHERE k.connamespace = ANY (spaces) AND k.contype IN ('c', 'f', 'p', 'u', 'x') AND k.conrelid <> ALL (members)
       AND (k.conislocal OR k.contype IN ('p', 'u', 'x')) AND NOT (k.contype = 'f' AND k.conparentid <> 0)
       AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I', 'c')));
@@ -224,9 +298,9 @@ BEGIN
         'kind', 'TRIGGER', 'name', t.tgname, 'ns', 0, 'of', '1259:' || c.oid, 'on', format('%I.%I', n.nspname, c.relname),
         'image', format('trigger %I on %s', t.tgname, CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'f' THEN 'foreign table ' ELSE 'table ' END
                                                       || format('%I.%I', n.nspname, c.relname)),
-        'definition', upg.down_reparse(pg_get_triggerdef(t.oid)), 'enabled', t.tgenabled, 'comment', obj_description(t.oid, 'pg_trigger'))
+        'definition', upg.down_reparse(pg_get_triggerdef(t.oid)), 'enabled', t.tgenabled, 'inherited', CASE WHEN t.tgparentid <> 0 THEN true END, 'comment', obj_description(t.oid, 'pg_trigger'))
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relnamespace = ANY (spaces) AND NOT t.tgisinternal AND t.tgparentid = 0 AND c.oid <> ALL (members);
+    WHERE c.relnamespace = ANY (spaces) AND NOT t.tgisinternal AND c.oid <> ALL (members);
 
     RETURN QUERY
     SELECT '2618:' || w.oid, jsonb_build_object(
@@ -241,10 +315,8 @@ BEGIN
     SELECT '3256:' || p.oid, jsonb_build_object(
         'kind', 'POLICY', 'name', p.polname, 'ns', 0, 'of', '1259:' || c.oid, 'on', format('%I.%I', n.nspname, c.relname),
         'image', format('policy %I on table %I.%I', p.polname, n.nspname, c.relname),
-        'definition', concat_ws(' ', CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE' END,
-            CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END,
-            'TO ' || (SELECT string_agg(CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END, ', ') FROM unnest(p.polroles) o),
-            'USING (' || upg.down_reparse(pg_get_expr(p.polqual, p.polrelid)) || ')', 'WITH CHECK (' || upg.down_reparse(pg_get_expr(p.polwithcheck, p.polrelid)) || ')'),
+        'definition', upg.down_policy(NOT p.polpermissive, p.polcmd::text, (SELECT string_agg(CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END, ', ') FROM unnest(p.polroles) o),
+                                      pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)),
         'comment', obj_description(p.oid, 'pg_policy'))
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relnamespace = ANY (spaces) AND c.oid <> ALL (members);

@@ -369,6 +369,7 @@ UNION ALL SELECT 1247::oid, rngmultitypid, '1247:' || rngtypid FROM pg_range
 UNION ALL SELECT 1259::oid, c.oid, '1247:' || c.reltype FROM pg_class c WHERE c.relkind = 'c'
 UNION ALL SELECT 1259::oid, k.conindid, '2606:' || k.oid FROM pg_constraint k
           WHERE k.contype IN ('p', 'u', 'x') AND k.conindid <> 0
+UNION ALL SELECT 2606::oid, k.oid, '1259:' || k.conrelid FROM pg_constraint k WHERE k.contype = 'n' AND k.conrelid <> 0
 UNION ALL SELECT 1259::oid, d.objid, '1259:' || d.refobjid FROM pg_depend d JOIN pg_class s ON s.oid = d.objid
           WHERE d.classid = 1259 AND d.refclassid = 1259 AND d.deptype = 'i' AND s.relkind = 'S'
 UNION ALL SELECT 2602::oid, a.oid, coalesce('2616:' || (SELECT d.refobjid FROM pg_depend d WHERE d.classid = 2602 AND d.objid = a.oid AND d.refclassid = 2616

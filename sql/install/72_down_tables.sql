@@ -98,6 +98,21 @@ $function$;
 COMMENT ON FUNCTION upg.down_usual_acl(jsonb) IS 'the privileges on an object that nobody has granted or revoked any on';
 REVOKE ALL ON FUNCTION upg.down_usual_acl(jsonb) FROM PUBLIC;
 
+-- OPTIONS of a foreign table or column: of one that is made (a is null), or what makes the
+-- second of the first.
+CREATE FUNCTION upg.down_fdw_changes(a jsonb, b jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT 'OPTIONS (' || string_agg(o, ', ' ORDER BY n, o) || ')' FROM (
+    SELECT 0, 'DROP ' || quote_ident(k) FROM jsonb_object_keys(a) k WHERE NOT coalesce(b ? k, false)
+    UNION ALL SELECT 1, CASE WHEN a IS NULL THEN '' WHEN a ? e.key THEN 'SET ' ELSE 'ADD ' END || quote_ident(e.key) || ' ' || quote_literal(e.value)
+    FROM jsonb_each_text(b) e WHERE a ->> e.key IS DISTINCT FROM e.value) x (n, o)
+$function$;
+COMMENT ON FUNCTION upg.down_fdw_changes(jsonb, jsonb) IS 'OPTIONS clause of a foreign table or column';
+REVOKE ALL ON FUNCTION upg.down_fdw_changes(jsonb, jsonb) FROM PUBLIC;
+
 -- Owner, privileges, comment and labels of any object.
 CREATE FUNCTION upg.down_decor(a jsonb, b jsonb, strangers text[])
     RETURNS TABLE (phase integer, statements text[])
@@ -120,7 +135,11 @@ BEGIN
         RETURN QUERY SELECT 66, ARRAY[g] FROM upg.down_grants(
             CASE kind WHEN 'VIEW' THEN 'TABLE' WHEN 'MATERIALIZED VIEW' THEN 'TABLE' WHEN 'FOREIGN TABLE' THEN 'TABLE' WHEN 'AGGREGATE' THEN 'FUNCTION'
                       WHEN 'SERVER' THEN 'FOREIGN SERVER' ELSE kind END || ' ' || CASE WHEN kind = 'AGGREGATE' THEN regexp_replace(id, '\(\*\)$', '()') ELSE id END,
-            CASE WHEN a IS NULL AND strangers IS NULL THEN upg.down_usual_acl(b) ELSE a -> 'acl' END, b -> 'acl', '', strangers) g;
+            CASE WHEN a IS NULL AND strangers IS NULL THEN upg.down_usual_acl(b)
+                 -- the owner's own have followed him
+                 WHEN strangers IS NULL AND a -> 'owner' <> b -> 'owner' THEN
+                     (SELECT jsonb_agg(CASE WHEN e -> 0 = a -> 'owner' THEN jsonb_set(e, '{0}', b -> 'owner') ELSE e END ORDER BY o) FROM jsonb_array_elements(a -> 'acl') WITH ORDINALITY u (e, o))
+                 ELSE a -> 'acl' END, b -> 'acl', '', strangers) g;
     END IF;
     IF a ->> 'comment' IS DISTINCT FROM b ->> 'comment' THEN
         RETURN QUERY SELECT CASE kind WHEN 'EVENT TRIGGER' THEN 86 ELSE 68 END, ARRAY[format('COMMENT ON %s IS %s', named, coalesce(quote_literal(b ->> 'comment'), 'NULL'))];
@@ -137,44 +156,61 @@ $function$;
 COMMENT ON FUNCTION upg.down_decor(jsonb, jsonb, text[]) IS 'statements about owner, privileges, comment and labels of an object';
 REVOKE ALL ON FUNCTION upg.down_decor(jsonb, jsonb, text[]) FROM PUBLIC;
 
--- CREATE TABLE.  Columns that have to be filled first get NOT NULL afterwards.
-CREATE FUNCTION upg.down_create_table(b jsonb, filled integer[])
+-- Does it come with all of its columns from what it is a partition of?
+CREATE FUNCTION upg.down_is_part(b jsonb)
+    RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT b ? 'bound' AND NOT EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') c WHERE (c ->> 'local')::boolean OR (c ->> 'inherited')::int = 0)
+       AND (SELECT jsonb_agg(c -> 'name' ORDER BY o) FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o)) = b -> 'parent columns'
+$function$;
+COMMENT ON FUNCTION upg.down_is_part(jsonb) IS 'is a table made as PARTITION OF another?';
+REVOKE ALL ON FUNCTION upg.down_is_part(jsonb) FROM PUBLIC;
+
+-- CREATE TABLE.  Columns that have to be filled first get NOT NULL afterwards: those that
+-- are not in "filled", none if that is null.
+CREATE FUNCTION upg.down_create_table(b jsonb, filled jsonb, whole boolean)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    partition CONSTANT boolean := b ? 'bound' AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements(b -> 'columns') c WHERE (c ->> 'local')::boolean OR (c ->> 'inherited')::int = 0)
-        AND (SELECT jsonb_agg(c -> 'name' ORDER BY o) FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o)) = b -> 'parent columns';
+    kind CONSTANT text := CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END || (b ->> 'kind');
     columns text;
     tail text;
 BEGIN
-    tail := concat_ws(E'\n', 'PARTITION BY ' || (b ->> 'partition key'),
-        'USING ' || CASE WHEN b ->> 'relkind' = 'r' AND b ->> 'am' <> 'heap' THEN b ->> 'am' END,
+    tail := concat_ws(E'\n', 'PARTITION BY ' || (b ->> 'partition key'), 'USING ' || nullif(b ->> 'am', 'heap'),
         'WITH (' || (SELECT string_agg(key || ' = ' || quote_literal(value), ', ')
                      FROM jsonb_each_text(upg.down_set(b -> 'options', '') || upg.down_set(b -> 'toast options', 'toast.'))) || ')',
-        'TABLESPACE ' || (b ->> 'tablespace'));
-    IF partition THEN
-        RETURN concat_ws(E'\n', format('CREATE %sTABLE %s PARTITION OF %s %s', CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END,
-                                       b ->> 'id', b -> 'parent names' ->> 0, b ->> 'bound'), nullif(tail, ''));
+        'TABLESPACE ' || (b ->> 'tablespace'), 'SERVER ' || (b ->> 'server'), upg.down_fdw_changes(NULL, b -> 'fdw'));
+    IF upg.down_is_part(b) THEN
+        RETURN concat_ws(E'\n', format('CREATE %s %s PARTITION OF %s %s', kind, b ->> 'id', b -> 'parent names' ->> 0, b ->> 'bound'), nullif(tail, ''));
     END IF;
-    SELECT string_agg(E'\n\t' || upg.down_column(c) || CASE WHEN (c ->> 'notnull')::boolean AND (filled IS NULL OR (c ->> 'n')::int = ANY (filled)) THEN ' NOT NULL' ELSE '' END,
-                      ',' ORDER BY o) INTO columns
+    SELECT string_agg(E'\n\t' || upg.down_column(c, whole, filled IS NOT NULL AND NOT filled @> (c -> 'n')), ',' ORDER BY o) INTO columns
     FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o) WHERE (c ->> 'local')::boolean OR b ? 'bound';
-    RETURN concat_ws(E'\n', format('CREATE %s%s %s (%s)', CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END, b ->> 'kind', b ->> 'id',
-                                   coalesce(columns || E'\n', '')),
+    RETURN concat_ws(E'\n', format('CREATE %s %s (%s)', kind, b ->> 'id', coalesce(columns || E'\n', '')),
                      'INHERITS (' || CASE WHEN NOT b ? 'bound' AND EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') c WHERE NOT (c ->> 'local')::boolean)
-                                          THEN (SELECT string_agg(p, ', ') FROM jsonb_array_elements_text(b -> 'parent names') p) END || ')',
-                     nullif(tail, ''), 'SERVER ' || (b ->> 'server'), b ->> 'fdw options');
+                                          THEN (SELECT string_agg(p, ', ') FROM jsonb_array_elements_text(b -> 'parent names') p) END || ')', nullif(tail, ''));
 END
 $function$;
-COMMENT ON FUNCTION upg.down_create_table(jsonb, integer[]) IS 'the statement that makes a table as it was';
-REVOKE ALL ON FUNCTION upg.down_create_table(jsonb, integer[]) FROM PUBLIC;
+COMMENT ON FUNCTION upg.down_create_table(jsonb, jsonb, boolean) IS 'the statement that makes a table as it was';
+REVOKE ALL ON FUNCTION upg.down_create_table(jsonb, jsonb, boolean) FROM PUBLIC;
 
--- One column of a table that is there: from a, or from nothing, to b.  "converted": its
--- type is made anew; "emptied": its default went before a function is made anew.
-CREATE FUNCTION upg.down_column_changes(t jsonb, a jsonb, b jsonb, added boolean, converted boolean, emptied boolean)
+CREATE FUNCTION upg.down_can_set_expression()
+    RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT current_setting('server_version_num')::integer >= 170000
+$function$;
+COMMENT ON FUNCTION upg.down_can_set_expression() IS 'can ALTER TABLE give a generated column another expression?';
+REVOKE ALL ON FUNCTION upg.down_can_set_expression() FROM PUBLIC;
+
+-- One column of a relation that is there: from a to b; of a view that was just made, from
+-- nothing.  "converted": its type is made anew; "emptied": its default went before a
+-- function is made anew.
+CREATE FUNCTION upg.down_column_changes(t jsonb, a jsonb, b jsonb, converted boolean, emptied boolean)
     RETURNS TABLE (phase integer, statements text[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -188,6 +224,7 @@ DECLARE
         AND (converted OR (a ->> 'type', a ->> 'collation') IS DISTINCT FROM (b ->> 'type', b ->> 'collation'));
     typ CONSTANT text := (b ->> 'type') || coalesce(' COLLATE ' || (b ->> 'collation'), '');
     col CONSTANT text := quote_ident(b ->> 'name');
+    was CONSTANT text := CASE WHEN NOT a ? 'generated' THEN a ->> 'default' END;
 BEGIN
     IF retyped THEN
         IF a ? 'default' AND NOT a ? 'generated' THEN
@@ -199,20 +236,40 @@ BEGIN
             format('%sTYPE %s USING %s::text::%s', head, typ, col, b ->> 'type'),
             format('ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL, ALTER COLUMN %s TYPE %s USING NULL', t ->> 'id', col, col, typ)] END;
     END IF;
-    IF NOT added AND NOT b ? 'generated' AND (retyped AND b ? 'default' OR emptied AND b ? 'default' OR (a ->> 'default') IS DISTINCT FROM (b ->> 'default')
-                                             AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
+    IF a ->> 'generated' = 's' AND NOT b ? 'generated' THEN
+        RETURN QUERY SELECT 39, ARRAY[head || 'DROP EXPRESSION'];
+    ELSIF b ? 'generated' AND b -> 'generated' = a -> 'generated' AND b -> 'default' <> a -> 'default' AND upg.down_can_set_expression() THEN
+        RETURN QUERY SELECT 58, ARRAY[format('%sSET EXPRESSION AS (%s)', head, b ->> 'default')];
+    END IF;
+    IF NOT b ? 'generated' AND (retyped AND b ? 'default' OR emptied AND b ? 'default' OR was IS DISTINCT FROM (b ->> 'default')
+                                AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
         RETURN QUERY SELECT 58, ARRAY[head || coalesce('SET DEFAULT ' || upg.down_reparse(b ->> 'default'), 'DROP DEFAULT')];
     END IF;
-    IF (a ->> 'notnull')::boolean AND NOT b ? 'notnull' AND ours THEN
+    IF a ? 'notnull' AND NOT b ? 'notnull' AND ours THEN
         RETURN QUERY SELECT 40, ARRAY[head || 'DROP NOT NULL'];
-    ELSIF b ? 'notnull' AND (added OR retyped OR NOT a ? 'notnull') THEN
-        RETURN QUERY SELECT 57, ARRAY[head || 'SET NOT NULL'];
+    ELSIF b ? 'notnull' AND (retyped OR NOT coalesce(a ? 'notnull', false)) THEN
+        RETURN QUERY SELECT 57, ARRAY[CASE WHEN retyped OR coalesce(upg.down_not_null(b), '') = 'NOT NULL' THEN head || 'SET NOT NULL'
+            ELSE format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %s%s%s', t ->> 'id', b #>> '{null constraint,name}', col,
+                        CASE WHEN b -> 'null constraint' ? 'no inherit' THEN ' NO INHERIT' ELSE '' END, CASE WHEN b -> 'null constraint' ? 'not valid' THEN ' NOT VALID' ELSE '' END) END];
+    ELSIF a ? 'null constraint' AND b ? 'null constraint' THEN
+        -- it follows neither table nor column to another name
+        IF a #> '{null constraint,name}' <> b #> '{null constraint,name}' THEN
+            RETURN QUERY SELECT 40, ARRAY[format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', t ->> 'id', a #>> '{null constraint,name}', b #>> '{null constraint,name}')];
+        END IF;
+        IF a -> 'null constraint' ? 'no inherit' <> (b -> 'null constraint' ? 'no inherit') THEN
+            RETURN QUERY SELECT 57, ARRAY[format('ALTER TABLE %s ALTER CONSTRAINT %I %sINHERIT', t ->> 'id', b #>> '{null constraint,name}', CASE WHEN b -> 'null constraint' ? 'no inherit' THEN 'NO ' ELSE '' END)];
+        END IF;
+        IF a -> 'null constraint' ? 'not valid' AND NOT b -> 'null constraint' ? 'not valid' THEN
+            RETURN QUERY SELECT 57, ARRAY[format('ALTER TABLE %s VALIDATE CONSTRAINT %I', t ->> 'id', b #>> '{null constraint,name}')];
+        END IF;
+    END IF;
+    IF b ? 'null constraint' AND a #>> '{null constraint,comment}' IS DISTINCT FROM b #>> '{null constraint,comment}' THEN
+        RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON CONSTRAINT %I ON %s IS %s', b #>> '{null constraint,name}', t ->> 'id', coalesce(quote_literal(b #>> '{null constraint,comment}'), 'NULL'))];
     END IF;
     IF a ? 'identity' AND NOT b ? 'identity' THEN
         RETURN QUERY SELECT 39, ARRAY[head || 'DROP IDENTITY'];
     ELSIF b ? 'identity' AND NOT coalesce(a ? 'identity', false) THEN
-        RETURN QUERY SELECT 58, ARRAY[concat_ws(' ', head || 'ADD GENERATED', CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, 'AS IDENTITY',
-            '(SEQUENCE NAME ' || (b #>> '{sequence,id}') || ' ' || (b #>> '{sequence,options}') || ')')];
+        RETURN QUERY SELECT 58, ARRAY[head || 'ADD ' || upg.down_identity(b)];
     ELSE
         IF a ->> 'identity' IS DISTINCT FROM b ->> 'identity' THEN
             RETURN QUERY SELECT 58, ARRAY[head || 'SET GENERATED ' || CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END];
@@ -227,12 +284,15 @@ BEGIN
     IF b ? 'sequence' AND (CASE WHEN a ? 'sequence' THEN a #> '{sequence,acl}' <> b #> '{sequence,acl}' ELSE (b #>> '{sequence,acl set}')::boolean END) THEN
         RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('SEQUENCE ' || (b #>> '{sequence,id}'), a #> '{sequence,acl}', b #> '{sequence,acl}', '', '{}') g;
     END IF;
+    IF b ? 'sequence' AND a #>> '{sequence,comment}' IS DISTINCT FROM b #>> '{sequence,comment}' THEN
+        RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON SEQUENCE %s IS %s', b #>> '{sequence,id}', coalesce(quote_literal(b #>> '{sequence,comment}'), 'NULL'))];
+    END IF;
     IF table_like OR kind = 'MATERIALIZED VIEW' THEN
         IF coalesce(b ->> 'storage', b ->> 'natural storage') <> coalesce(CASE WHEN a IS NOT NULL AND NOT retyped THEN coalesce(a ->> 'storage', a ->> 'natural storage') END, b ->> 'natural storage') THEN
             RETURN QUERY SELECT 40, ARRAY[head || 'SET STORAGE ' || CASE coalesce(b ->> 'storage', b ->> 'natural storage') WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL'
                                                  WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END];
         END IF;
-        IF NOT added AND a IS NOT NULL AND a ->> 'compression' IS DISTINCT FROM b ->> 'compression' THEN
+        IF a IS NOT NULL AND a ->> 'compression' IS DISTINCT FROM b ->> 'compression' THEN
             RETURN QUERY SELECT 40, ARRAY[head || 'SET COMPRESSION ' || coalesce(b ->> 'compression', 'DEFAULT')];
         END IF;
         IF coalesce(a ->> 'statistics', '-1') <> coalesce(b ->> 'statistics', '-1') THEN
@@ -242,10 +302,7 @@ BEGIN
             upg.down_set(to_jsonb(string_to_array(a ->> 'options', ', ')), ''), upg.down_set(to_jsonb(string_to_array(b ->> 'options', ', ')), '')) s;
     END IF;
     IF a -> 'fdw' IS DISTINCT FROM b -> 'fdw' THEN
-        RETURN QUERY SELECT 40, ARRAY[head || 'OPTIONS (' || string_agg(o, ', ') || ')'] FROM (
-            SELECT 'DROP ' || quote_ident(k) FROM jsonb_object_keys(a -> 'fdw') k WHERE NOT coalesce(b -> 'fdw' ? k, false)
-            UNION ALL SELECT CASE WHEN coalesce(a -> 'fdw' ? e.key, false) THEN 'SET ' ELSE 'ADD ' END || quote_ident(e.key) || ' ' || quote_literal(e.value)
-            FROM jsonb_each_text(b -> 'fdw') e WHERE a #>> ARRAY['fdw', e.key] IS DISTINCT FROM e.value) x (o);
+        RETURN QUERY SELECT 40, ARRAY[head || upg.down_fdw_changes(coalesce(a -> 'fdw', '{}'), b -> 'fdw')];
     END IF;
     IF a -> 'acl' IS DISTINCT FROM b -> 'acl' THEN
         RETURN QUERY SELECT 67, ARRAY[g] FROM upg.down_grants('TABLE ' || (t ->> 'id'), a -> 'acl', b -> 'acl', ' (' || quote_ident(b ->> 'name') || ')',
@@ -258,8 +315,24 @@ BEGIN
     FROM jsonb_each_text(a -> 'labels') x FULL JOIN jsonb_each_text(b -> 'labels') y USING (key) WHERE x.value IS DISTINCT FROM y.value;
 END
 $function$;
-COMMENT ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean) IS 'statements about one column';
-REVOKE ALL ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean) IS 'statements about one column';
+REVOKE ALL ON FUNCTION upg.down_column_changes(jsonb, jsonb, jsonb, boolean, boolean) FROM PUBLIC;
+
+-- The index of an INDEX or of a CONSTRAINT, which may have just been made (a is null).
+CREATE FUNCTION upg.down_index_changes(a jsonb, b jsonb)
+    RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT format('ALTER INDEX %s SET TABLESPACE %s', b ->> 'index', coalesce(b ->> 'tablespace', 'pg_default')) WHERE a -> 'tablespace' IS DISTINCT FROM b -> 'tablespace'
+UNION ALL
+SELECT format('ALTER INDEX %s %s', b ->> 'index', s) FROM upg.down_set_clauses(upg.down_set(a -> 'options', ''), upg.down_set(b -> 'options', '')) s
+UNION ALL
+SELECT format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', b ->> 'index', coalesce(p.key, q.key), coalesce(q.value, '-1'))
+FROM jsonb_each_text(a -> 'targets') p FULL JOIN jsonb_each_text(b -> 'targets') q USING (key) WHERE p.value IS DISTINCT FROM q.value
+$function$;
+COMMENT ON FUNCTION upg.down_index_changes(jsonb, jsonb) IS 'statements about an index: tablespace, storage options, statistics targets';
+REVOKE ALL ON FUNCTION upg.down_index_changes(jsonb, jsonb) FROM PUBLIC;
 
 -- A relation that is there, or has just been made (a is null): all but its columns.
 CREATE FUNCTION upg.down_relation_changes(a jsonb, b jsonb)
@@ -269,7 +342,7 @@ CREATE FUNCTION upg.down_relation_changes(a jsonb, b jsonb)
     AS $function$
 DECLARE
     head CONSTANT text := format('ALTER %s %s ', b ->> 'kind', b ->> 'id');
-    made CONSTANT text := CASE WHEN a IS NULL THEN upg.down_create_table(b, NULL) END;
+    made CONSTANT text := CASE WHEN a IS NULL AND b ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') THEN upg.down_create_table(b, NULL, false) END;
     c text;
 BEGIN
     IF b ->> 'kind' = 'SEQUENCE' THEN
@@ -283,8 +356,11 @@ BEGIN
     IF b ->> 'relkind' IN ('r', 'm', 'S') AND a ->> 'persistence' <> b ->> 'persistence' THEN
         RETURN QUERY SELECT 42, ARRAY[head || CASE b ->> 'persistence' WHEN 'u' THEN 'SET UNLOGGED' ELSE 'SET LOGGED' END];
     END IF;
-    IF a ->> 'am' <> b ->> 'am' THEN
-        RETURN QUERY SELECT 42, ARRAY[head || 'SET ACCESS METHOD ' || (b ->> 'am')];
+    IF a IS NOT NULL AND a ->> 'am' IS DISTINCT FROM b ->> 'am' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || 'SET ACCESS METHOD ' || coalesce(b ->> 'am', 'DEFAULT')];
+    END IF;
+    IF a IS NOT NULL AND b ->> 'kind' = 'FOREIGN TABLE' AND a -> 'fdw' IS DISTINCT FROM b -> 'fdw' THEN
+        RETURN QUERY SELECT 42, ARRAY[head || upg.down_fdw_changes(coalesce(a -> 'fdw', '{}'), b -> 'fdw')];
     END IF;
     IF a IS NOT NULL AND b ->> 'kind' IN ('TABLE', 'MATERIALIZED VIEW') AND a ->> 'tablespace' IS DISTINCT FROM b ->> 'tablespace' THEN
         RETURN QUERY SELECT 42, ARRAY[head || 'SET TABLESPACE ' || coalesce(b ->> 'tablespace', 'pg_default')];
@@ -300,7 +376,7 @@ BEGIN
     END IF;
     -- parents: of a partition one, with its bound
     IF b ? 'bound' THEN
-        IF (a IS NULL AND made !~ ' PARTITION OF ') OR a IS NOT NULL AND (a -> 'parents' IS DISTINCT FROM b -> 'parents' OR a ->> 'bound' IS DISTINCT FROM b ->> 'bound') THEN
+        IF (a IS NULL AND NOT upg.down_is_part(b)) OR a IS NOT NULL AND (a -> 'parents' IS DISTINCT FROM b -> 'parents' OR a ->> 'bound' IS DISTINCT FROM b ->> 'bound') THEN
             RETURN QUERY SELECT CASE WHEN b ? 'partition key' THEN 48 ELSE 49 END, ARRAY[format('ALTER TABLE %s ATTACH PARTITION %s %s', b -> 'parent names' ->> 0, b ->> 'id', b ->> 'bound')];
         END IF;
     ELSIF a IS NOT NULL OR made !~ 'INHERITS \(' THEN

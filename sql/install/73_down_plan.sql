@@ -55,35 +55,56 @@ $function$;
 COMMENT ON FUNCTION upg.down_nameless(text, jsonb) IS 'a statement with marks in place of the name of what it makes';
 REVOKE ALL ON FUNCTION upg.down_nameless(text, jsonb) FROM PUBLIC;
 
+-- The definition of an index or a constraint without what ALTER can change.
+CREATE FUNCTION upg.down_firm(def jsonb)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE def ->> 'kind'
+    WHEN 'INDEX' THEN replace(def ->> 'definition', ' WITH (' || coalesce((
+        SELECT string_agg(split_part(o, '=', 1) || '=' || CASE WHEN quote_ident(v.value) = v.value THEN v.value ELSE quote_literal(v.value) END, ', ' ORDER BY n)
+        FROM jsonb_array_elements_text(def -> 'options') WITH ORDINALITY u (o, n), LATERAL substr(o, strpos(o, '=') + 1) v (value)), '') || ')', '')
+    WHEN 'CONSTRAINT' THEN CASE WHEN def ->> 'contype' = 'f' THEN regexp_replace(regexp_replace(def ->> 'definition', '( NOT VALID)$', ''), '( DEFERRABLE)?( INITIALLY DEFERRED)?$', '')
+                                ELSE def ->> 'definition' END
+    ELSE def ->> 'definition' END
+$function$;
+COMMENT ON FUNCTION upg.down_firm(jsonb) IS 'what of a definition ALTER cannot change';
+REVOKE ALL ON FUNCTION upg.down_firm(jsonb) FROM PUBLIC;
+
 -- Must it be made anew?  Else ALTER or CREATE OR REPLACE will do.
 CREATE FUNCTION upg.down_anew(a jsonb, b jsonb)
     RETURNS boolean
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT CASE
     WHEN a ->> 'kind' <> b ->> 'kind' OR a ->> 'relkind' <> b ->> 'relkind' THEN true
     WHEN a ->> 'kind' IN ('CONSTRAINT', 'TRIGGER', 'INDEX', 'RULE', 'POLICY', 'STATISTICS')
-        THEN (a ->> 'definition') <> (b ->> 'definition') AND
+        THEN (a ->> 'definition') <> (b ->> 'definition') AND (a ->> 'definition') <> (b ->> 'definition') || ' NOT VALID' AND
              -- a name in it may have changed, not the thing
-             replace(replace(a ->> 'definition', coalesce(a ->> 'on', '?'), '@'), quote_ident(a ->> 'name'), '#')
-             <> replace(replace(b ->> 'definition', coalesce(b ->> 'on', '?'), '@'), quote_ident(b ->> 'name'), '#')
+             replace(replace(upg.down_firm(a), coalesce(a ->> 'on', '?'), '@'), quote_ident(a ->> 'name'), '#')
+             <> replace(replace(upg.down_firm(b), coalesce(b ->> 'on', '?'), '@'), quote_ident(b ->> 'name'), '#')
+             OR b ->> 'definition' LIKE '% NOT VALID' AND a ->> 'definition' NOT LIKE '% NOT VALID' AND a ->> 'kind' = 'CONSTRAINT'
              OR a -> 'parent index' IS DISTINCT FROM b -> 'parent index' AND a ? 'parent index'
              OR a -> 'of' <> b -> 'of'
     WHEN a ->> 'kind' = 'VIEW' THEN
-        (SELECT jsonb_agg(jsonb_build_array(c -> 'n', c -> 'name', c -> 'type', c -> 'collation')) FROM jsonb_array_elements(a -> 'columns') c)
-        <> (SELECT jsonb_agg(jsonb_build_array(c -> 'n', c -> 'name', c -> 'type', c -> 'collation')) FROM jsonb_array_elements(b -> 'columns') c)
+        -- columns can only be added at the end
+        (SELECT jsonb_agg(jsonb_build_array(c -> 'n', c -> 'name', c -> 'type', c -> 'collation') ORDER BY o) FROM jsonb_array_elements(a -> 'columns') WITH ORDINALITY u (c, o))
+        IS DISTINCT FROM (SELECT jsonb_agg(jsonb_build_array(c -> 'n', c -> 'name', c -> 'type', c -> 'collation') ORDER BY o)
+            FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o) WHERE o <= jsonb_array_length(a -> 'columns'))
     WHEN a ->> 'kind' = 'MATERIALIZED VIEW' THEN a ->> 'definition' <> b ->> 'definition'
     WHEN a ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') THEN
         (a ->> 'partition key' IS DISTINCT FROM b ->> 'partition key')
-        OR (a -> 'server' IS DISTINCT FROM b -> 'server') OR (a -> 'fdw options' IS DISTINCT FROM b -> 'fdw options')
+        OR (a -> 'server' IS DISTINCT FROM b -> 'server')
         OR EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') x WHERE
                    NOT EXISTS (SELECT FROM jsonb_array_elements(a -> 'columns') y WHERE y -> 'n' = x -> 'n')
                    AND EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') z JOIN jsonb_array_elements(a -> 'columns') y ON y -> 'n' = z -> 'n'
                                WHERE (z ->> 'n')::int > (x ->> 'n')::int))
         OR EXISTS (SELECT FROM jsonb_array_elements(b -> 'columns') x JOIN jsonb_array_elements(a -> 'columns') y ON y -> 'n' = x -> 'n'
                    WHERE (x -> 'generated' IS DISTINCT FROM y -> 'generated')
-                      OR x ? 'generated' AND ((x ->> 'default') <> upg.down_renamed(y ->> 'default', a -> 'columns', b -> 'columns') OR (x -> 'type') <> (y -> 'type')))
+                      OR x ? 'generated' AND ((x ->> 'default') <> upg.down_renamed(y ->> 'default', a -> 'columns', b -> 'columns') AND NOT upg.down_can_set_expression()
+                                              OR (x -> 'type') <> (y -> 'type')))
     WHEN a ->> 'kind' IN ('FUNCTION', 'PROCEDURE') THEN
         (a ->> 'signature') <> (b ->> 'signature') OR (a ->> 'defaults')::int > (b ->> 'defaults')::int
     WHEN a ->> 'kind' = 'AGGREGATE' THEN a -> 'create' <> b -> 'create' AND
@@ -206,6 +227,13 @@ BEGIN
             more := true;
         END LOOP;
     END LOOP;
+    -- what a table says of an index that is made anew is said again
+    FOR k IN SELECT DISTINCT b -> e.key ->> 'of' FROM jsonb_each_text(act) e
+             WHERE e.value = 'anew' AND b -> e.key ? 'index' AND quote_ident((parse_ident(b -> e.key ->> 'index'))[2]) IN (b -> (b -> e.key ->> 'of') ->> 'clustered', b -> (b -> e.key ->> 'of') ->> 'replica index') LOOP
+        IF NOT act ? k THEN
+            act := act || jsonb_build_object(k, 'alter');
+        END IF;
+    END LOOP;
     RETURN jsonb_build_object('act', act, 'cols', cols);
 END
 $function$;
@@ -248,7 +276,7 @@ COMMENT ON FUNCTION upg.down_ranks(text[], jsonb, jsonb) IS 'an order of objects
 REVOKE ALL ON FUNCTION upg.down_ranks(text[], jsonb, jsonb) FROM PUBLIC;
 
 -- What makes an object that is not there, with its phase.
-CREATE FUNCTION upg.down_make(b jsonb, filled integer[])
+CREATE FUNCTION upg.down_make(b jsonb, filled jsonb, whole boolean)
     RETURNS TABLE (phase integer, statements text[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -261,7 +289,7 @@ DECLARE
 BEGIN
     CASE
     WHEN kind IN ('TABLE', 'FOREIGN TABLE') THEN
-        RETURN QUERY SELECT 40, ARRAY[upg.down_create_table(b, filled)];
+        RETURN QUERY SELECT 40, ARRAY[upg.down_create_table(b, filled, whole)];
     WHEN kind = 'SEQUENCE' THEN
         RETURN QUERY SELECT 40, ARRAY[format('CREATE %sSEQUENCE %s AS %s %s', CASE b ->> 'persistence' WHEN 'u' THEN 'UNLOGGED ' ELSE '' END,
                                              b ->> 'id', b #>> '{sequence,type}', b #>> '{sequence,options}')];
@@ -271,22 +299,19 @@ BEGIN
         RETURN QUERY SELECT CASE WHEN (b ->> 'key dependent')::boolean THEN 62 ELSE 40 END, ARRAY[concat_ws(' ',
             'CREATE', kind, b ->> 'id', '(' || (SELECT string_agg(quote_ident(c ->> 'name'), ', ' ORDER BY o) FROM jsonb_array_elements(b -> 'columns') WITH ORDINALITY u (c, o)) || ')')
             || CASE WHEN kind = 'VIEW' THEN '' ELSE coalesce(' USING ' || nullif(b ->> 'am', 'heap'), '') END || coalesce(options, '')
-            || coalesce(' TABLESPACE ' || (b ->> 'tablespace'), '') || E' AS\n' || (b ->> 'definition') || CASE WHEN kind = 'VIEW' THEN '' ELSE E'\n WITH NO DATA' END];
-        IF kind <> 'VIEW' AND (b ->> 'populated')::boolean THEN
+            || coalesce(' TABLESPACE ' || (b ->> 'tablespace'), '') || E' AS\n' || (b ->> 'definition') || CASE WHEN kind = 'VIEW' OR whole AND (b ->> 'populated')::boolean THEN '' ELSE E'\n WITH NO DATA' END];
+        IF kind <> 'VIEW' AND NOT whole AND (b ->> 'populated')::boolean THEN
             RETURN QUERY SELECT 65, ARRAY['REFRESH MATERIALIZED VIEW ' || (b ->> 'id')];
         END IF;
     WHEN kind IN ('INDEX', 'CONSTRAINT') THEN
         IF kind = 'INDEX' THEN
-            RETURN QUERY SELECT 60, ARRAY[concat_ws(' ', b ->> 'definition')];
-            IF b ? 'tablespace' THEN
-                RETURN QUERY SELECT 60, ARRAY[format('ALTER INDEX %s SET TABLESPACE %s', b ->> 'id', b ->> 'tablespace')];
-            END IF;
-            RETURN QUERY SELECT 60, ARRAY[format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', b ->> 'id', t.key, t.value)] FROM jsonb_each_text(b -> 'targets') t;
+            RETURN QUERY SELECT 60, ARRAY[b ->> 'definition'];
         ELSE
             RETURN QUERY SELECT (b ->> 'phase')::int, ARRAY[CASE WHEN owner LIKE 'DOMAIN %' THEN format('ALTER %s ADD CONSTRAINT %s %s', owner, name, b ->> 'definition')
                 ELSE format('ALTER TABLE %s%s ADD CONSTRAINT %s %s', CASE WHEN b ->> 'contype' IN ('p', 'u', 'x') AND (b ->> 'partitioned')::boolean THEN 'ONLY ' ELSE '' END,
                             owner, name, b ->> 'definition') END];
         END IF;
+        RETURN QUERY SELECT 60, ARRAY[s] FROM upg.down_index_changes(CASE kind WHEN 'INDEX' THEN jsonb_build_object('options', b -> 'options') END, b) s;
         IF b ? 'parent index' THEN
             RETURN QUERY SELECT 61, ARRAY[format('ALTER INDEX %s ATTACH PARTITION %s', b ->> 'parent index', b ->> 'index')];
         END IF;
@@ -307,8 +332,8 @@ BEGIN
     END CASE;
 END
 $function$;
-COMMENT ON FUNCTION upg.down_make(jsonb, integer[]) IS 'statements that make an object as it was';
-REVOKE ALL ON FUNCTION upg.down_make(jsonb, integer[]) FROM PUBLIC;
+COMMENT ON FUNCTION upg.down_make(jsonb, jsonb, boolean) IS 'statements that make an object as it was';
+REVOKE ALL ON FUNCTION upg.down_make(jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- How a thing is taken away.
 CREATE FUNCTION upg.down_drop(a jsonb)

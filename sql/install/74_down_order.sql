@@ -9,11 +9,12 @@ DECLARE
     id CONSTANT text := b ->> 'id';
     x jsonb;
     head text;
+    owner CONSTANT text := CASE WHEN b ->> 'on' LIKE 'DOMAIN %' THEN b ->> 'on' ELSE 'TABLE ' || (b ->> 'on') END;
 BEGIN
     CASE
     WHEN kind IN ('VIEW', 'MATERIALIZED VIEW') THEN
         IF kind = 'VIEW' AND a ->> 'definition' <> b ->> 'definition' THEN
-            RETURN QUERY SELECT m.phase, ARRAY[regexp_replace(m.statements[1], '^CREATE VIEW', 'CREATE OR REPLACE VIEW')] FROM upg.down_make(b, NULL) m;
+            RETURN QUERY SELECT m.phase, ARRAY[regexp_replace(m.statements[1], '^CREATE VIEW', 'CREATE OR REPLACE VIEW')] FROM upg.down_make(b, NULL, false) m;
         END IF;
         IF kind <> 'VIEW' AND (a ->> 'populated')::boolean IS DISTINCT FROM (b ->> 'populated')::boolean THEN
             RETURN QUERY SELECT 65, ARRAY[format('REFRESH MATERIALIZED VIEW %s%s', id, CASE WHEN (b ->> 'populated')::boolean THEN '' ELSE ' WITH NO DATA' END)];
@@ -27,16 +28,16 @@ BEGIN
             CASE b ->> 'enabled' WHEN 'O' THEN 'ENABLE' WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, kind, b ->> 'name')];
     WHEN kind = 'STATISTICS' AND a -> 'target' IS DISTINCT FROM b -> 'target' THEN
         RETURN QUERY SELECT 64, ARRAY[format('ALTER STATISTICS %s SET STATISTICS %s', id, coalesce(b ->> 'target', '-1'))];
-    WHEN kind = 'INDEX' THEN
-        IF a -> 'tablespace' IS DISTINCT FROM b -> 'tablespace' THEN
-            RETURN QUERY SELECT 64, ARRAY[format('ALTER INDEX %s SET TABLESPACE %s', id, coalesce(b ->> 'tablespace', 'pg_default'))];
+    WHEN kind IN ('INDEX', 'CONSTRAINT') THEN
+        IF a ->> 'definition' LIKE '% NOT VALID' AND b ->> 'definition' NOT LIKE '% NOT VALID' THEN
+            RETURN QUERY SELECT 64, ARRAY[format('ALTER %s VALIDATE CONSTRAINT %I', owner, b ->> 'name')];
         END IF;
-        RETURN QUERY SELECT 64, ARRAY[format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', id, coalesce(p.key, q.key), coalesce(q.value, '-1'))]
-        FROM jsonb_each_text(a -> 'targets') p FULL JOIN jsonb_each_text(b -> 'targets') q USING (key) WHERE p.value IS DISTINCT FROM q.value;
-        IF b ? 'parent index' AND NOT a ? 'parent index' THEN
-            RETURN QUERY SELECT 61, ARRAY[format('ALTER INDEX %s ATTACH PARTITION %s', b ->> 'parent index', b ->> 'index')];
+        IF b ->> 'contype' = 'f' AND (a ->> 'definition' ~ ' DEFERRABLE', a ->> 'definition' ~ ' INITIALLY DEFERRED')
+                                      <> (b ->> 'definition' ~ ' DEFERRABLE', b ->> 'definition' ~ ' INITIALLY DEFERRED') THEN
+            RETURN QUERY SELECT 64, ARRAY[format('ALTER %s ALTER CONSTRAINT %I%s', owner, b ->> 'name', coalesce(nullif(concat(
+                substring(b ->> 'definition' FROM ' DEFERRABLE'), substring(b ->> 'definition' FROM ' INITIALLY DEFERRED')), ''), ' NOT DEFERRABLE'))];
         END IF;
-    WHEN kind = 'CONSTRAINT' THEN
+        RETURN QUERY SELECT 64, ARRAY[s] FROM upg.down_index_changes(a, b) s WHERE b ? 'index';
         IF b ? 'parent index' AND NOT a ? 'parent index' THEN
             RETURN QUERY SELECT 61, ARRAY[format('ALTER INDEX %s ATTACH PARTITION %s', b ->> 'parent index', b ->> 'index')];
         END IF;
@@ -170,6 +171,95 @@ $function$;
 COMMENT ON FUNCTION upg.down_renames(jsonb, jsonb, jsonb, jsonb, boolean, integer) IS 'statements that give an object its name, schema and names of columns again';
 REVOKE ALL ON FUNCTION upg.down_renames(jsonb, jsonb, jsonb, jsonb, boolean, integer) FROM PUBLIC;
 
+-- A relation that has lost some indexes.
+CREATE FUNCTION upg.down_without_indexes(def jsonb, indexes text[])
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN indexes IS NULL THEN def
+            ELSE def - CASE WHEN def ->> 'clustered' = ANY (x.names) THEN '{clustered}'::text[] ELSE '{}' END
+                     - CASE WHEN def ->> 'replica index' = ANY (x.names) THEN '{replica index}'::text[] ELSE '{}' END END
+FROM (SELECT ARRAY(SELECT quote_ident((parse_ident(i))[2]) FROM unnest(indexes) i)) x (names)
+$function$;
+COMMENT ON FUNCTION upg.down_without_indexes(jsonb, text[]) IS 'a relation without what it says of some indexes';
+REVOKE ALL ON FUNCTION upg.down_without_indexes(jsonb, text[]) FROM PUBLIC;
+
+-- Everything about one object that is there in the end, from how it is (x; null: it is
+-- made) to how it was (y).  Of a table: "filled" columns, and "cols" what happens to them
+-- (upg.down_actions()); "whole": no rows follow; "remade": parents that are made anew.
+CREATE FUNCTION upg.down_object(k text, x jsonb, y jsonb, filled jsonb, whole boolean, cols jsonb, remade jsonb, strangers text[])
+    RETURNS TABLE (part text, phase integer, seq bigint, image text, statements text[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    kind CONSTANT text := y ->> 'kind';
+    table_like CONSTANT boolean := kind IN ('TABLE', 'FOREIGN TABLE');
+    self CONSTANT text := y ->> 'image';
+    head CONSTANT text := format('ALTER %s %s ', kind, x ->> 'id');
+    -- REVOKE on a table takes the privileges on its columns along
+    few CONSTANT boolean := strangers IS NULL AND NOT EXISTS (SELECT * FROM upg.down_privileges(x -> 'acl') EXCEPT SELECT * FROM upg.down_privileges(y -> 'acl'));
+    about jsonb;
+    i bigint;
+    c jsonb;
+    o jsonb;
+    n text;
+BEGIN
+    IF x IS NULL THEN
+        RETURN QUERY SELECT 'made', m.phase, row_number() OVER (), self, m.statements FROM upg.down_make(y, filled, whole) m;
+    ELSE
+        RETURN QUERY SELECT 'altered', m.phase, row_number() OVER (), self, m.statements FROM upg.down_alter(x, y) m;
+    END IF;
+    IF kind IN ('TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE') THEN
+        IF x IS NOT NULL AND table_like THEN
+            -- parents and partitions that it has no more
+            FOR o, c IN SELECT q.n, p FROM jsonb_array_elements(x -> 'parents') WITH ORDINALITY u (p, i) JOIN jsonb_array_elements(x -> 'parent names') WITH ORDINALITY q (n, i) USING (i)
+                        WHERE NOT coalesce(y -> 'parents' @> p, false) OR (x ->> 'bound') IS DISTINCT FROM (y ->> 'bound') OR remade @> p LOOP
+                RETURN QUERY SELECT 'let go', 16, 1::bigint, self, ARRAY[CASE WHEN x ? 'bound' THEN format('ALTER TABLE %s DETACH PARTITION %s', o #>> '{}', x ->> 'id')
+                                                                             ELSE format('ALTER TABLE %s NO INHERIT %s', x ->> 'id', o #>> '{}') END];
+            END LOOP;
+            RETURN QUERY SELECT 'let go', CASE WHEN (e ->> 'inherited')::int = 0 THEN 25 ELSE 26 END, row_number() OVER (), format('column %s.%I', y ->> 'id', e ->> 'name'),
+                                ARRAY[format('%sDROP COLUMN %I', head, e ->> 'name')]
+            FROM jsonb_array_elements(x -> 'columns') e
+            WHERE ((e ->> 'inherited')::int = 0 OR (e ->> 'local')::boolean) AND NOT EXISTS (SELECT FROM jsonb_array_elements(y -> 'columns') f WHERE f -> 'n' = e -> 'n');
+        END IF;
+        IF kind = 'SEQUENCE' AND x ? 'owned by key' AND (x -> 'owned by key', x -> 'owned by column') IS DISTINCT FROM (y -> 'owned by key', y -> 'owned by column') THEN
+            RETURN QUERY SELECT 'let go', 16, 1::bigint, self, ARRAY[head || 'OWNED BY NONE'];
+        END IF;
+        RETURN QUERY SELECT 'relation', r.phase, 1000 + row_number() OVER (), self, r.statements FROM upg.down_relation_changes(x, y) r;
+        about := y || CASE WHEN few THEN '{"only differing": true}'::jsonb ELSE '{}' END;
+        FOR c, i IN SELECT e.c, e.i FROM jsonb_array_elements(y -> 'columns') WITH ORDINALITY e (c, i) ORDER BY e.i LOOP
+            n := format('column %s.%I', y ->> 'id', c ->> 'name');
+            SELECT e INTO o FROM jsonb_array_elements(x -> 'columns') e WHERE e -> 'n' = c -> 'n';
+            IF o IS NULL AND table_like THEN
+                IF x IS NOT NULL AND (c ->> 'inherited')::int = 0 THEN
+                    RETURN QUERY SELECT 'added', 40, 10 + i, n, ARRAY[format('%sADD COLUMN %s', format('ALTER %s %s ', kind, y ->> 'id'), upg.down_column(c, whole, NOT whole))];
+                END IF;
+                o := upg.down_column_made(c, whole, CASE WHEN x IS NULL THEN filled IS NOT NULL AND NOT filled @> (c -> 'n') ELSE NOT whole END,
+                                          CASE WHEN x IS NULL THEN upg.down_is_part(y) OR NOT ((c ->> 'local')::boolean OR y ? 'bound') ELSE (c ->> 'inherited')::int > 0 END);
+            END IF;
+            IF cols ->> (k || '.' || (c ->> 'n')) = 'emptied' AND x IS NOT NULL AND o ? 'default' THEN
+                RETURN QUERY SELECT 'let go', 18, 1::bigint, n, ARRAY[format('%sALTER COLUMN %I DROP DEFAULT', head, o ->> 'name')];
+            END IF;
+            RETURN QUERY SELECT 'column', s.phase, 2000 + 100 * i + row_number() OVER (), n, s.statements
+            FROM upg.down_column_changes(about, o, c, coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'converted', false), coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'emptied', false)) s;
+        END LOOP;
+    END IF;
+    IF x IS NOT NULL AND NOT few AND x -> 'acl' IS DISTINCT FROM y -> 'acl' AND y ? 'columns' THEN
+        RETURN QUERY SELECT 'column', 67, 400000 + row_number() OVER (), format('column %s.%I', y ->> 'id', e ->> 'name'), ARRAY[g]
+        FROM jsonb_array_elements(y -> 'columns') e JOIN jsonb_array_elements(x -> 'columns') f ON f -> 'n' = e -> 'n' AND f -> 'acl' = e -> 'acl',
+             upg.down_grants('TABLE ' || (y ->> 'id'), e -> 'acl', e -> 'acl', ' (' || quote_ident(e ->> 'name') || ')', '{}') g;
+    END IF;
+    IF x IS NULL AND kind IN ('TRIGGER', 'RULE') AND y ->> 'enabled' <> 'O' THEN
+        RETURN QUERY SELECT 'altered', r.phase, 3000::bigint, self, r.statements FROM upg.down_alter(y || '{"enabled": "O"}', y) r;
+    END IF;
+    RETURN QUERY SELECT 'decor', d.phase, 300000 + row_number() OVER (), self, d.statements FROM upg.down_decor(x, y, strangers) d;
+END
+$function$;
+COMMENT ON FUNCTION upg.down_object(text, jsonb, jsonb, jsonb, boolean, jsonb, jsonb, text[]) IS 'statements that make one object what it was';
+REVOKE ALL ON FUNCTION upg.down_object(text, jsonb, jsonb, jsonb, boolean, jsonb, jsonb, text[]) FROM PUBLIC;
+
 CREATE FUNCTION upg.down_plan(a jsonb, b jsonb, adeps jsonb, bdeps jsonb, touched text[])
     RETURNS TABLE (phase integer, rank integer, seq bigint, key text, image text, statements text[])
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -187,8 +277,6 @@ DECLARE
     what text;
     x jsonb;
     y jsonb;
-    c jsonb;
-    o jsonb;
     serial integer := 0;
     implied boolean;
     early boolean;
@@ -239,6 +327,8 @@ BEGIN
         y := b -> k;
         key := k;
         image := coalesce(y, x) ->> 'image';
+        -- comes and goes with the one on the parent
+        CONTINUE WHEN what <> 'alter' AND coalesce(y, x) ? 'inherited';
 
         -- settings and default privileges
         IF coalesce(y, x) ->> 'kind' IN ('SETTINGS', 'DEFAULT PRIVILEGES') THEN
@@ -317,56 +407,15 @@ BEGIN
             RETURN QUERY SELECT r.phase, 0, row_number() OVER (), k, y ->> 'image', r.statements FROM upg.down_renames(x, y, a, b, taken, serial) r;
         END IF;
 
-        -- the thing itself
-        IF x IS NULL THEN
-            RETURN QUERY SELECT CASE WHEN m.phase = 40 THEN coalesce((lift ->> k)::int, 40) ELSE m.phase END, (branks ->> k)::int, row_number() OVER (), k, y ->> 'image', m.statements
-            FROM upg.down_make(y, (SELECT array_agg((e ->> 'n')::int) FROM jsonb_array_elements(a -> k -> 'columns') e WHERE NOT e ? 'generated')) m
-            -- the owner of a partitioned key's index brings those of its partitions
-            WHERE true;
-        ELSE
-            RETURN QUERY SELECT CASE WHEN m.phase = 40 THEN coalesce((lift ->> k)::int, 40) ELSE m.phase END, (branks ->> k)::int, row_number() OVER (), k, y ->> 'image', m.statements
-            FROM upg.down_alter(x, y) m;
+        -- the thing itself; what its index has to do with it goes with that
+        IF x ?| '{clustered,replica index}' THEN
+            x := upg.down_without_indexes(x, (SELECT array_agg(a -> e.key ->> 'index') FROM jsonb_each_text(act) e
+                                              WHERE e.value IN ('drop', 'anew') AND a -> e.key ->> 'of' = k AND a -> e.key ? 'index'));
         END IF;
-        IF y ->> 'kind' IN ('TABLE', 'FOREIGN TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE') THEN
-            IF x IS NOT NULL AND y ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') THEN
-                -- parents and partitions that it has no more
-                FOR o, c IN SELECT n, p FROM jsonb_array_elements(x -> 'parents') WITH ORDINALITY u (p, i) JOIN jsonb_array_elements(x -> 'parent names') WITH ORDINALITY v (n, i) USING (i)
-                            WHERE NOT coalesce(y -> 'parents' @> p, false) OR (x ->> 'bound') IS DISTINCT FROM (y ->> 'bound') OR act ->> ('1259:' || (p #>> '{}')) = 'anew' LOOP
-                    RETURN QUERY SELECT 16, 0, 1::bigint, k, y ->> 'image', ARRAY[CASE WHEN x ? 'bound' THEN format('ALTER TABLE %s DETACH PARTITION %s', o #>> '{}', x ->> 'id')
-                                                                         ELSE format('ALTER TABLE %s NO INHERIT %s', x ->> 'id', o #>> '{}') END];
-                END LOOP;
-                RETURN QUERY SELECT CASE WHEN (e ->> 'inherited')::int = 0 THEN 25 ELSE 26 END, 0, row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(e ->> 'name'), ARRAY[format('ALTER %s %s DROP COLUMN %I', x ->> 'kind', x ->> 'id', e ->> 'name')]
-                FROM jsonb_array_elements(x -> 'columns') e
-                WHERE ((e ->> 'inherited')::int = 0 OR (e ->> 'local')::boolean) AND NOT EXISTS (SELECT FROM jsonb_array_elements(y -> 'columns') f WHERE f -> 'n' = e -> 'n');
-            END IF;
-            IF y ->> 'kind' = 'SEQUENCE' AND x IS NOT NULL AND x ? 'owned by key' AND (x -> 'owned by key', x -> 'owned by column') IS DISTINCT FROM (y -> 'owned by key', y -> 'owned by column') THEN
-                RETURN QUERY SELECT 16, 0, 1::bigint, k, y ->> 'image', ARRAY[format('ALTER SEQUENCE %s OWNED BY NONE', x ->> 'id')];
-            END IF;
-            RETURN QUERY SELECT r.phase, (branks ->> k)::int, 1000 + row_number() OVER (), k, y ->> 'image', r.statements FROM upg.down_relation_changes(x, y) r;
-            FOR c IN SELECT e FROM jsonb_array_elements(y -> 'columns') WITH ORDINALITY u (e, i) ORDER BY i LOOP
-                SELECT e INTO o FROM jsonb_array_elements(x -> 'columns') e WHERE e -> 'n' = c -> 'n';
-                IF x IS NOT NULL AND o IS NULL AND y ->> 'kind' IN ('TABLE', 'FOREIGN TABLE') AND (c ->> 'inherited')::int = 0 THEN
-                    RETURN QUERY SELECT 40, (branks ->> k)::int, 10::bigint + (c ->> 'n')::int, k, 'column ' || (y ->> 'id') || '.' || quote_ident(c ->> 'name'),
-                                        ARRAY[format('ALTER %s %s ADD COLUMN %s', y ->> 'kind', y ->> 'id', upg.down_column(c))];
-                END IF;
-                IF cols ->> (k || '.' || (c ->> 'n')) = 'emptied' AND x IS NOT NULL AND o ? 'default' THEN
-                    RETURN QUERY SELECT 18, 0, 1::bigint, k, 'column ' || (y ->> 'id') || '.' || quote_ident(c ->> 'name'), ARRAY[format('ALTER %s %s ALTER COLUMN %I DROP DEFAULT', y ->> 'kind', x ->> 'id', o ->> 'name')];
-                END IF;
-                RETURN QUERY SELECT s.phase, (branks ->> k)::int, 2000 + row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(c ->> 'name'), s.statements
-                FROM upg.down_column_changes(y, o, c, o IS NULL AND y ->> 'kind' IN ('TABLE', 'FOREIGN TABLE'),
-                                             coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'converted', false), coalesce(cols ->> (k || '.' || (c ->> 'n')) = 'emptied', false)) s;
-            END LOOP;
-        END IF;
-        IF x -> 'acl' IS DISTINCT FROM y -> 'acl' AND x IS NOT NULL AND y ? 'columns' THEN
-            RETURN QUERY SELECT 67, (branks ->> k)::int, 5000 + row_number() OVER (), k, 'column ' || (y ->> 'id') || '.' || quote_ident(e ->> 'name'), ARRAY[g]
-            FROM jsonb_array_elements(y -> 'columns') e JOIN jsonb_array_elements(x -> 'columns') f ON f -> 'n' = e -> 'n' AND f -> 'acl' = e -> 'acl',
-                 upg.down_grants('TABLE ' || (y ->> 'id'), e -> 'acl', e -> 'acl', ' (' || quote_ident(e ->> 'name') || ')', '{}') g;
-        END IF;
-        IF x IS NULL AND y ->> 'kind' IN ('TRIGGER', 'RULE') AND y ->> 'enabled' <> 'O' THEN
-            RETURN QUERY SELECT 64, (branks ->> k)::int, 3000::bigint, k, y ->> 'image', r.statements FROM upg.down_alter(y || '{"enabled": "O"}', y) r;
-        END IF;
-        RETURN QUERY SELECT CASE WHEN d.phase = 40 THEN greatest(40, coalesce((lift ->> k)::int, 40)) ELSE d.phase END, (branks ->> k)::int, 4000 + row_number() OVER (), k, y ->> 'image', d.statements
-        FROM upg.down_decor(x, y, strangers) d;
+        RETURN QUERY SELECT CASE WHEN o.phase = 40 AND o.part IN ('made', 'altered') THEN coalesce((lift ->> k)::int, 40) ELSE o.phase END,
+                            CASE WHEN o.part = 'let go' THEN 0 ELSE (branks ->> k)::int END, o.seq, k, o.image, o.statements
+        FROM upg.down_object(k, x, y, (SELECT jsonb_agg(e -> 'n') FROM jsonb_array_elements(a -> k -> 'columns') e WHERE NOT e ? 'generated'), false, cols,
+                             coalesce((SELECT jsonb_agg(to_jsonb(p)) FROM jsonb_array_elements(x -> 'parents') p WHERE act ->> ('1259:' || (p #>> '{}')) = 'anew'), '[]'), strangers) o;
     END LOOP;
 
     -- sequences whose table is made anew must not go with it
