@@ -17,6 +17,16 @@ CREATE FUNCTION upg.image_options(options text[])
 COMMENT ON FUNCTION upg.image_options(text[]) IS 'storage options as sorted text';
 REVOKE ALL ON FUNCTION upg.image_options(text[]) FROM PUBLIC;
 
+CREATE FUNCTION upg.image_foreign(options text[])
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT string_agg(CASE WHEN o ~ '[,"]' THEN '"' || replace(o, '"', '""') || '"' ELSE o END, ', ' ORDER BY o COLLATE "C") FROM unnest(options) o
+$function$;
+COMMENT ON FUNCTION upg.image_foreign(text[]) IS 'options of a foreign object, whose values may hold anything, as sorted text';
+REVOKE ALL ON FUNCTION upg.image_foreign(text[]) FROM PUBLIC;
+
 CREATE FUNCTION upg.image_relation(relation oid)
     RETURNS text
     LANGUAGE C STABLE STRICT PARALLEL SAFE
@@ -118,7 +128,7 @@ BEGIN
                'type', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
                'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
                'populated', CASE WHEN c.relkind = 'm' AND NOT c.relispopulated THEN 'no' END,
-               'foreign table', (SELECT concat_ws(' ', quote_ident(s.srvname), upg.image_options(f.ftoptions)) FROM pg_foreign_table f
+               'foreign table', (SELECT concat_ws(' ', quote_ident(s.srvname), upg.image_foreign(f.ftoptions)) FROM pg_foreign_table f
                                  JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid),
                'sequence', (SELECT concat_ws(' ', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
                                              'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END)
@@ -147,7 +157,7 @@ BEGIN
                'compression', nullif(a.attcompression::text, ''),
                'statistics target', nullif(a.attstattarget, -1),
                'options', upg.image_options(a.attoptions),
-               'foreign options', upg.image_options(a.attfdwoptions),
+               'foreign options', upg.image_foreign(a.attfdwoptions),
                'privileges', CASE WHEN a.attacl IS NOT NULL THEN upg.image_acl(a.attacl, 'c', c.relowner) END,
                'inherited', CASE WHEN NOT a.attislocal THEN 'only' WHEN a.attinhcount > 0 THEN 'too' END,
                'comment', upg.image_comment('pg_class'::regclass, a.attrelid, a.attnum)),
@@ -180,7 +190,8 @@ BEGIN
     /*@ END IF; @*/
 
     -- a not-null constraint with the server's own name says no more than its column, if
-    -- nothing else is special about it
+    -- nothing else is special about it; a foreign key to a partitioned table is one, not
+    -- one for each partition
     /*@ IF constraints THEN @*/
     RETURN QUERY
     SELECT format('constraint %I on %s', k.conname, coalesce(upg.image_relation(k.conrelid),
@@ -197,6 +208,7 @@ BEGIN
     WHERE k.connamespace = ANY (spaces) /*@ AND k.oid IN (SELECT x.oid FROM pg_constraint x WHERE x.conrelid = ANY (anchors) AND x.conrelid <> 0
           UNION ALL SELECT x.oid FROM pg_constraint x WHERE x.contypid = ANY (anchors) AND x.contypid <> 0) @*/ AND k.contype <> 't' AND k.conrelid <> ALL (coalesce(own, '{}'))
       AND (k.conrelid = 0 OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = k.conrelid AND c.relkind IN ('i', 'I')))
+      AND NOT (k.contype = 'f' AND k.conparentid <> 0 AND EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid))
       AND NOT (k.contype = 'n' AND k.conrelid <> 0 AND k.conname =
                (SELECT c.relname || '_' || a.attname || '_not_null' FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
                 WHERE c.oid = k.conrelid AND a.attnum = k.conkey[1])

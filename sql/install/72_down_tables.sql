@@ -245,7 +245,7 @@ BEGIN
                                 AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
         RETURN QUERY SELECT 58, ARRAY[head || coalesce('SET DEFAULT ' || upg.down_reparse(b ->> 'default'), 'DROP DEFAULT')];
     END IF;
-    IF a ? 'notnull' AND NOT b ? 'notnull' AND ours THEN
+    IF a ? 'notnull' AND NOT b ? 'notnull' AND (ours OR a #> '{handed down,notnull}' IS NULL) THEN
         RETURN QUERY SELECT 40, ARRAY[head || 'DROP NOT NULL'];
     ELSIF b ? 'notnull' AND (retyped OR NOT coalesce(a ? 'notnull', false)) THEN
         RETURN QUERY SELECT 57, ARRAY[CASE WHEN retyped OR coalesce(upg.down_not_null(b), '') = 'NOT NULL' THEN head || 'SET NOT NULL'

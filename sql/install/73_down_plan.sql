@@ -61,13 +61,11 @@ CREATE FUNCTION upg.down_firm(def jsonb)
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT CASE def ->> 'kind'
-    WHEN 'INDEX' THEN replace(def ->> 'definition', ' WITH (' || coalesce((
-        SELECT string_agg(split_part(o, '=', 1) || '=' || CASE WHEN quote_ident(v.value) = v.value THEN v.value ELSE quote_literal(v.value) END, ', ' ORDER BY n)
-        FROM jsonb_array_elements_text(def -> 'options') WITH ORDINALITY u (o, n), LATERAL substr(o, strpos(o, '=') + 1) v (value)), '') || ')', '')
-    WHEN 'CONSTRAINT' THEN CASE WHEN def ->> 'contype' = 'f' THEN regexp_replace(regexp_replace(def ->> 'definition', '( NOT VALID)$', ''), '( DEFERRABLE)?( INITIALLY DEFERRED)?$', '')
-                                ELSE def ->> 'definition' END
-    ELSE def ->> 'definition' END
+SELECT CASE WHEN def ->> 'kind' = 'INDEX' OR def ->> 'contype' = 'x' THEN replace(def ->> 'definition', ' WITH (' || coalesce((
+                SELECT string_agg(split_part(o, '=', 1) || '=' || CASE WHEN quote_ident(v.value) = v.value THEN v.value ELSE quote_literal(v.value) END, ', ' ORDER BY n)
+                FROM jsonb_array_elements_text(def -> 'options') WITH ORDINALITY u (o, n), LATERAL substr(o, strpos(o, '=') + 1) v (value)), '') || ')', '')
+            WHEN def ->> 'contype' = 'f' THEN regexp_replace(regexp_replace(def ->> 'definition', '( NOT VALID)$', ''), '( DEFERRABLE)?( INITIALLY DEFERRED)?$', '')
+            ELSE def ->> 'definition' END
 $function$;
 COMMENT ON FUNCTION upg.down_firm(jsonb) IS 'what of a definition ALTER cannot change';
 REVOKE ALL ON FUNCTION upg.down_firm(jsonb) FROM PUBLIC;
@@ -311,7 +309,7 @@ BEGIN
                 ELSE format('ALTER TABLE %s%s ADD CONSTRAINT %s %s', CASE WHEN b ->> 'contype' IN ('p', 'u', 'x') AND (b ->> 'partitioned')::boolean THEN 'ONLY ' ELSE '' END,
                             owner, name, b ->> 'definition') END];
         END IF;
-        RETURN QUERY SELECT 60, ARRAY[s] FROM upg.down_index_changes(CASE kind WHEN 'INDEX' THEN jsonb_build_object('options', b -> 'options') END, b) s;
+        RETURN QUERY SELECT 60, ARRAY[s] FROM upg.down_index_changes(CASE WHEN kind = 'INDEX' OR b ->> 'contype' = 'x' THEN jsonb_build_object('options', b -> 'options') END, b) s;
         IF b ? 'parent index' THEN
             RETURN QUERY SELECT 61, ARRAY[format('ALTER INDEX %s ATTACH PARTITION %s', b ->> 'parent index', b ->> 'index')];
         END IF;

@@ -368,6 +368,11 @@ BEGIN
             END IF;
             taken := NOT early AND x ->> 'kind' NOT IN ('EXTENSION', 'ROLE', 'SCHEMA') AND NOT spaces ? (x ->> 'ns') AND (what = 'anew' OR EXISTS (
                 SELECT FROM jsonb_each_text(act) e WHERE e.value <> 'drop' AND e.key <> k AND b -> e.key ->> 'kind' = x ->> 'kind' AND b -> e.key ->> 'id' = x ->> 'id'));
+            IF x ? 'bound' AND NOT implied AND EXISTS (SELECT FROM jsonb_each(a) e WHERE e.value ->> 'target' = '1259:' || (x -> 'parents' ->> 0))
+               AND coalesce(act ->> ('1259:' || (x -> 'parents' ->> 0)), '') NOT IN ('drop', 'anew') THEN
+                -- what a foreign key points to can only be dropped when it is a partition no more
+                RETURN QUERY SELECT 16, 0, 1::bigint, k, x ->> 'image', ARRAY[format('ALTER TABLE %s DETACH PARTITION %s', x -> 'parent names' ->> 0, x ->> 'id')];
+            END IF;
             IF implied THEN
                 NULL;
             ELSIF early THEN

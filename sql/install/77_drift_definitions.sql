@@ -34,7 +34,7 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_part(text) IS 'name of a column, constraint, trigger, rule or policy';
 REVOKE ALL ON FUNCTION upg.ddl_part(text) FROM PUBLIC;
 
--- Names with commas between, of which one in quotes may hold more commas.
+-- Names or options with commas between, of which one in quotes may hold more commas.
 CREATE FUNCTION upg.ddl_list(names text)
     RETURNS jsonb
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -57,6 +57,16 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_sequence(text) IS 'type and options of a sequence as a statement takes them';
 REVOKE ALL ON FUNCTION upg.ddl_sequence(text) FROM PUBLIC;
 
+CREATE FUNCTION upg.ddl_aclitems(privileges text)
+    RETURNS aclitem[]
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT array_agg(p::aclitem) FROM jsonb_array_elements_text(upg.ddl_list(privileges)) p
+$function$;
+COMMENT ON FUNCTION upg.ddl_aclitems(text) IS 'privileges of an image as the server keeps them';
+REVOKE ALL ON FUNCTION upg.ddl_aclitems(text) FROM PUBLIC;
+
 -- Privileges as the functions for readable downs want them, without who granted them.
 CREATE FUNCTION upg.ddl_acl(privileges text)
     RETURNS jsonb
@@ -66,7 +76,7 @@ CREATE FUNCTION upg.ddl_acl(privileges text)
 SELECT jsonb_agg(jsonb_build_array(x.grantee, NULL, x.is_grantable, x.privileges) ORDER BY x.grantee, x.is_grantable)
 FROM (SELECT CASE WHEN e.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END AS grantee, e.is_grantable,
              string_agg(e.privilege_type, ', ' ORDER BY e.privilege_type) AS privileges
-      FROM aclexplode(string_to_array(nullif(privileges, 'none'), ', ')::aclitem[]) e GROUP BY 1, 2) x
+      FROM aclexplode(upg.ddl_aclitems(nullif(privileges, 'none'))) e GROUP BY 1, 2) x
 $function$;
 COMMENT ON FUNCTION upg.ddl_acl(text) IS 'privileges of an image as arrays of grantee, null, grant option, privileges';
 REVOKE ALL ON FUNCTION upg.ddl_acl(text) FROM PUBLIC;
@@ -76,7 +86,7 @@ CREATE FUNCTION upg.ddl_options(options text)
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT jsonb_agg(o) FROM regexp_split_to_table(options, ', (?=[\w.]+=)') o WHERE o <> ''
+SELECT jsonb_agg(CASE WHEN o LIKE '"%' THEN replace(substr(o, 2, length(o) - 2), '""', '"') ELSE o END) FROM jsonb_array_elements_text(upg.ddl_list(options)) o
 $function$;
 COMMENT ON FUNCTION upg.ddl_options(text) IS 'options of an image as an array';
 REVOKE ALL ON FUNCTION upg.ddl_options(text) FROM PUBLIC;

@@ -5,8 +5,8 @@ CREATE FUNCTION upg.ddl_server_privileges(object text, was text, is_now text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT upg.down_grants(x.what, upg.down_acl(coalesce(string_to_array(was, ', ')::aclitem[], x.initial), x.kind, x.owner),
-                       upg.down_acl(coalesce(string_to_array(is_now, ', ')::aclitem[], x.initial), x.kind, x.owner), '', NULL)
+SELECT upg.down_grants(x.what, upg.down_acl(coalesce(upg.ddl_aclitems(was), x.initial), x.kind, x.owner),
+                       upg.down_acl(coalesce(upg.ddl_aclitems(is_now), x.initial), x.kind, x.owner), '', NULL)
 FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid
       FROM pg_proc p WHERE p.oid = to_regprocedure(substring(object FROM '^(?:function|procedure|aggregate) (.*)$'))
       UNION ALL
@@ -95,6 +95,17 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_by_definition(text, jsonb, jsonb) IS 'statements that make the second of two definitions of an object the first';
 REVOKE ALL ON FUNCTION upg.ddl_by_definition(text, jsonb, jsonb) FROM PUBLIC;
 
+-- Does a text name an object?  Names are qualified in all of them.
+CREATE FUNCTION upg.ddl_mentions(definition text, name text)
+    RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN strpos(definition, name) > 0 THEN definition ~ ('(?<![\w$."])' || regexp_replace(name, '([^\w])', '\\\1', 'g') || '(?![\w$"])') ELSE false END
+$function$;
+COMMENT ON FUNCTION upg.ddl_mentions(text, text) IS 'does a definition name an object?';
+REVOKE ALL ON FUNCTION upg.ddl_mentions(text, text) FROM PUBLIC;
+
 -- Where in the order a statement about a relation stands, by the phase that it has in a
 -- readable down.
 CREATE FUNCTION upg.ddl_phase(def jsonb, part text, phase integer)
@@ -118,6 +129,33 @@ SELECT CASE
 $function$;
 COMMENT ON FUNCTION upg.ddl_phase(jsonb, text, integer) IS 'place of a statement about a relation among others';
 REVOKE ALL ON FUNCTION upg.ddl_phase(jsonb, text, integer) FROM PUBLIC;
+
+-- How deep views lie on each other, by their texts: what was recorded has no dependencies.
+CREATE FUNCTION upg.ddl_depths(image jsonb)
+    RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    edges jsonb;
+    depths jsonb := '{}';
+    more jsonb;
+BEGIN
+    WITH views AS MATERIALIZED (
+        SELECT e.key, upg.ddl_name(e.key) AS name, e.value ->> 'definition' AS definition FROM jsonb_each(image) e WHERE e.key ~ '^(materialized )?view '
+    )
+    SELECT jsonb_agg(jsonb_build_array(a.key, b.key)) INTO edges FROM views a JOIN views b ON a.key <> b.key AND upg.ddl_mentions(a.definition, b.name);
+    FOR i IN 1 .. 64 LOOP
+        SELECT coalesce(jsonb_object_agg(d.key, d.depth), '{}') INTO more
+        FROM (SELECT e ->> 0 AS key, 1 + max(coalesce((depths ->> (e ->> 1))::integer, 0)) AS depth FROM jsonb_array_elements(edges) e GROUP BY 1) d;
+        EXIT WHEN more = depths;
+        depths := more;
+    END LOOP;
+    RETURN depths;
+END
+$function$;
+COMMENT ON FUNCTION upg.ddl_depths(jsonb) IS 'how deep views lie on each other';
+REVOKE ALL ON FUNCTION upg.ddl_depths(jsonb) FROM PUBLIC;
 
 -- The object whose statements make what differs in another: a table for its columns, a
 -- constraint for its index.
@@ -255,7 +293,7 @@ FROM jsonb_array_elements(x -> 'columns') o JOIN jsonb_array_elements(y -> 'colu
               WHERE p ? 'generated' AND (o -> 'generated' IS DISTINCT FROM p -> 'generated' OR o -> 'default' <> p -> 'default' AND NOT upg.down_can_set_expression())
               UNION ALL SELECT format('%s is to be generated no more, which only a new column can be', c.name) WHERE o ->> 'generated' = 'v' AND NOT p ? 'generated'
               UNION ALL SELECT format('inherited of %s was %s, is to be %s', c.name, coalesce(before #>> ARRAY[c.name, 'inherited'], 'not set'), coalesce(after #>> ARRAY[c.name, 'inherited'], 'not set'))
-              WHERE (o -> 'inherited', o -> 'local') IS DISTINCT FROM (p -> 'inherited', p -> 'local') AND x -> 'parents' IS NOT DISTINCT FROM y -> 'parents') n (note)
+              WHERE (o -> 'inherited', o -> 'local') IS DISTINCT FROM (p -> 'inherited', p -> 'local') AND (x -> 'parents' IS NOT DISTINCT FROM y -> 'parents' OR NOT (p ->> 'local')::boolean AND NOT y ? 'bound' AND (o ->> 'local')::boolean)) n (note)
 $function$;
 COMMENT ON FUNCTION upg.ddl_left_over(text, jsonb, jsonb, jsonb, jsonb) IS 'what no statement can change in a table';
 REVOKE ALL ON FUNCTION upg.ddl_left_over(text, jsonb, jsonb, jsonb, jsonb) FROM PUBLIC;
@@ -281,10 +319,15 @@ BEGIN
         y := upg.ddl_definition(k, after, new);
         IF act IN ('drop', 'anew') THEN
             of := before #>> ARRAY[k, 'of'];
-            IF upg.ddl_inherited(k, before) OR x ? 'parent index'
+            IF upg.ddl_inherited(k, before) OR x ? 'parent index' AND before #> ARRAY[of, 'partition bound'] IS NOT DISTINCT FROM after #> ARRAY[of, 'partition bound']
                OR (before ? of AND NOT after ? of OR acts ->> of = 'anew') AND coalesce(x ->> 'contype', '') <> 'f' THEN
                 NULL; -- goes with what it belongs to
             ELSE
+                IF x ? 'bound' AND acts ->> ('table ' || (x -> 'parent names' ->> 0)) IS DISTINCT FROM 'drop'
+                   AND EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = to_regclass(x -> 'parent names' ->> 0)) THEN
+                    -- what a foreign key points to can only be dropped when it is a partition no more
+                    RETURN QUERY SELECT 11, k, format('ALTER TABLE %s DETACH PARTITION %s', x -> 'parent names' ->> 0, x ->> 'id'), NULL::text;
+                END IF;
                 RETURN QUERY SELECT CASE WHEN x ->> 'kind' IN ('TRIGGER', 'RULE', 'POLICY') THEN 10 WHEN x ->> 'kind' IN ('VIEW', 'MATERIALIZED VIEW') THEN 12
                                          WHEN x ->> 'contype' = 'f' THEN 14 WHEN x ->> 'kind' = 'CONSTRAINT' THEN 16 WHEN x ->> 'kind' IN ('INDEX', 'STATISTICS') THEN 18
                                          WHEN x ->> 'kind' = 'SEQUENCE' THEN 26 ELSE 24 END, k, upg.down_drop(x),

@@ -39,7 +39,7 @@ REVOKE ALL ON FUNCTION upg.drift_sides() FROM PUBLIC;
 
 -- What has not drifted and is needed all the same to say how the rest becomes what it is
 -- to be: other parts of the same relations, their parents, and what needs them.
-CREATE FUNCTION upg.drift_context(recorded jsonb, live jsonb, ids jsonb, anchors oid[], OUT objects jsonb, OUT depends jsonb, OUT depths jsonb)
+CREATE FUNCTION upg.drift_context(recorded jsonb, live jsonb, ids jsonb, anchors oid[], OUT objects jsonb, OUT depends jsonb)
     RETURNS record
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -50,15 +50,13 @@ WITH RECURSIVE relations (oid) AS MATERIALIZED (
           WHERE d.classid = 'pg_class'::regclass AND d.objid = ANY (anchors) AND d.objsubid = 0 AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0
     UNION SELECT to_regclass(p)::oid FROM (SELECT value FROM jsonb_each(recorded) UNION ALL SELECT value FROM jsonb_each(live)) e (value),
                  jsonb_array_elements_text(upg.ddl_list(e.value ->> 'inherits')) p
-), needs (oid, depth) AS (
-    SELECT r.oid, 0 FROM relations r
-    UNION SELECT w.ev_class, n.depth + 1
-          FROM needs n JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = n.oid AND d.classid = 'pg_rewrite'::regclass
-          JOIN pg_rewrite w ON w.oid = d.objid AND w.rulename = '_RETURN' WHERE w.ev_class <> n.oid AND n.depth < 100
-), around AS MATERIALIZED (
-    SELECT n.oid, max(n.depth) AS depth FROM needs n GROUP BY 1
+), around (oid) AS (
+    SELECT r.oid FROM relations r WHERE r.oid IS NOT NULL
+    UNION SELECT w.ev_class
+          FROM around n JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = n.oid AND d.classid = 'pg_rewrite'::regclass
+          JOIN pg_rewrite w ON w.oid = d.objid AND w.rulename = '_RETURN' 
 )
-SELECT (SELECT coalesce(jsonb_object_agg(o.object, o.attributes), '{}') FROM upg.drift_objects(ARRAY(SELECT a.oid FROM around a WHERE a.oid IS NOT NULL)) o WHERE NOT ids ? o.object),
+SELECT (SELECT coalesce(jsonb_object_agg(o.object, o.attributes), '{}') FROM upg.drift_objects(ARRAY(SELECT a.oid FROM around a)) o WHERE NOT ids ? o.object),
        (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(x.object, upg.image_relation(d.refobjid), t.attname)), '[]')
         FROM around a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.oid AND d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass)
         LEFT JOIN pg_attribute t ON t.attrelid = d.refobjid AND t.attnum = d.refobjsubid,
@@ -67,10 +65,9 @@ SELECT (SELECT coalesce(jsonb_object_agg(o.object, o.attributes), '{}') FROM upg
                       UNION ALL SELECT format('policy %I on %s', p.polname, upg.image_relation(p.polrelid)) FROM pg_policy p WHERE d.classid = 'pg_policy'::regclass AND p.oid = d.objid
                       UNION ALL SELECT format('trigger %I on %s', g.tgname, upg.image_relation(g.tgrelid)) FROM pg_trigger g
                                 WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND NOT g.tgisinternal AND d.refobjsubid > 0) x (object)
-        WHERE x.object <> upg.image_relation(d.refobjid)),
-       (SELECT coalesce(jsonb_object_agg(upg.image_relation(a.oid), a.depth), '{}') FROM around a WHERE a.depth > 0)
+        WHERE x.object <> upg.image_relation(d.refobjid))
 $function$;
-COMMENT ON FUNCTION upg.drift_context(jsonb, jsonb, jsonb, oid[]) IS 'objects around those that have drifted, what needs what, and how deep views lie on each other';
+COMMENT ON FUNCTION upg.drift_context(jsonb, jsonb, jsonb, oid[]) IS 'objects around those that have drifted, and what needs what';
 REVOKE ALL ON FUNCTION upg.drift_context(jsonb, jsonb, jsonb, oid[]) FROM PUBLIC;
 
 CREATE FUNCTION upg.drift_shown(image jsonb)
@@ -108,6 +105,7 @@ CREATE FUNCTION @extschema@.upg_drift_statements(direction text DEFAULT 'adopt',
 DECLARE
     s record;
     x record;
+    places jsonb;
     adopt boolean := upg_drift_statements.direction = 'adopt';
 BEGIN
     IF upg_drift_statements.direction IS NULL OR upg_drift_statements.direction NOT IN ('adopt', 'restore') THEN
@@ -119,6 +117,10 @@ BEGIN
     SELECT * INTO x FROM upg.drift_context(s.recorded, s.live, s.ids, s.anchors);
     s.recorded := x.objects || s.recorded;
     s.live := x.objects || s.live;
+    -- as they were made; what has been made again has two places
+    SELECT jsonb_build_object('recorded', coalesce(jsonb_object_agg(o.object, o.id), '{}')) INTO places
+    FROM upg.schema_objects o WHERE s.recorded ? o.object;
+    places := places || jsonb_build_object('live', s.ids, 'views', jsonb_build_object('recorded', upg.ddl_depths(s.recorded), 'live', upg.ddl_depths(s.live)));
     ord := 0;
     FOR object, statement, note IN
         SELECT z.object, z.statement, z.note FROM (
@@ -127,9 +129,9 @@ BEGIN
                  LATERAL upg.ddl_rename(CASE WHEN adopt THEN r ->> 'old' ELSE r ->> 'new' END, CASE WHEN adopt THEN r ->> 'new' ELSE r ->> 'old' END, r ->> 'of') q
             UNION ALL
             -- what was made last, or lies on others, goes first
-            SELECT t.phase, (coalesce((s.ids ->> t.object)::bigint, 0) + coalesce((x.depths ->> t.object)::bigint, 0) * 4294967296) * CASE WHEN t.phase < 40 THEN -1 ELSE 1 END,
-                   t.object, t.statement, t.note, t.line
-            FROM (SELECT y.*, row_number() OVER () AS line
+            SELECT t.phase, (coalesce((places #>> ARRAY[t.side, t.object])::bigint, (s.ids ->> t.object)::bigint, 0) + coalesce((places #>> ARRAY['views', t.side, t.object])::bigint, 0) * 4294967296)
+                            * CASE WHEN t.phase < 40 THEN -1 ELSE 1 END, t.object, t.statement, t.note, t.line
+            FROM (SELECT y.*, row_number() OVER () AS line, CASE WHEN (y.phase < 40) = adopt THEN 'recorded' ELSE 'live' END AS side
                   FROM upg.ddl_statements(CASE WHEN adopt THEN s.recorded ELSE s.live END, CASE WHEN adopt THEN s.live ELSE s.recorded END, x.depends) y) t
         ) z ORDER BY z.phase, z.place, z.object, z.line
     LOOP
