@@ -1,7 +1,7 @@
 -- Readable downs, part 1: every object of the schema as it is now, with the DDL that
 -- makes it and the DDL that takes it away, written by the server's own deparsers.
 -- upg_down() calls this twice, once as things are and once after the undo has run
--- in a subtransaction, and makes statements of what differs (72_down_plan.sql).
+-- in a subtransaction, and makes statements of what differs (74_down_order.sql).
 -- An object's key is CATALOG:OID; a rollback keeps OIDs, so a rename is seen as one.
 CREATE FUNCTION upg.down_acl(acl aclitem[], kind "char", owner oid)
     RETURNS jsonb
