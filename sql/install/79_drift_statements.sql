@@ -365,6 +365,25 @@ $function$;
 COMMENT ON FUNCTION upg.ddl_relations(jsonb, jsonb, jsonb) IS 'statements that make the relations of the second of two images of those of the first';
 REVOKE ALL ON FUNCTION upg.ddl_relations(jsonb, jsonb, jsonb) FROM PUBLIC;
 
+-- A routine is made before the tables, because defaults and checks call it, and dropped
+-- after them; but not if it takes or returns rows of one that is made or dropped as well.
+CREATE FUNCTION upg.ddl_routine_phase(phase integer, object text, image jsonb, other jsonb)
+    RETURNS integer
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT CASE WHEN EXISTS (SELECT FROM jsonb_each(image) e
+                         WHERE e.key !~ '^((materialized )?view|trigger|rule|policy|function|procedure|event trigger|publication) ' AND e.value IS DISTINCT FROM other -> e.key
+                           AND upg.ddl_mentions(e.value::text, regexp_replace(upg.ddl_name(object), '\(.*$', '')))
+            THEN CASE WHEN phase < 40 THEN phase ELSE 46 END
+            WHEN r.views THEN CASE WHEN phase < 40 THEN 11 ELSE 62 END WHEN r.tables THEN CASE WHEN phase < 40 THEN 13 ELSE 59 END ELSE phase END
+FROM (SELECT bool_or(k ~ 'view ') AS views, count(*) > 0 AS tables FROM jsonb_object_keys(image) k
+      WHERE k ~ '^((foreign )?table|(materialized )?view) ' AND image -> k IS DISTINCT FROM other -> k
+        AND upg.ddl_mentions(image #>> ARRAY[object, 'ddl', 'create', '0'], upg.ddl_name(k))) r
+$function$;
+COMMENT ON FUNCTION upg.ddl_routine_phase(integer, text, jsonb, jsonb) IS 'place of the statement that makes or drops a routine';
+REVOKE ALL ON FUNCTION upg.ddl_routine_phase(integer, text, jsonb, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION upg.ddl_statements(before jsonb, after jsonb, depends jsonb)
     RETURNS TABLE (phase integer, object text, statement text, note text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -381,7 +400,8 @@ BEGIN
     LOOP
         IF d.was ? 'ddl' OR d.is_now ? 'ddl' THEN
             -- a schema is called as its key says
-            RETURN QUERY SELECT x.* FROM (SELECT CASE WHEN upg.ddl_kind(d.object) = 'schema' THEN jsonb_build_object('id', upg.ddl_name(d.object)) ELSE '{}' END) name (also),
+            RETURN QUERY SELECT CASE WHEN d.object !~ '^(function|procedure) ' THEN x.phase WHEN x.phase IN (46, 62) THEN upg.ddl_routine_phase(x.phase, d.object, after, before)
+                                     WHEN x.phase = 28 THEN upg.ddl_routine_phase(28, d.object, before, after) ELSE x.phase END, x.object, x.statement, x.note FROM (SELECT CASE WHEN upg.ddl_kind(d.object) = 'schema' THEN jsonb_build_object('id', upg.ddl_name(d.object)) ELSE '{}' END) name (also),
                 LATERAL upg.ddl_by_definition(d.object, (d.was -> 'ddl') || name.also, (d.is_now -> 'ddl') || name.also) x;
         ELSIF d.object LIKE 'comment on large object %' THEN
             RETURN QUERY SELECT 82, d.object, format('COMMENT ON LARGE OBJECT %s IS %s', substr(d.object, 25), coalesce(quote_literal(d.is_now ->> 'comment'), 'NULL')), NULL::text;
@@ -397,6 +417,12 @@ BEGIN
         END IF;
     END LOOP;
     RETURN QUERY SELECT r.* FROM upg.ddl_relations(before, after, depends) r;
+    -- a body in SQL is looked at when it is made, before what it names may be there
+    RETURN QUERY SELECT 1, k, 'SET LOCAL check_function_bodies = off', NULL::text FROM jsonb_object_keys(after) k
+        WHERE k ~ '^(function|procedure) ' AND after -> k IS DISTINCT FROM before -> k AND after #>> ARRAY[k, 'language'] = 'sql' AND EXISTS (
+            SELECT FROM jsonb_object_keys(after) r WHERE r ~ '^((foreign )?table|(materialized )?view) ' AND after -> r IS DISTINCT FROM before -> r
+               AND strpos(after #>> ARRAY[k, 'body'], (parse_ident(upg.ddl_name(r)))[2]) > 0)
+        ORDER BY k LIMIT 1;
 END
 $function$;
 COMMENT ON FUNCTION upg.ddl_statements(jsonb, jsonb, jsonb) IS 'statements that make the second of two images of the first, by phase; a note alone is work for a person';
