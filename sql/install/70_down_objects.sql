@@ -67,9 +67,10 @@ SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
            -- from 18 on NOT NULL is a constraint
            'null constraint', (SELECT jsonb_strip_nulls(jsonb_build_object('name', k.conname,
                                        'usual', CASE WHEN k.conname = c.relname || '_' || a.attname || '_not_null' THEN true END, 'no inherit', CASE WHEN k.connoinherit THEN true END,
-                                       'not valid', CASE WHEN NOT k.convalidated THEN true END, 'comment', obj_description(k.oid, 'pg_constraint')))
+                                       'not valid', CASE WHEN NOT k.convalidated THEN true END,
+                                       'inherited', CASE WHEN NOT k.conislocal THEN true END, 'comment', obj_description(k.oid, 'pg_constraint')))
                                FROM pg_constraint k WHERE current_setting('server_version_num')::integer >= 180000 AND a.attnotnull
-                                 AND k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND k.conislocal),
+                                 AND k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
            -- what comes with the column from its parents
            'handed down', (SELECT jsonb_strip_nulls(jsonb_build_object('default', (array_agg(pg_get_expr(d.adbin, d.adrelid) ORDER BY i.inhseqno) FILTER (WHERE d.oid IS NOT NULL))[1],
                                   'notnull', nullif(bool_or(p.attnotnull), false), 'storage', nullif(min(p.attstorage), t.typstorage),
@@ -112,6 +113,17 @@ $function$;
 COMMENT ON FUNCTION upg.down_identity(jsonb) IS 'an identity as it stands in DDL';
 REVOKE ALL ON FUNCTION upg.down_identity(jsonb) FROM PUBLIC;
 
+-- Partitions have the identity of their table from 17 on.
+CREATE FUNCTION upg.down_own_identity(col jsonb)
+    RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT coalesce(col ? 'identity', false) AND NOT coalesce(col -> 'handed down' ? 'identity', false)
+$function$;
+COMMENT ON FUNCTION upg.down_own_identity(jsonb) IS 'is a column an identity by itself?';
+REVOKE ALL ON FUNCTION upg.down_own_identity(jsonb) FROM PUBLIC;
+
 -- NOT NULL is a constraint from 18 on; null if it must be added to a table that is there.
 CREATE FUNCTION upg.down_not_null(col jsonb)
     RETURNS text
@@ -119,7 +131,7 @@ CREATE FUNCTION upg.down_not_null(col jsonb)
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT CASE WHEN NOT coalesce(c ? 'not valid', false)
-            THEN concat_ws(' ', CASE WHEN NOT c ? 'usual' THEN 'CONSTRAINT ' || quote_ident(c ->> 'name') END, 'NOT NULL', CASE WHEN c ? 'no inherit' THEN 'NO INHERIT' END) END
+            THEN concat_ws(' ', CASE WHEN NOT c ? 'usual' OR c ? 'comment' THEN 'CONSTRAINT ' || quote_ident(c ->> 'name') END, 'NOT NULL', CASE WHEN c ? 'no inherit' THEN 'NO INHERIT' END) END
 FROM (SELECT col -> 'null constraint') x (c) WHERE col ? 'notnull'
 $function$;
 COMMENT ON FUNCTION upg.down_not_null(jsonb) IS 'NOT NULL as it stands in the definition of a column';
@@ -135,8 +147,8 @@ CREATE FUNCTION upg.down_column(col jsonb, whole boolean, nulls boolean)
 SELECT concat_ws(' ', quote_ident(col ->> 'name'), col ->> 'type', 'COMPRESSION ' || (col ->> 'compression'), 'COLLATE ' || (col ->> 'collation'),
                  CASE WHEN col ? 'generated' THEN 'GENERATED ALWAYS AS (' || (col ->> 'default') || CASE col ->> 'generated' WHEN 'v' THEN ') VIRTUAL' ELSE ') STORED' END
                       WHEN col ? 'default' THEN 'DEFAULT ' || upg.down_reparse(col ->> 'default') END,
-                 CASE WHEN whole AND col ? 'identity' THEN upg.down_identity(col) END,
-                 CASE WHEN NOT nulls AND NOT (whole AND col ? 'identity' AND upg.down_not_null(col) = 'NOT NULL') THEN upg.down_not_null(col) END)
+                 CASE WHEN whole AND upg.down_own_identity(col) THEN upg.down_identity(col) END,
+                 CASE WHEN NOT nulls AND NOT (whole AND upg.down_own_identity(col) AND upg.down_not_null(col) = 'NOT NULL') THEN upg.down_not_null(col) END)
 $function$;
 COMMENT ON FUNCTION upg.down_column(jsonb, boolean, boolean) IS 'a column as it stands in CREATE TABLE';
 REVOKE ALL ON FUNCTION upg.down_column(jsonb, boolean, boolean) FROM PUBLIC;
@@ -150,7 +162,7 @@ CREATE FUNCTION upg.down_column_made(col jsonb, whole boolean, nulls boolean, ha
     AS $function$
 SELECT CASE WHEN handed THEN x.made - '{default,notnull,compression,identity}'::text[]
                              || CASE WHEN col ? 'generated' THEN jsonb_build_object('default', col -> 'default') ELSE '{}' END || coalesce(col -> 'handed down', '{}')
-            ELSE x.made - CASE WHEN whole THEN '{}'::text[] ELSE '{identity}' END
+            ELSE x.made - CASE WHEN whole OR NOT upg.down_own_identity(col) THEN '{}'::text[] ELSE '{identity}' END
                         - CASE WHEN nulls OR upg.down_not_null(col) IS NULL THEN '{notnull}'::text[] ELSE '{}' END
                         || CASE WHEN NOT nulls AND col ? 'null constraint' THEN jsonb_build_object('null constraint', (col -> 'null constraint') - 'comment') ELSE '{}' END END
 FROM (SELECT col - '{null constraint,sequence,storage,statistics,options,fdw,acl,comment,labels}'::text[]) x (made)

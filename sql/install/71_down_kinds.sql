@@ -63,7 +63,8 @@ SELECT '1247:' || t.oid, jsonb_build_object(
         WHEN 'd' THEN concat_ws(' ', 'CREATE DOMAIN', x.id, 'AS', format_type(t.typbasetype, t.typtypmod),
                                 'COLLATE ' || (SELECT format('%I.%I', cn.nspname, c.collname) FROM pg_collation c JOIN pg_namespace cn ON cn.oid = c.collnamespace
                                                WHERE c.oid = t.typcollation AND t.typcollation <> (SELECT b.typcollation FROM pg_type b WHERE b.oid = t.typbasetype)),
-                                'DEFAULT ' || t.typdefault, CASE WHEN t.typnotnull THEN 'NOT NULL' END)
+                                'DEFAULT ' || t.typdefault, CASE WHEN t.typnotnull THEN
+                                  coalesce((SELECT format('CONSTRAINT %I ', k.conname) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n' AND k.conname <> t.typname || '_not_null'), '') || 'NOT NULL' END)
         WHEN 'c' THEN format('CREATE TYPE %s AS (%s)', x.id,
                              (SELECT string_agg(concat_ws(' ', quote_ident(c ->> 'name'), c ->> 'type', 'COLLATE ' || (c ->> 'collation')), ', ' ORDER BY o)
                               FROM jsonb_array_elements(upg.down_columns(t.typrelid)) WITH ORDINALITY u (c, o)))

@@ -224,6 +224,8 @@ DECLARE
         AND (converted OR (a ->> 'type', a ->> 'collation') IS DISTINCT FROM (b ->> 'type', b ->> 'collation'));
     typ CONSTANT text := (b ->> 'type') || coalesce(' COLLATE ' || (b ->> 'collation'), '');
     col CONSTANT text := quote_ident(b ->> 'name');
+    -- a NOT NULL that was valid cannot be so no more
+    again CONSTANT boolean := coalesce(a ? 'null constraint' AND b -> 'null constraint' ? 'not valid' AND NOT a -> 'null constraint' ? 'not valid' AND NOT b -> 'null constraint' ? 'inherited', false);
     was CONSTANT text := CASE WHEN NOT a ? 'generated' THEN a ->> 'default' END;
 BEGIN
     IF retyped THEN
@@ -245,13 +247,14 @@ BEGIN
                                 AND NOT (retyped AND NOT b ? 'default')) AND (a IS NOT NULL OR b ? 'default') THEN
         RETURN QUERY SELECT 58, ARRAY[head || coalesce('SET DEFAULT ' || upg.down_reparse(b ->> 'default'), 'DROP DEFAULT')];
     END IF;
-    IF a ? 'notnull' AND NOT b ? 'notnull' AND (ours OR a #> '{handed down,notnull}' IS NULL) THEN
+    IF a ? 'notnull' AND (NOT b ? 'notnull' OR again) AND (ours OR a #> '{handed down,notnull}' IS NULL) THEN
         RETURN QUERY SELECT 40, ARRAY[head || 'DROP NOT NULL'];
-    ELSIF b ? 'notnull' AND (retyped OR NOT coalesce(a ? 'notnull', false)) THEN
+    END IF;
+    IF b ? 'notnull' AND (retyped OR again OR NOT coalesce(a ? 'notnull', false)) AND NOT coalesce(b -> 'null constraint' ? 'inherited', false) THEN
         RETURN QUERY SELECT 57, ARRAY[CASE WHEN retyped OR coalesce(upg.down_not_null(b), '') = 'NOT NULL' THEN head || 'SET NOT NULL'
             ELSE format('ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %s%s%s', t ->> 'id', b #>> '{null constraint,name}', col,
                         CASE WHEN b -> 'null constraint' ? 'no inherit' THEN ' NO INHERIT' ELSE '' END, CASE WHEN b -> 'null constraint' ? 'not valid' THEN ' NOT VALID' ELSE '' END) END];
-    ELSIF a ? 'null constraint' AND b ? 'null constraint' THEN
+    ELSIF a ? 'null constraint' AND b ? 'null constraint' AND NOT b -> 'null constraint' ? 'inherited' THEN
         -- it follows neither table nor column to another name
         IF a #> '{null constraint,name}' <> b #> '{null constraint,name}' THEN
             RETURN QUERY SELECT 40, ARRAY[format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', t ->> 'id', a #>> '{null constraint,name}', b #>> '{null constraint,name}')];
@@ -266,11 +269,11 @@ BEGIN
     IF b ? 'null constraint' AND a #>> '{null constraint,comment}' IS DISTINCT FROM b #>> '{null constraint,comment}' THEN
         RETURN QUERY SELECT 68, ARRAY[format('COMMENT ON CONSTRAINT %I ON %s IS %s', b #>> '{null constraint,name}', t ->> 'id', coalesce(quote_literal(b #>> '{null constraint,comment}'), 'NULL'))];
     END IF;
-    IF a ? 'identity' AND NOT b ? 'identity' THEN
+    IF upg.down_own_identity(a) AND NOT b ? 'identity' THEN
         RETURN QUERY SELECT 39, ARRAY[head || 'DROP IDENTITY'];
-    ELSIF b ? 'identity' AND NOT coalesce(a ? 'identity', false) THEN
+    ELSIF upg.down_own_identity(b) AND NOT coalesce(a ? 'identity', false) THEN
         RETURN QUERY SELECT 58, ARRAY[head || 'ADD ' || upg.down_identity(b)];
-    ELSE
+    ELSIF upg.down_own_identity(b) THEN
         IF a ->> 'identity' IS DISTINCT FROM b ->> 'identity' THEN
             RETURN QUERY SELECT 58, ARRAY[head || 'SET GENERATED ' || CASE b ->> 'identity' WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END];
         END IF;

@@ -113,23 +113,15 @@ SELECT jsonb_strip_nulls(jsonb_build_object(
     'n', c.name, 'name', c.name, 'type', a -> 'type', 'collation', a -> 'collation',
     'notnull', CASE WHEN a ? 'not null' THEN true END,
     -- one with the name that the server gives is not in the image
-    'null constraint', CASE WHEN current_setting('server_version_num')::integer >= 180000 AND a ? 'not null' AND a ->> 'inherited' IS DISTINCT FROM 'only' THEN coalesce(
+    'null constraint', CASE WHEN current_setting('server_version_num')::integer >= 180000 AND a ? 'not null' THEN coalesce(
         (SELECT jsonb_build_object('name', (parse_ident(upg.ddl_part(k.key)))[1], 'usual', CASE WHEN (parse_ident(upg.ddl_part(k.key)))[1] = c.usual THEN true END,
                                    'no inherit', CASE WHEN k.value ->> 'definition' LIKE '% NO INHERIT%' THEN true END,
-                                   'not valid', CASE WHEN k.value ->> 'definition' LIKE '% NOT VALID' THEN true END, 'comment', k.value -> 'comment')
+                                   'not valid', CASE WHEN k.value ->> 'definition' LIKE '% NOT VALID' THEN true END,
+                                   'inherited', CASE WHEN k.value ->> 'inherited' = 'only' THEN true END, 'comment', k.value -> 'comment')
          FROM jsonb_each(parts -> (a ->> 'of')) k
          WHERE k.key LIKE 'constraint %' AND regexp_replace(k.value ->> 'definition', '( NO INHERIT)?( NOT VALID)?$', '') = 'NOT NULL ' || upg.ddl_part(object)),
-        jsonb_build_object('name', c.usual, 'usual', true)) END,
-    'handed down', CASE WHEN a ? 'inherited' THEN coalesce(
-        (SELECT jsonb_strip_nulls(jsonb_build_object('default', (array_agg(h.value -> 'default' ORDER BY p.n) FILTER (WHERE h.value ? 'default'))[1],
-                                                     'notnull', nullif(bool_or(h.value ? 'not null'), false), 'storage', min(h.value ->> 'storage'), 'compression', min(h.value ->> 'compression')))
-         FROM jsonb_array_elements_text(upg.ddl_list(image #>> ARRAY[a ->> 'of', 'inherits'])) WITH ORDINALITY p (name, n),
-              LATERAL (SELECT image -> ('column ' || p.name || '.' || upg.ddl_part(object)) AS value) h
-         HAVING count(h.value) > 0),
-        -- parents that are not known
-        jsonb_build_object('default', CASE WHEN NOT a ? 'generated' THEN a -> 'default' END, 'notnull', CASE WHEN a ? 'not null' THEN true END))
-        || jsonb_build_object('identity', CASE WHEN image #> ARRAY[a ->> 'of', 'partition bound'] IS NOT NULL AND current_setting('server_version_num')::integer >= 170000
-                                               THEN CASE a ->> 'identity' WHEN 'always' THEN 'a' WHEN 'by default' THEN 'd' END END) END,
+        jsonb_build_object('name', c.usual, 'usual', true, 'inherited', CASE WHEN a ->> 'inherited' = 'only' AND h.down ? 'notnull' THEN true END)) END,
+    'handed down', h.down,
     'default', coalesce(a -> 'default', a -> 'generated', a -> 'virtual'), 'generated', CASE WHEN a ? 'generated' THEN 's' WHEN a ? 'virtual' THEN 'v' END,
     'identity', CASE a ->> 'identity' WHEN 'always' THEN 'a' WHEN 'by default' THEN 'd' END,
     'sequence', (SELECT jsonb_build_object('id', upg.ddl_name(e.key), 'options', upg.ddl_sequence(e.value ->> 'sequence') -> 'options',
@@ -147,7 +139,17 @@ SELECT jsonb_strip_nulls(jsonb_build_object(
     'local', a ->> 'inherited' IS DISTINCT FROM 'only', 'inherited', CASE WHEN a ? 'inherited' THEN 1 ELSE 0 END, 'comment', a -> 'comment'))
 FROM (SELECT image -> object) x (a),
      LATERAL (SELECT n.name, n.relation, n.relation || '_' || n.name || '_not_null' AS usual
-              FROM (SELECT (parse_ident(upg.ddl_part(object)))[1] AS name, (parse_ident(upg.ddl_name(a ->> 'of')))[2] AS relation) n) c
+              FROM (SELECT (parse_ident(upg.ddl_part(object)))[1] AS name, (parse_ident(upg.ddl_name(a ->> 'of')))[2] AS relation) n) c,
+     LATERAL (SELECT CASE WHEN a ? 'inherited' THEN coalesce(
+             (SELECT jsonb_strip_nulls(jsonb_build_object('default', (array_agg(p_col.value -> 'default' ORDER BY p.n) FILTER (WHERE p_col.value ? 'default'))[1],
+                                                          'notnull', nullif(bool_or(p_col.value ? 'not null'), false), 'storage', min(p_col.value ->> 'storage'), 'compression', min(p_col.value ->> 'compression')))
+              FROM jsonb_array_elements_text(upg.ddl_list(image #>> ARRAY[a ->> 'of', 'inherits'])) WITH ORDINALITY p (name, n),
+                   LATERAL (SELECT image -> ('column ' || p.name || '.' || upg.ddl_part(object)) AS value) p_col
+              HAVING count(p_col.value) > 0),
+             -- parents that are not known
+             jsonb_build_object('default', CASE WHEN NOT a ? 'generated' THEN a -> 'default' END, 'notnull', CASE WHEN a ? 'not null' THEN true END))
+             || jsonb_build_object('identity', CASE WHEN image #> ARRAY[a ->> 'of', 'partition bound'] IS NOT NULL AND current_setting('server_version_num')::integer >= 170000
+                                                    THEN CASE a ->> 'identity' WHEN 'always' THEN 'a' WHEN 'by default' THEN 'd' END END) END) h (down)
 WHERE a IS NOT NULL
 $function$;
 COMMENT ON FUNCTION upg.ddl_column_definition(text, jsonb, jsonb) IS 'a column of an image with everything that DDL can say about it';

@@ -127,6 +127,9 @@ BEGIN
             SELECT CASE WHEN adopt THEN 5 ELSE 95 END AS phase, CASE WHEN adopt THEN n ELSE -n END AS place, r ->> 'new' AS object, q AS statement, NULL AS note, 0 AS line
             FROM jsonb_array_elements(s.renames) WITH ORDINALITY u (r, n),
                  LATERAL upg.ddl_rename(CASE WHEN adopt THEN r ->> 'old' ELSE r ->> 'new' END, CASE WHEN adopt THEN r ->> 'new' ELSE r ->> 'old' END, r ->> 'of') q
+            -- what a parent hands down gets its name with the parent's
+            WHERE NOT (r ->> 'new' ~ '^(column|trigger) ' AND s.live -> (r ->> 'new') ? 'inherited'
+                       OR r ->> 'new' LIKE 'constraint %' AND s.live -> (r ->> 'new') ? 'inherited' AND s.live #>> ARRAY[r ->> 'new', 'definition'] ~ '^(CHECK|NOT NULL)')
             UNION ALL
             -- what was made last, or lies on others, goes first
             SELECT t.phase, (coalesce((places #>> ARRAY[t.side, t.object])::bigint, (s.ids ->> t.object)::bigint, 0) + coalesce((places #>> ARRAY['views', t.side, t.object])::bigint, 0) * 4294967296)

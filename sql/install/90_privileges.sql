@@ -183,6 +183,7 @@ GRANT EXECUTE ON FUNCTION
     upg.down_sequence_options(oid),
     upg.down_columns(oid),
     upg.down_identity(jsonb),
+    upg.down_own_identity(jsonb),
     upg.down_not_null(jsonb),
     upg.down_column(jsonb, boolean, boolean),
     upg.down_column_made(jsonb, boolean, boolean, boolean),
