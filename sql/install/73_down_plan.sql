@@ -225,9 +225,9 @@ BEGIN
             more := true;
         END LOOP;
     END LOOP;
-    -- what a table says of an index that is made anew is said again
+    -- what a table says of an index that is made is said again
     FOR k IN SELECT DISTINCT b -> e.key ->> 'of' FROM jsonb_each_text(act) e
-             WHERE e.value = 'anew' AND b -> e.key ? 'index' AND quote_ident((parse_ident(b -> e.key ->> 'index'))[2]) IN (b -> (b -> e.key ->> 'of') ->> 'clustered', b -> (b -> e.key ->> 'of') ->> 'replica index') LOOP
+             WHERE e.value IN ('anew', 'create') AND b -> e.key ? 'index' AND quote_ident((parse_ident(b -> e.key ->> 'index'))[2]) IN (b -> (b -> e.key ->> 'of') ->> 'clustered', b -> (b -> e.key ->> 'of') ->> 'replica index') LOOP
         IF NOT act ? k THEN
             act := act || jsonb_build_object(k, 'alter');
         END IF;

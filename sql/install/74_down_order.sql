@@ -413,6 +413,11 @@ BEGIN
         END IF;
 
         -- the thing itself; what its index has to do with it goes with that
+        IF x IS NULL AND y ? 'parent index' AND act ->> (y ->> 'of') IN ('create', 'anew')
+           AND NOT EXISTS (SELECT FROM jsonb_each_text(act) e WHERE e.value IN ('create', 'anew') AND b -> e.key ->> 'index' = y ->> 'parent index') THEN
+            -- a new partition gets the indexes of its table
+            x := y - '{comment,index comment}'::text[];
+        END IF;
         IF x ?| '{clustered,replica index}' THEN
             x := upg.down_without_indexes(x, (SELECT array_agg(a -> e.key ->> 'index') FROM jsonb_each_text(act) e
                                               WHERE e.value IN ('drop', 'anew') AND a -> e.key ->> 'of' = k AND a -> e.key ? 'index'));

@@ -340,7 +340,10 @@ BEGIN
         IF x IS NULL AND y ->> 'kind' = 'TRIGGER' AND y ? 'inherited' THEN
             -- made with that of the parent, in the same state
             x := y || jsonb_build_object('enabled', coalesce(after #>> ARRAY[regexp_replace(k, ' on .*$', ' on table ' || coalesce(upg.ddl_list(after #>> ARRAY[of, 'inherits']) ->> 0, '')), 'enabled'], 'O'));
-        ELSIF x IS NULL AND (upg.ddl_inherited(k, after) OR y ? 'parent index' AND NOT upg.ddl_is_made('index ' || (y ->> 'parent index'), before, after, acts)) THEN
+        ELSIF x IS NULL AND y ? 'parent index' AND NOT upg.ddl_is_made('index ' || (y ->> 'parent index'), before, after, acts) THEN
+            -- a new partition gets the indexes of its table
+            x := y - '{comment,index comment}'::text[];
+        ELSIF x IS NULL AND upg.ddl_inherited(k, after) THEN
             CONTINUE; -- comes with the parent's
         END IF;
         x := upg.ddl_attached(x, k, before, after);

@@ -1,6 +1,5 @@
 -- Readable downs: of each kind of statement that migrations use, the portable down is
 -- tried, and every statement of it is exact or says why not.
--- downs_1.out: on 18 NOT NULL is a constraint, which a dropped partition inherits otherwise.
 \set VERBOSITY terse
 \pset format unaligned
 \pset tuples_only on

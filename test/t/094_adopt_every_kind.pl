@@ -243,7 +243,7 @@ ALTER TABLE o.pt ATTACH PARTITION o.pt_late FOR VALUES IN ('late');
 ALTER TABLE o.fk ALTER CONSTRAINT fk_a_fkey DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE o.base ADD COLUMN d int DEFAULT 4 NOT NULL;
 ALTER TABLE o.child ALTER d SET DEFAULT 5;
-ALTER TABLE o.child2 NO INHERIT o.base;
+
 ALTER POLICY pol ON o.stored TO PUBLIC USING (id > 1);
 ALTER STATISTICS o.st SET STATISTICS -1;
 ALTER TABLE o.stored ADD COLUMN g int GENERATED ALWAYS AS (id * 2) STORED, ADD COLUMN idt bigint GENERATED ALWAYS AS IDENTITY;
@@ -263,17 +263,19 @@ ALTER TABLE o.fpt DETACH PARTITION o.fp1;
 ALTER TABLE o.stored DISABLE TRIGGER ct;
 REVOKE INSERT ON o.stored FROM "Odd, role";
 GRANT SELECT (x) ON o.stored TO PUBLIC;
+ALTER TABLE o.base RENAME CONSTRAINT base_b_check TO base_b_checked;
+ALTER TABLE o.base RENAME COLUMN b TO bb;
+ALTER TRIGGER each ON o.pt RENAME TO every;
 SQL
-	no_options => <<'SQL');
+	no_options => <<'SQL',
 DROP TABLE o.fk;
 ALTER TABLE o.stored DROP CONSTRAINT stored_pkey, ALTER x TYPE bigint;
 ALTER TABLE o.stored ADD CONSTRAINT stored_pkey PRIMARY KEY (id, idt);
-DROP TRIGGER each ON o.pt;
+DROP TRIGGER every ON o.pt;
 DROP INDEX o.pt_v;
 ALTER TABLE o.pt DROP CONSTRAINT pt_pk;
 ALTER TABLE o.pt ATTACH PARTITION o.pt_sub DEFAULT;
 DROP TABLE o.child;
-ALTER TABLE o.child2 INHERIT o.base;
 DROP MATERIALIZED VIEW o.mv;
 ALTER SEQUENCE o.useq OWNED BY NONE;
 DROP VIEW o.v CASCADE;
@@ -287,6 +289,54 @@ DROP FOREIGN TABLE o.ft, o.fp1;
 ALTER TABLE o.typed OF o.rec;
 DROP STATISTICS o.st;
 DROP POLICY pol2 ON o.stored;
+SQL
+	routines => <<'SQL',
+CREATE SCHEMA f;
+CREATE FUNCTION f.dflt() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TABLE f.t (a int DEFAULT f.dflt(), b text);
+CREATE FUNCTION f.all_of() RETURNS SETOF f.t LANGUAGE sql AS 'SELECT * FROM f.t';
+CREATE VIEW f.v AS SELECT a FROM f.all_of();
+CREATE FUNCTION f.of_view(f.v) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION f.counted() RETURNS bigint LANGUAGE sql SET search_path = f AS 'SELECT count(*) FROM t';
+ALTER TABLE f.t ADD n bigint DEFAULT f.counted();
+CREATE FUNCTION f.atomic() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM f.t; END;
+CREATE VIEW f.v2 AS SELECT f.atomic() AS n;
+CREATE VIEW f.v1 AS SELECT n FROM f.v2;
+CREATE OR REPLACE VIEW f.v AS SELECT a, (SELECT n FROM f.v1) AS n FROM f.all_of();
+SQL
+	no_routines => <<'SQL',
+DROP SCHEMA f CASCADE;
+SQL
+	constraints => <<'SQL',
+CREATE SCHEMA n;
+CREATE TABLE n.t (a int CONSTRAINT a_is_there NOT NULL, b int NOT NULL NO INHERIT, c int, d int NOT NULL, v int GENERATED ALWAYS AS (a + 1) VIRTUAL, s int GENERATED ALWAYS AS (a + 2) STORED, i int GENERATED ALWAYS AS IDENTITY CONSTRAINT ident NOT NULL);
+
+COMMENT ON CONSTRAINT t_d_not_null ON n.t IS 'commented';
+CREATE TABLE n.child () INHERITS (n.t); ALTER TABLE n.child NO INHERIT n.t; ALTER TABLE n.t ADD CONSTRAINT later NOT NULL c NOT VALID;
+CREATE TABLE n.pk (id int PRIMARY KEY, z int CHECK (z > 0) NOT ENFORCED);
+CREATE TABLE n.fk (id int REFERENCES n.pk NOT ENFORCED);
+CREATE TABLE n.room (r int4range, valid daterange, CONSTRAINT room_pk PRIMARY KEY (r, valid WITHOUT OVERLAPS));
+CREATE TABLE n.booked (r int4range, valid daterange, FOREIGN KEY (r, PERIOD valid) REFERENCES n.room (r, PERIOD valid));
+CREATE TABLE n.pt (id int CONSTRAINT named_nn NOT NULL, g int GENERATED ALWAYS AS IDENTITY, x int) PARTITION BY RANGE (id);
+CREATE TABLE n.pt1 PARTITION OF n.pt FOR VALUES FROM (0) TO (10);
+CREATE TABLE n.pt2 (x int, id int CONSTRAINT named_nn NOT NULL, g int NOT NULL);
+ALTER TABLE n.pt ATTACH PARTITION n.pt2 FOR VALUES FROM (10) TO (20);
+CREATE DOMAIN n.dom AS int CONSTRAINT dom_nn NOT NULL CHECK (value > 0);
+CREATE TABLE n.old_name (k int NOT NULL);
+ALTER TABLE n.old_name RENAME TO new_name;
+SQL
+	other_constraints => <<'SQL');
+ALTER TABLE n.t RENAME CONSTRAINT a_is_there TO a_is_here;
+ALTER TABLE n.t ALTER CONSTRAINT t_b_not_null INHERIT;
+ALTER TABLE n.t VALIDATE CONSTRAINT later;
+COMMENT ON CONSTRAINT t_d_not_null ON n.t IS NULL;
+ALTER TABLE n.t ALTER d DROP NOT NULL;
+ALTER TABLE n.t ALTER v SET EXPRESSION AS (a + 10), ALTER s SET EXPRESSION AS (a + 20);
+ALTER TABLE n.fk ALTER CONSTRAINT fk_id_fkey ENFORCED;
+ALTER TABLE n.pt DETACH PARTITION n.pt1;
+ALTER TABLE n.room RENAME TO rooms;
+ALTER TABLE n.rooms RENAME COLUMN r TO rr;
+ALTER TABLE n.pt SET ACCESS METHOD heap;
 SQL
 
 # every object with what is compared of it; a column that comes back is the last one
@@ -307,7 +357,10 @@ files("$work/m", '0001_first.up.sql' => 'CREATE TABLE first (id int PRIMARY KEY)
 upg('up', '-d', 'live', "$work/m");
 is((upg('drift', '--record', '-d', 'live'))[0], 0, 'recorded');
 
-foreach my $stage (qw(made changed gone options other_options no_options))
+my @stages = qw(made changed gone options other_options no_options routines no_routines);
+# where NOT NULL is a constraint
+push @stages, qw(constraints other_constraints) if sql('postgres', 'SHOW server_version_num') >= 180000;
+foreach my $stage (@stages)
 {
 	sql('postgres', 'DROP DATABASE IF EXISTS copy');
 	sql('postgres', 'CREATE DATABASE copy TEMPLATE live');
