@@ -1,21 +1,44 @@
 -- Drift, part 3: statements that make the second of two images of the first.
--- Relations and functions that came with the server; null: the privileges they came with.
+-- What came with the server; null: the privileges that it came with.
 CREATE FUNCTION upg.ddl_server_privileges(object text, was text, is_now text)
     RETURNS SETOF text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
 SELECT upg.down_grants(x.what, upg.down_acl(coalesce(upg.ddl_aclitems(was), x.initial), x.kind, x.owner),
-                       upg.down_acl(coalesce(upg.ddl_aclitems(is_now), x.initial), x.kind, x.owner), '', NULL)
-FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid
+                       upg.down_acl(coalesce(upg.ddl_aclitems(is_now), x.initial), x.kind, x.owner), x.columns, NULL)
+FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p.oid::regprocedure, '', p.proowner, 'f'::"char", 'pg_proc'::regclass, p.oid, 0
       FROM pg_proc p WHERE p.oid = to_regprocedure(substring(object FROM '^(?:function|procedure|aggregate) (.*)$'))
       UNION ALL
-      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), c.relowner, 'r', 'pg_class'::regclass, c.oid
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))) y (what, owner, kind, class, oid),
-     LATERAL (SELECT y.what, y.owner, y.kind, (SELECT i.initprivs FROM pg_init_privs i WHERE i.classoid = y.class AND i.objoid = y.oid AND i.objsubid = 0) AS initial) x
+      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), '', c.relowner, 'r', 'pg_class'::regclass, c.oid, 0
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))
+      UNION ALL
+      SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), format(' (%I)', t.attname), c.relowner, 'c', 'pg_class'::regclass, c.oid, t.attnum
+      FROM regexp_match(object, '^(?:table|view) column (.*)\.([^.]+)$') m JOIN pg_class c ON c.oid = to_regclass(m[1]) JOIN pg_namespace n ON n.oid = c.relnamespace
+           JOIN pg_attribute t ON t.attrelid = c.oid AND quote_ident(t.attname) = m[2]
+      UNION ALL
+      SELECT 'TYPE ' || format_type(t.oid, NULL), '', t.typowner, 'T', 'pg_type'::regclass, t.oid, 0 FROM pg_type t WHERE t.oid = to_regtype(substring(object FROM '^type (.*)$'))
+      UNION ALL
+      SELECT 'SCHEMA ' || quote_ident(n.nspname), '', n.nspowner, 'n', 'pg_namespace'::regclass, n.oid, 0 FROM pg_namespace n WHERE object = 'schema ' || quote_ident(n.nspname)
+      UNION ALL
+      SELECT 'LANGUAGE ' || quote_ident(l.lanname), '', l.lanowner, 'l', 'pg_language'::regclass, l.oid, 0
+      FROM pg_language l WHERE object = 'language ' || quote_ident(l.lanname)) y (what, columns, owner, kind, class, oid, sub),
+     LATERAL (SELECT y.what, y.columns, y.owner, y.kind, (SELECT i.initprivs FROM pg_init_privs i WHERE i.classoid = y.class AND i.objoid = y.oid AND i.objsubid = y.sub) AS initial) x
 $function$;
 COMMENT ON FUNCTION upg.ddl_server_privileges(text, text, text) IS 'statements that make privileges on what came with the server what they are to be';
 REVOKE ALL ON FUNCTION upg.ddl_server_privileges(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION upg.ddl_label(object text, label text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $function$
+SELECT format('SECURITY LABEL FOR %s ON %s %s IS %s', m[1], CASE WHEN m[3] IS NULL THEN upper(m[2]) ELSE 'COLUMN' END, m[4], coalesce(quote_literal(label), 'NULL'))
+FROM regexp_match(object, '^security label of ("(?:[^"]|"")*"|\S+) on ((?:foreign |materialized )?(?:table|view)|composite type|sequence|function|procedure'
+                          '|aggregate|schema|type|language|event trigger|publication|subscription|large object)( column)? (.*)$') m
+$function$;
+COMMENT ON FUNCTION upg.ddl_label(text, text) IS 'the statement that gives a security label, null: takes it away';
+REVOKE ALL ON FUNCTION upg.ddl_label(text, text) FROM PUBLIC;
 
 -- Objects that are not relations: from how one is (a) to how it is to be (b), by what
 -- upg_down() says about them.
@@ -250,7 +273,7 @@ BEGIN
             UNION
             -- what goes with it
             SELECT p FROM jsonb_each_text(acts) e, jsonb_object_keys(new -> e.key) p
-            WHERE e.value = 'anew' AND e.key ~ '^(materialized )?view ' AND p NOT LIKE 'column %') d (object)
+            WHERE e.value = 'anew' AND e.key ~ '^(materialized )?view ' AND p ~ '^(index|trigger|rule|policy|statistics) ') d (object)
         WHERE before ? d.object AND after ? d.object AND acts ->> d.object IS DISTINCT FROM 'anew' AND NOT upg.ddl_inherited(d.object, after);
         EXIT WHEN more IS NULL;
         acts := acts || more;
@@ -361,6 +384,10 @@ BEGIN
                     WHEN o.part = 'relation' AND y ->> 'kind' = 'TABLE' AND o.statements[1] ~ ' SET (LOGGED|UNLOGGED|ACCESS METHOD )' THEN 'rewrites the table'
                     WHEN o.part = 'made' AND y ->> 'kind' = 'INDEX' AND NOT (y ->> 'valid')::boolean AND y ->> 'definition' NOT LIKE '% ON ONLY %' THEN 'the index that is to be is invalid; this makes a valid one' END
         FROM upg.down_object(k, x, y, NULL, true, '{}', '[]', NULL) o;
+        IF act = 'anew' THEN
+            RETURN QUERY SELECT 82, e.key, upg.ddl_label(e.key, e.value ->> 'label'), NULL::text FROM jsonb_each(new -> k) e
+                WHERE e.key LIKE 'security label of %' AND before -> e.key = e.value;
+        END IF;
         RETURN QUERY SELECT 90, n.object, NULL::text, n.note FROM upg.ddl_left_over(k, x, y, before, after) n;
     END LOOP;
 END
@@ -408,6 +435,10 @@ BEGIN
                 LATERAL upg.ddl_by_definition(d.object, (d.was -> 'ddl') || name.also, (d.is_now -> 'ddl') || name.also) x;
         ELSIF d.object LIKE 'comment on large object %' THEN
             RETURN QUERY SELECT 82, d.object, format('COMMENT ON LARGE OBJECT %s IS %s', substr(d.object, 25), coalesce(quote_literal(d.is_now ->> 'comment'), 'NULL')), NULL::text;
+        ELSIF d.object LIKE 'security label of %' THEN
+            -- it goes with what it is on
+            CONTINUE WHEN d.is_now IS NULL AND before ? (d.was ->> 'of') AND NOT after ? (d.was ->> 'of');
+            RETURN QUERY SELECT 82, d.object, upg.ddl_label(d.object, d.is_now ->> 'label'), NULL::text;
         ELSIF d.object LIKE 'privileges on %' THEN
             RETURN QUERY SELECT 81, d.object, g, NULL::text FROM upg.ddl_server_privileges(substr(d.object, 15), d.was ->> 'privileges', d.is_now ->> 'privileges') g;
         ELSIF d.object LIKE 'user mapping of %' THEN
