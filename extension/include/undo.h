@@ -302,6 +302,8 @@ extern void upg_keep_adopt(List *files);
 extern void upg_keep_release(UpgKeptFile *file);
 extern void upg_keep_destroy(UpgKeptFile *file);
 extern HeapTuple upg_keep_caretaker(UpgKeptFile *file);
+extern UpgChange *upg_file_owner(UpgCatalogChanges *classes, Form_pg_class file,
+								 bool before, Oid except);
 extern UpgKeptFile *upg_keep_find(List *files, Oid relation);
 extern Oid upg_index_table(List *catalogs, Oid index);
 

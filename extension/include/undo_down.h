@@ -55,6 +55,14 @@ typedef struct UpgDownRow
 	char *values[FLEXIBLE_ARRAY_MEMBER];
 } UpgDownRow;
 
+/* A row to be changed, and the one that it was. */
+typedef struct UpgDownPair
+{
+	UpgDownRow *now;
+	UpgDownRow *before;
+	char *columns; /* one letter a column: 'y' if it changes */
+} UpgDownPair;
+
 /* A table whose rows have to be put right. */
 typedef struct UpgDownTable
 {
@@ -71,7 +79,7 @@ typedef struct UpgDownTable
 	bool keyed;      /* in this trial; so are the following ones */
 	bool none_stays; /* all rows of now go */
 	List *goes;      /* of UpgDownRow: rows of now */
-	List *pairs;     /* rows of now with those that they were */
+	List *pairs;     /* of UpgDownPair: rows of now with those that they were */
 	List *before;    /* of UpgDownRow: rows as they were ("rows": those that come) */
 	List *gone;      /* of UpgDownRow, "rows" only: those that go */
 	uint64 bytes;    /* of all rows read */
@@ -113,8 +121,11 @@ extern void upg_down_judge(UpgDownRun *run, UpgDownState *after);
 
 /* in undo_down_rows.c */
 extern void upg_down_rows_before(UpgDownRun *run, const UpgOwnRows *own);
-extern void upg_down_rows_write(UpgDownRun *run);
+extern List *upg_down_rows_differing(UpgDownRun *run);
 extern void upg_down_rows_check(UpgDownRun *run);
+
+/* in undo_down_write.c */
+extern void upg_down_rows_write(UpgDownRun *run);
 
 /* in undo_down_rights.c */
 extern Oid upg_down_relation(UpgDownTable *table);

@@ -40,7 +40,6 @@ typedef struct UpgAttributeAddress
 } UpgAttributeAddress;
 
 /* in undo_file.c */
-extern bool upg_file_wanted(UpgUndoLog *log, Oid filenumber, Oid tablespace);
 extern void upg_file_drop(Oid relation);
 extern Oid upg_file_fresh(Form_pg_class form);
 extern void upg_file_restore(UpgUndoRun *run, Form_pg_class form, Form_pg_class current);

@@ -76,29 +76,31 @@ class_locator(Form_pg_class form)
 }
 
 /*
- * file_has_owner
- *		Does a relation of now own the file of a row from before?  A file belongs
- *		to its number, not to an OID: a type change that rewrites nothing gives
- *		the index a new OID and the old file.
+ * upg_file_owner
+ *		The relation of now, or the one from before, that owns the file of a row of
+ *		pg_class; NULL if no other than "except" does.  A file belongs to its number,
+ *		not to an OID: a type change that rewrites nothing gives the index a new OID
+ *		and the old file.
  */
-static bool
-file_has_owner(UpgCatalogChanges *classes, Form_pg_class form)
+UpgChange *
+upg_file_owner(UpgCatalogChanges *classes, Form_pg_class file, bool before, Oid except)
 {
 	ListCell *lc;
 
 	foreach (lc, classes->changes)
 	{
 		UpgChange *change = lfirst(lc);
-		Form_pg_class after;
+		HeapTuple row = before ? change->before : change->after;
+		Form_pg_class form;
 
-		if (change->after == NULL)
+		if (row == NULL)
 			continue;
-		after = (Form_pg_class) GETSTRUCT(change->after);
-		if (after->relfilenode == form->relfilenode &&
-			after->reltablespace == form->reltablespace)
-			return true;
+		form = (Form_pg_class) GETSTRUCT(row);
+		if (form->oid != except && form->relfilenode == file->relfilenode &&
+			form->reltablespace == file->reltablespace)
+			return change;
 	}
-	return false;
+	return NULL;
 }
 
 /*
@@ -182,7 +184,7 @@ upg_keep_files(List *catalogs)
 				!RELKIND_HAS_STORAGE(form->relkind) ||
 				(form->relkind == RELKIND_INDEX) != (pass == 1))
 				continue;
-			if (file_has_owner(classes, form))
+			if (upg_file_owner(classes, form, false, InvalidOid))
 				continue;
 			if (form->relkind == RELKIND_INDEX &&
 				upg_keep_find(files, upg_index_table(catalogs, form->oid)) == NULL)

@@ -27,27 +27,6 @@
 
 #include "undo_internal.h"
 
-/* Does a relation from before own this file, so that it must not be dropped? */
-bool
-upg_file_wanted(UpgUndoLog *log, Oid filenumber, Oid tablespace)
-{
-	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
-	ListCell *lc;
-
-	foreach (lc, classes->changes)
-	{
-		UpgChange *change = lfirst(lc);
-		Form_pg_class form;
-
-		if (change->before == NULL)
-			continue;
-		form = (Form_pg_class) GETSTRUCT(change->before);
-		if (form->relfilenode == filenumber && form->reltablespace == tablespace)
-			return true;
-	}
-	return false;
-}
-
 /* Drop the present file of a relation, at commit. */
 void
 upg_file_drop(Oid relation)
@@ -56,31 +35,6 @@ upg_file_drop(Oid relation)
 
 	RelationDropStorage(rel);
 	relation_close(rel, NoLock);
-}
-
-/*
- * successor
- *		The relation that the migration made and that took over this file.
- */
-static UpgChange *
-successor(UpgUndoLog *log, Form_pg_class before)
-{
-	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
-	ListCell *lc;
-
-	foreach (lc, classes->changes)
-	{
-		UpgChange *change = lfirst(lc);
-		Form_pg_class after;
-
-		if (change->after == NULL)
-			continue;
-		after = (Form_pg_class) GETSTRUCT(change->after);
-		if (after->oid != before->oid && after->relfilenode == before->relfilenode &&
-			after->reltablespace == before->reltablespace)
-			return change;
-	}
-	return NULL;
 }
 
 /* A new file number, with an empty file behind it. */
@@ -149,7 +103,8 @@ upg_file_restore(UpgUndoRun *run, Form_pg_class form, Form_pg_class current)
 	}
 	if (form->relkind != RELKIND_INDEX)
 		return;
-	heir = successor(run->log, form);
+	heir = upg_file_owner(upg_changes_of(run->log->catalogs, RelationRelationId), form,
+						  false, form->oid);
 	if (heir && heir->before == NULL && heir->current)
 	{
 		form->relfilenode = ((Form_pg_class) GETSTRUCT(heir->current))->relfilenode;

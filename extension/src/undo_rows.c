@@ -351,7 +351,7 @@ upg_rows_take_back(UpgUndoRun *run, UpgCatalogChanges *changes)
 			/* a proof takes no lock on what is committed already */
 			if (RELKIND_HAS_STORAGE(form->relkind) && OidIsValid(form->relfilenode) &&
 				!(run->options->proof && run->log->merged) &&
-				!upg_file_wanted(run->log, after->relfilenode, after->reltablespace))
+				!upg_file_owner(changes, after, true, InvalidOid))
 				upg_file_drop(form->oid);
 		}
 		if (info->oidcol)
