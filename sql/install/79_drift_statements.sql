@@ -11,13 +11,13 @@ FROM (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END || p
       FROM pg_proc p WHERE p.oid = to_regprocedure(substring(object FROM '^(?:function|procedure|aggregate) (.*)$'))
       UNION ALL
       SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), '', c.relowner, 'r', 'pg_class'::regclass, c.oid, 0
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (.*)$'))
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(substring(object FROM '^(?:table|view) (?!column )(.*)$'))
       UNION ALL
       SELECT 'TABLE ' || format('%I.%I', n.nspname, c.relname), format(' (%I)', t.attname), c.relowner, 'c', 'pg_class'::regclass, c.oid, t.attnum
       FROM regexp_match(object, '^(?:table|view) column (.*)\.([^.]+)$') m JOIN pg_class c ON c.oid = to_regclass(m[1]) JOIN pg_namespace n ON n.oid = c.relnamespace
            JOIN pg_attribute t ON t.attrelid = c.oid AND quote_ident(t.attname) = m[2]
       UNION ALL
-      SELECT 'TYPE ' || format_type(t.oid, NULL), '', t.typowner, 'T', 'pg_type'::regclass, t.oid, 0 FROM pg_type t WHERE t.oid = to_regtype(substring(object FROM '^type (.*)$'))
+      SELECT 'TYPE ' || format('%I.%I', n.nspname, t.typname), '', t.typowner, 'T', 'pg_type'::regclass, t.oid, 0 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = to_regtype(substring(object FROM '^type (.*)$'))
       UNION ALL
       SELECT 'SCHEMA ' || quote_ident(n.nspname), '', n.nspowner, 'n', 'pg_namespace'::regclass, n.oid, 0 FROM pg_namespace n WHERE object = 'schema ' || quote_ident(n.nspname)
       UNION ALL
