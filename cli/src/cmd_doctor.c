@@ -377,6 +377,13 @@ check_directory(UpgContext *ctx)
 			 arena_printf(ctx->arena, "migration \"%s\" is applied, but its file is gone",
 						  printable(ctx->arena, compare.vanished.items[i])),
 			 "restore it from version control");
+	for (int i = 0; i < compare.orphans.count; i++)
+		find(ctx, FINDING_WARNING, "files",
+			 arena_printf(ctx->arena, "migration \"%s\" is half done, but its file is gone",
+						  printable(ctx->arena, compare.orphans.items[i])),
+			 arena_printf(ctx->arena,
+						  "put it back, or take back what is there: \"upg down %s\"",
+						  printable(ctx->arena, compare.orphans.items[i])));
 	if (warnings == before)
 		find(ctx, FINDING_OK, "files",
 			 arena_printf(ctx->arena,
@@ -480,9 +487,15 @@ tell_attempt(UpgContext *ctx, const UpgRows *rows, int i)
 		render_text(ctx, "    hint: %s\n", text);
 	if ((text = rows_named(rows, i, "statement")) != NULL)
 		render_text(ctx, "    statement: %s\n", text);
-	if ((text = rows_named(rows, i, "lock_waits")) != NULL && strcmp(text, "[]") != 0 &&
-		strcmp(text, "null") != 0)
-		render_text(ctx, "    waited for locks: %s\n", text);
+	if ((text = rows_named(rows, i, "waited_ms")) != NULL)
+	{
+		const char *blockers = rows_named(rows, i, "blockers");
+
+		render_text(ctx, "    waited for locks: %s ms in %s tr%s%s%s\n", text,
+					rows_named(rows, i, "waits"),
+					rows_int(rows, i, "waits") == 1 ? "y" : "ies", blockers ? ", " : "",
+					blockers ? blockers : "");
+	}
 }
 
 /*
@@ -490,8 +503,10 @@ tell_attempt(UpgContext *ctx, const UpgRows *rows, int i)
  *		What to do about a migration in this state, or NULL.
  */
 static const char *
-next_step(const char *state, bool worker)
+next_step(const char *state, bool worker, const char *sqlstate)
 {
+	if (strcmp(state, "failed") == 0 && sqlstate != NULL && run_passes(sqlstate))
+		return "nothing of it is there; run \"upg up\" again when the cause has passed";
 	if (strcmp(state, "failed") == 0 || strcmp(state, "registered") == 0)
 		return "nothing of it is there; mend the script and run \"upg up\" again";
 	if (strcmp(state, "partial") == 0)
@@ -542,13 +557,27 @@ tell_audit(UpgContext *ctx, const char *name)
 static UpgRows *
 attempts_of(UpgContext *ctx, const char *name, bool run)
 {
+#define ATTEMPT_COLUMNS \
+	"*, pg_catalog.round(pg_catalog.date_part('epoch'," \
+	" duration)::pg_catalog.numeric OPERATOR(pg_catalog.*) 1000) AS ms," \
+	" (SELECT pg_catalog.sum(w::pg_catalog.numeric) FROM" \
+	" pg_catalog.jsonb_path_query(lock_waits, '$[*].waited_ms') w) AS waited_ms," \
+	" pg_catalog.jsonb_array_length(lock_waits) AS waits," \
+	" (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%s is held by process" \
+	" %s of role \"%s\" (%s), %s since %s: %s'," \
+	" pg_catalog.jsonb_extract_path_text(b, 'relation')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'pid')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'user')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'application')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'state')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'since')," \
+	" pg_catalog.jsonb_extract_path_text(b, 'query')), '; ')" \
+	" FROM pg_catalog.jsonb_path_query(lock_waits, '$[*].blockers[*]') b) AS blockers"
 	static const char of_migration[] =
-		"SELECT *, pg_catalog.round(pg_catalog.date_part('epoch',"
-		" duration)::pg_catalog.numeric OPERATOR(pg_catalog.*) 1000) AS ms"
+		"SELECT " ATTEMPT_COLUMNS
 		" FROM @extschema@.upg_history($1, 1000) ORDER BY attempt_id";
 	static const char of_run[] =
-		"SELECT *, pg_catalog.round(pg_catalog.date_part('epoch',"
-		" duration)::pg_catalog.numeric OPERATOR(pg_catalog.*) 1000) AS ms"
+		"SELECT " ATTEMPT_COLUMNS
 		" FROM @extschema@.upg_history(NULL, 1000000)"
 		" WHERE upgrade OPERATOR(pg_catalog.=) $1::pg_catalog.int8 ORDER BY attempt_id";
 	const char *params[1] = {name};
@@ -561,11 +590,14 @@ attempts_of(UpgContext *ctx, const char *name, bool run)
  *		What a migration is now, and what to do next.
  */
 static void
-tell_state(UpgContext *ctx, const char *name, const UpgRows *rows)
+tell_state(UpgContext *ctx, const char *name, const UpgRows *rows,
+		   const UpgRows *attempts)
 {
 	const char *state = rows_get(rows, 0, 0);
+	int tries = rows_count(attempts);
 	const char *advice =
-		next_step(state ? state : "failed", rows_named(rows, 0, "worker_pid") != NULL);
+		next_step(state ? state : "failed", rows_named(rows, 0, "worker_pid") != NULL,
+				  tries > 0 ? rows_named(attempts, tries - 1, "sqlstate") : NULL);
 
 	if (ctx->json)
 	{
@@ -626,7 +658,7 @@ cmd_explain(UpgContext *ctx)
 		if (run != NULL)
 			render_rows(ctx, run, "run", run_columns);
 		else
-			tell_state(ctx, name, now);
+			tell_state(ctx, name, now, attempts);
 		if (ctx->json)
 			render_json_rows(attempts, "attempts");
 		for (int i = 0; i < rows_count(attempts) && !ctx->json; i++)

@@ -29,6 +29,7 @@ static const UpgColumn history_columns[] = {{"at", "at"},
 											{"state", "state"},
 											{"migration", "migration"},
 											{"name", "migration"},
+											{"step", "step"},
 											{"line", "line"},
 											{"sqlstate", "sqlstate"},
 											{"message", "message"},
@@ -72,7 +73,26 @@ status_query(const UpgContext *ctx)
 					   " CASE WHEN undo OPERATOR(pg_catalog.=) ANY ('{exact,inexact}')"
 					   " AND down_sha256 IS NOT NULL"
 					   " THEN undo OPERATOR(pg_catalog.||) ', given' ELSE undo END"
-					   " AS undo, sha256 FROM @extschema@.upg_status()";
+					   " AS undo, sha256, meaning FROM @extschema@.upg_status()";
+}
+
+/*
+ * what_changed
+ *		In words, how the file of an applied migration differs.
+ */
+static const char *
+what_changed(UpgContext *ctx, const UpgTodo *todo)
+{
+	int changed;
+
+	if (todo->entry->problem != NULL)
+		return arena_printf(ctx->arena, "the file cannot be read: %s",
+							todo->entry->problem);
+	changed = run_check_changed(ctx, todo);
+	if (changed < 0)
+		err_clear();
+	return changed == 0 ? "only comments or layout differ from what was applied"
+						: "the file differs from what was applied";
 }
 
 /*
@@ -134,9 +154,11 @@ status_once(UpgContext *ctx)
 			render_text(ctx, "pending     %s%s\n", todo->name,
 						todo->out_of_order ? "  (out of order)" : "");
 		else if (todo->action == UPG_ACT_CHANGED)
-			render_text(ctx, "changed     %s  (the file differs from what was applied)\n",
-						todo->name);
+			render_text(ctx, "changed     %s  (%s)\n", todo->name, what_changed(ctx, todo));
 	}
+	for (int i = 0; i < compare.orphans.count; i++)
+		render_text(ctx, "vanished    %s  (half done, not in the directory)\n",
+					compare.orphans.items[i]);
 	for (int i = 0; i < compare.vanished.count; i++)
 		render_text(ctx, "vanished    %s  (applied, not in the directory)\n",
 					compare.vanished.items[i]);

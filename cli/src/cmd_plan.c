@@ -268,6 +268,23 @@ plan_cost(UpgContext *ctx, const char *script, const char *undo)
 }
 
 /*
+ * undo_setting
+ *		The setting upg.undo of this session; NULL with the error set.
+ */
+static const char *
+undo_setting(UpgContext *ctx)
+{
+	UpgRows *rows =
+		conn_query(ctx->conn, "SELECT pg_catalog.current_setting('upg.undo')", 0, NULL);
+	const char *undo = NULL;
+
+	if (rows != NULL)
+		undo = arena_strdup(ctx->arena, rows_get(rows, 0, 0));
+	rows_free(rows);
+	return undo;
+}
+
+/*
  * plan_one
  *		Show one migration of the plan; false with the error set, after showing it.
  */
@@ -292,7 +309,12 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		ok = run_check_driven(ctx, entry, false, &script);
 	}
 	if (ok && script.client_driven)
+	{
 		notes = "{driven by the client}";
+		if (undo == NULL)
+			undo = undo_setting(ctx);
+		ok = undo != NULL;
+	}
 	else if (ok && (rows = script_facts(ctx, entry, &script)) == NULL)
 		ok = false;
 	if (rows != NULL)
@@ -319,10 +341,10 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		json_bool(render_doc(), "transactional", transactional);
 		json_bool(render_doc(), "down", entry_has_down(entry));
 		json_string(render_doc(), "undo", undo);
-		json_string(render_doc(), "irreversible",
-					rows ? rows_named(rows, 0, "irreversible") : NULL);
+		render_json_array("irreversible",
+						  rows ? rows_named(rows, 0, "irreversible") : NULL);
 		json_string(render_doc(), "state", todo->known ? todo->known->state : NULL);
-		json_string(render_doc(), "notes", notes);
+		render_json_array("notes", notes);
 		if (ok && rows != NULL)
 			ok = plan_cost(ctx, script.text.data, undo) &&
 				 plan_verification(ctx, script.text.data);

@@ -57,6 +57,13 @@ is_applied(const UpgKnown *known)
 	return known != NULL && strcmp(known->state, "applied") == 0;
 }
 
+/* Did it stop half-way? */
+static bool
+is_half_done(const UpgKnown *known)
+{
+	return strcmp(known->state, "partial") == 0 || strcmp(known->state, "unknown") == 0;
+}
+
 /*
  * latest_repeat
  *		The last applied form of a repeatable script, or NULL.
@@ -190,6 +197,8 @@ find_vanished(UpgContext *ctx, UpgCompare *compare)
 	for (int k = 0; source != NULL && k < compare->known_count; k++)
 		if (!seen[k] && is_applied(&compare->known[k]))
 			list_add(&compare->vanished, compare->known[k].name);
+		else if (!seen[k] && is_half_done(&compare->known[k]))
+			list_add(&compare->orphans, compare->known[k].name);
 	free(seen);
 }
 
@@ -305,6 +314,7 @@ run_compare_free(UpgCompare *compare)
 	free(compare->known);
 	free(compare->todo);
 	list_free(&compare->vanished);
+	list_free(&compare->orphans);
 	memset(compare, 0, sizeof(*compare));
 }
 
@@ -377,18 +387,26 @@ run_check_changes(UpgContext *ctx, UpgCompare *compare)
 					   todo->entry->up.path, todo->entry->sha256, todo->known->sha256);
 			continue;
 		}
+		if (source_problem(todo->entry))
+			return false;
 		err_set(UPG_EXIT_FAILED, "UPG-0002",
 				"migration \"%s\" was changed after it was applied",
 				printable(ctx->arena, todo->name));
 		err_where("%s", todo->entry->up.path);
-		err_why("SHA-256 of the file: %s, of what was applied: %s.",
-				todo->entry->problem ? "none, it cannot be read" : todo->entry->sha256,
+		err_why("SHA-256 of the file: %s, of what was applied: %s.", todo->entry->sha256,
 				todo->known->sha256);
 		err_fix("Restore the file and put the change into a new migration; \"upg show\" "
 				"prints what "
 				"was applied.");
 		err_next("upg show %s", printable(ctx->arena, todo->name));
 		return false;
+	}
+	for (int i = 0; i < compare->orphans.count; i++)
+	{
+		log_warning("migration \"%s\" is half done, and not in directory \"%s\"",
+					printable(ctx->arena, compare->orphans.items[i]), ctx->source->dir);
+		log_hint("Put its file back, or take back what is there of it: \"upg down %s\".",
+				 printable(ctx->arena, compare->orphans.items[i]));
 	}
 	for (int i = 0; i < compare->vanished.count; i++)
 	{

@@ -254,7 +254,7 @@ topic_json(UpgBuf *out)
 		"status:    database, ledger[], applied, directory, layout, pending[],\n"
 		"           changed[], vanished[]\n"
 		"plan:      directory, layout, plan[]: ord, name, file, statements, steps,\n"
-		"           transactional, down, undo, irreversible, state, notes,\n"
+		"           transactional, down, undo, irreversible[], state, notes[],\n"
 		"           undo_cost[], fault (null, or code, what, where, why, fix)\n"
 		"check:     directory, layout, faults[]: name, code, what, where, why, fix\n"
 		"doctor:    checks[]: check, result (ok, warning, fault, skipped), what, fix;\n"

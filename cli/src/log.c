@@ -192,15 +192,24 @@ ERR_FIELD(err_fix, fix)
 
 /*
  * err_next
- *		Add a command that helps to the current error.
+ *		Add a command that helps to the current error, once.
  */
 void
 err_next(const char *fmt, ...)
 {
 	va_list args;
+	char *text;
 
 	va_start(args, fmt);
-	list_add(&upg_error.next, vformat(fmt, args));
+	text = vformat(fmt, args);
+	for (int i = 0; i < upg_error.next.count && text != NULL; i++)
+		if (strcmp(upg_error.next.items[i], text) == 0)
+		{
+			free(text);
+			text = NULL;
+		}
+	if (text != NULL)
+		list_add(&upg_error.next, text);
 	va_end(args);
 }
 

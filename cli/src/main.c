@@ -101,7 +101,11 @@ main(int argc, char **argv)
 		return UPG_EXIT_USAGE;
 	}
 	if (!command_parse(&ctx, argc, args))
+	{
 		exit_code = upg_error.exit_code;
+		for (int i = 1; i < argc && strcmp(args[i], "--") != 0; i++)
+			ctx.json = ctx.json || strcmp(args[i], "--json") == 0;
+	}
 	else if (ctx.counts[OPT_HELP] > 0)
 	{
 		ctx.json = false;

@@ -25,6 +25,8 @@
 #include "log.h"
 #include "run.h"
 
+#define STAMP_AHEAD 3600 /* seconds that a new time stamp goes ahead of the clock */
+
 /*
  * write_new
  *		Create a file that must not exist yet.
@@ -71,6 +73,7 @@ next_number(UpgContext *ctx)
 	const char *last = NULL;
 	time_t now = time(NULL);
 	struct tm tm;
+	const char *format;
 	char stamp[32];
 
 	for (int i = 0; i < ctx->source->count; i++)
@@ -87,9 +90,15 @@ next_number(UpgContext *ctx)
 	if (last != NULL && strlen(last) < 9 && last[strspn(last, "0123456789")] == '\0')
 		return arena_printf(ctx->arena, "%0*ld", (int) strlen(last),
 							strtol(last, NULL, 10) + 1);
-	gmtime_r(&now, &tm);
-	strftime(stamp, sizeof(stamp),
-			 last != NULL && strchr(last, '-') ? "%Y-%m-%d-%H%M%S" : "%Y%m%d%H%M%S", &tm);
+	format = last != NULL && strchr(last, '-') ? "%Y-%m-%d-%H%M%S" : "%Y%m%d%H%M%S";
+	/* it comes after the last one, also within a second or by a clock that is behind */
+	for (int ahead = 0; ahead < STAMP_AHEAD; ahead++, now++)
+	{
+		gmtime_r(&now, &tm);
+		strftime(stamp, sizeof(stamp), format, &tm);
+		if (last == NULL || strlen(last) != strlen(stamp) || strcmp(stamp, last) > 0)
+			break;
+	}
 	return arena_strdup(ctx->arena, stamp);
 }
 

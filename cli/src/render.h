@@ -52,6 +52,7 @@ extern bool render_finish(const UpgContext *ctx, int exit_code);
 
 extern void render_json_start(const UpgContext *ctx);
 extern void render_json_rows(const UpgRows *rows, const char *key);
+extern void render_json_array(const char *key, const char *value);
 extern void render_json_outcome(const UpgOutcome *outcome);
 extern void render_json_finish(int exit_code);
 

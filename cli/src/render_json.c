@@ -50,18 +50,18 @@ render_json_start(const UpgContext *ctx)
 }
 
 /*
- * put_array
- *		A text[] of the server as a JSON array.
+ * render_json_array
+ *		A text[] of the server as a JSON array; empty if it is NULL.
  */
-static void
-put_array(const char *key, const char *value)
+void
+render_json_array(const char *key, const char *value)
 {
 	UpgBuf item;
 	bool quoted;
 
 	buf_init(&item);
 	json_array(&doc, key);
-	while (array_next(&value, &item, &quoted))
+	while (value != NULL && array_next(&value, &item, &quoted))
 	{
 		if (!quoted && strcmp(item.data, "NULL") == 0)
 			json_null(&doc, NULL);
@@ -97,7 +97,7 @@ render_json_rows(const UpgRows *rows, const char *key)
 					 (type == 'n' && value[strspn(value, "-+.0123456789eE")] == '\0'))
 				json_raw(&doc, name, value);
 			else if (type == 'a')
-				put_array(name, value);
+				render_json_array(name, value);
 			else
 				json_string(&doc, name, value);
 		}

@@ -177,6 +177,49 @@ take_back(UpgContext *ctx, const UpgList *applied)
 }
 
 /*
+ * run_passes
+ *		Does a failure with this SQLSTATE pass without a change of the script: locks,
+ *		time limits, resources?
+ */
+bool
+run_passes(const char *sqlstate)
+{
+	static const char *const states[] = {"UP004", "UP010", "UP015", "25P03", "25P04",
+										 "40001", "40P01", "55P03", "57014", NULL};
+
+	for (int i = 0; states[i] != NULL; i++)
+		if (strcmp(states[i], sqlstate) == 0)
+			return true;
+	return str_starts(sqlstate, "53");
+}
+
+/*
+ * next_after_failure
+ *		What to do after a failure, in words: mend the script, or only try again.
+ */
+static void
+next_after_failure(UpgContext *ctx, const UpgTodo *todo)
+{
+	const char *on_fail = opt_get(ctx, OPT_ON_FAIL);
+	bool stays = !opt_on(ctx, OPT_SINGLE_TRANSACTION) &&
+				 (on_fail == NULL || strcmp(on_fail, "rollback") != 0);
+	const char *on = stays ? "; it goes on there" : "";
+
+	if (strcmp(upg_error.code, "UPG-2037") == 0)
+		err_next("mend %s or its verify script, then run \"upg up %s\" again%s",
+				 todo->entry->up.path, ctx->source->dir, on);
+	else if (run_passes(upg_error.sqlstate))
+		err_next("run \"upg up %s\" again when the cause has passed%s", ctx->source->dir,
+				 on);
+	else
+		err_next("mend %s, then run \"upg up %s\" again%s", todo->entry->up.path,
+				 ctx->source->dir, on);
+	if (stays && upg_error.exit_code == UPG_EXIT_INCOMPLETE)
+		err_next("or take back what is there of it: upg down %s",
+				 printable(ctx->arena, todo->name));
+}
+
+/*
  * explain_stop
  *		Complete the error of a run that stopped: what is there, what to do.
  */
@@ -198,15 +241,18 @@ explain_stop(UpgContext *ctx, const char *name, const UpgTodo *todo, int applied
 	if (upg_error.exit_code == UPG_EXIT_FAILED ||
 		upg_error.exit_code == UPG_EXIT_INCOMPLETE)
 	{
-		err_next("mend %s, then run \"upg up %s\" again; it goes on there",
-				 todo->entry->up.path, ctx->source->dir);
+		next_after_failure(ctx, todo);
 		err_next("upg explain %s", printable(ctx->arena, name));
 	}
+	else if (upg_error.exit_code == UPG_EXIT_DEADLINE && upg_error.sqlstate[0] != '\0')
+		err_next("upg explain %s", printable(ctx->arena, name));
 }
 
 /*
  * apply_all
  *		Apply the pending migrations up to "last"; number of those applied.
+ *
+ * "applied" gets their names, and that of one that stopped half-way.
  */
 static int
 apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
@@ -248,6 +294,9 @@ apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
 			list_free(&outcome.warnings);
 			if (!ok)
 			{
+				/* its steps that are done are to go with the others */
+				if (upg_error.exit_code == UPG_EXIT_INCOMPLETE)
+					list_add(applied, todo->name);
 				explain_stop(ctx, todo->name, todo, count);
 				return count;
 			}
@@ -373,10 +422,19 @@ choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan, int64_t *rehearsed)
 		err_next("Try \"upg down --help\" for more information.");
 		return false;
 	}
+	/* what stopped half-way is the latest; the point of --to may be older than it */
 	*rows = conn_query(ctx->conn,
-					   "SELECT migration, requires FROM @extschema@.upg_status()"
-					   " WHERE state OPERATOR(pg_catalog.=) 'applied' ORDER BY ord DESC",
-					   0, NULL);
+					   "SELECT s.migration, s.requires FROM @extschema@.upg_status() s"
+					   " WHERE s.state OPERATOR(pg_catalog.=) 'applied'"
+					   " OR s.state OPERATOR(pg_catalog.=)"
+					   " ANY ('{partial,unknown}'::pg_catalog.text[])"
+					   " AND ($1::pg_catalog.text IS NULL OR EXISTS (SELECT"
+					   " FROM @extschema@.upg_status() p"
+					   " JOIN @extschema@.upg_history(s.migration, 1) h"
+					   " ON h.at OPERATOR(pg_catalog.>) p.applied_at"
+					   " WHERE p.migration OPERATOR(pg_catalog.=) $1))"
+					   " ORDER BY s.state OPERATOR(pg_catalog.=) 'applied', s.ord DESC",
+					   1, &to);
 	if (*rows == NULL)
 		return false;
 	if (name != NULL)
@@ -424,6 +482,25 @@ choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan, int64_t *rehearsed)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * name_failure
+ *		Say which of several migrations could not be taken back.
+ */
+static void
+name_failure(UpgContext *ctx, const char *name)
+{
+	UpgBuf text;
+
+	if (upg_error.what == NULL || strstr(upg_error.what, name) != NULL ||
+		str_starts(upg_error.code, "UPG-20"))
+		return;
+	buf_init(&text);
+	buf_printf(&text, "migration \"%s\" is not taken back: %s",
+			   printable(ctx->arena, name), upg_error.what);
+	free(upg_error.what);
+	upg_error.what = text.data;
 }
 
 /* By what a migration is taken back, for people. */
@@ -491,6 +568,7 @@ run_down(UpgContext *ctx)
 					2, params);
 			if (i == 0 && row == NULL)
 			{
+				name_failure(ctx, plan.items[i]);
 				buf_free(&text);
 				break;
 			}
@@ -511,6 +589,8 @@ run_down(UpgContext *ctx)
 			continue;
 		}
 		ok = run_rollback_one(ctx, plan.items[i], upgrade, &outcome);
+		if (!ok)
+			name_failure(ctx, plan.items[i]);
 		if (ok)
 		{
 			note_method(&outcome);

@@ -60,6 +60,7 @@ typedef struct UpgCompare
 	int changed;
 	int out_of_order;
 	UpgList vanished; /* applied, not in the directory */
+	UpgList orphans;  /* half done, not in the directory */
 	bool up_to_date;  /* found by the digest alone; nothing else is filled */
 	int64_t applied;
 } UpgCompare;
@@ -69,6 +70,7 @@ extern bool run_compare(UpgContext *ctx, UpgCompare *compare, bool allow_shortcu
 						UpgRows *given);
 extern void run_compare_free(UpgCompare *compare);
 extern int run_check_changed(UpgContext *ctx, const UpgTodo *todo);
+extern bool run_passes(const char *sqlstate);
 extern bool run_check_changes(UpgContext *ctx, UpgCompare *compare);
 extern bool run_select(UpgContext *ctx, UpgCompare *compare, int *last);
 extern bool run_read_scripts(UpgContext *ctx, UpgEntry *entry);

@@ -281,7 +281,9 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 			if (!ok && upg_error.exit_code == 0 &&
 				(++idle < IDLE_TRIES || run_no_worker(name)))
 				continue;
+			/* of work that goes on, the last attempt is an older one */
 			if (!ok && upg_error.exit_code != UPG_EXIT_WAITING &&
+				upg_error.exit_code != UPG_EXIT_DEADLINE &&
 				upg_error.exit_code != UPG_EXIT_NO_DATABASE && upg_interrupted == 0)
 				run_locate_error(ctx, name, &up);
 			ok = ok && run_after_background(ctx, entry);

@@ -233,6 +233,19 @@ stop_worker(UpgContext *ctx, const char *pid)
 }
 
 /*
+ * time_over
+ *		Our time is over, but not that of the background worker.
+ */
+static void
+time_over(const char *name)
+{
+	err_set(UPG_EXIT_DEADLINE, "UPG-2019", "time is over");
+	err_why("Migration \"%s\" goes on in the background.", name);
+	err_next("upg wait %s", name);
+	err_next("upg status");
+}
+
+/*
  * run_reconnect
  *		Connect again, trying for a while; false with the error set.
  */
@@ -292,6 +305,8 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 					return false;
 				continue;
 			}
+			if (upg_error.exit_code == UPG_EXIT_DEADLINE)
+				time_over(name); /* what was cancelled is our question, not the work */
 			return false;
 		}
 		state = rows_named(rows, 0, "state");
@@ -325,6 +340,8 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 			if (upg_interrupted != 0)
 				stop_worker(ctx, pid);
 			err_put(saved);
+			if (upg_interrupted == 0)
+				time_over(name);
 			rows_free(rows);
 			return false;
 		}

@@ -172,14 +172,18 @@ check_names(UpgSource *source)
 		const UpgEntry *entry = &source->entries[i];
 		size_t len = strlen(entry->name);
 
-		if (len == 0 || len > UPG_NAME_MAX || utf8_invalid_at(entry->name, len) < len)
+		size_t chars = 0;
+
+		for (const char *p = entry->name; *p; p++)
+			chars += ((unsigned char) *p & 0xC0) != 0x80;
+		if (len == 0 || chars > UPG_NAME_MAX || utf8_invalid_at(entry->name, len) < len)
 		{
 			err_set(UPG_EXIT_USAGE, "UPG-2009",
 					"file name \"%s\" cannot be the name of a migration",
 					printable(source->arena, entry->name));
 			err_why("%s", len == 0             ? "The name is empty."
-						  : len > UPG_NAME_MAX ? "It is longer than 1024 bytes."
-											   : "It is not valid UTF-8.");
+						  : chars > UPG_NAME_MAX ? "It is longer than 255 characters."
+												 : "It is not valid UTF-8.");
 			err_where("%s", printable(source->arena,
 									  entry->up.path ? entry->up.path : source->dir));
 			err_fix("Rename the file.");

@@ -23,7 +23,7 @@
  */
 #define SOURCE_STREAM_ABOVE ((int64_t) 2 * 1024 * 1024)
 
-#define UPG_NAME_MAX 1024 /* bytes; the ledger takes no longer names */
+#define UPG_NAME_MAX 255 /* characters; the ledger takes no longer names */
 
 /* One migration as the directory has it. */
 typedef struct UpgEntry

@@ -189,6 +189,7 @@ typedef struct UpgUndoOptions
 	UpgOnConflict on_conflict;
 	List *policies; /* of UpgTablePolicy */
 	List *fills;    /* of UpgFill */
+	List *unfilled; /* out: of char *, "schema.table.column" that "fill" would settle */
 } UpgUndoOptions;
 
 typedef struct UpgUndoResult

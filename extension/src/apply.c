@@ -898,8 +898,8 @@ queue(UpgDefinition *def, UpgOptions *options, UpgMigration *before, UpgScript *
 	if (cut->before != NIL || cut->own != NIL)
 		upg_result_warn(result,
 						psprintf("the script does not fit one transaction after all; it "
-								 "was cut into %d steps",
-								 script->nsteps));
+								 "was cut into %d step%s",
+								 script->nsteps, script->nsteps == 1 ? "" : "s"));
 	ereport(
 		NOTICE,
 		(script->nsteps == 1

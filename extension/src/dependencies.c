@@ -172,13 +172,20 @@ upg_ledger_later(const char *order_key, const char *name)
 /*
  * upg_ledger_applied_after
  *		Names of the migrations applied after a point, latest first.
+ *
+ * What stopped half-way after it comes first: it is what was done last, and it
+ * stands on those below it.
  */
 List *
 upg_ledger_applied_after(int64 applied_order)
 {
 	static UpgQuery query = {
-		"SELECT name FROM upg.migrations WHERE state = 'applied' AND applied_order > $1"
-		" ORDER BY applied_order DESC",
+		"SELECT name FROM upg.migrations m WHERE state = 'applied' AND applied_order > $1"
+		" OR state IN ('partial', 'unknown') AND ($1 = 0 OR EXISTS"
+		" (SELECT FROM upg.migrations p JOIN upg.attempts a"
+		" ON a.finished_at > p.applied_at"
+		" WHERE p.applied_order = $1 AND a.migration = m.name))"
+		" ORDER BY state = 'applied', applied_order DESC, migration_id DESC",
 		SPI_OK_SELECT,
 		1,
 		{INT8OID}};

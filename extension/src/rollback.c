@@ -288,6 +288,9 @@ rollback_once(const char *name, List *batch, UpgOptions *options, UpgCut *cut,
 			 errmsg(
 				 "migration \"%s\" cannot be rolled back, because it has no down script",
 				 name),
+			 strcmp(migration->undo, "finalized") == 0
+				 ? errdetail("Its undo was given up by upg_finalize() or upg_expire().")
+				 : errdetail("It has no undo, either."),
 			 errhint("Give one with upg_apply(name => %s, down => ...), then roll back.",
 					 quote_literal_cstr(name))));
 	down = upg_ledger_script(migration->id, true);

@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_shdepend.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -165,6 +166,36 @@ append_list(StringInfo buf, List *list, int max)
 	}
 }
 
+/*
+ * refuse_unfilled
+ *		All that is in the way are rows that need values: say how to give them.
+ */
+static void
+refuse_unfilled(List *conflicts, const UpgUndoOptions *options)
+{
+	StringInfoData detail;
+	StringInfoData fills;
+	ListCell *lc;
+
+	initStringInfo(&detail);
+	append_list(&detail, conflicts, 50);
+	initStringInfo(&fills);
+	foreach (lc, options->unfilled)
+	{
+		if (fills.len > 0)
+			appendStringInfoString(&fills, ", ");
+		escape_json(&fills, lfirst(lc));
+		appendStringInfoString(&fills, ": \"value\"");
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UPG_LATER_CHANGES),
+			 errmsg("later changes stand in the way of the rollback"),
+			 errdetail("%s", detail.data),
+			 errhint("Say what these rows get: the option {\"fill\": {%s}}, or --fill. "
+					 "Nothing was changed.",
+					 fills.data)));
+}
+
 /* For a dry run: what the rollback would do. */
 static void
 describe_actions(UpgUndoLog *log, UpgUndoResult *result)
@@ -238,6 +269,8 @@ refuse(UpgUndoLog *log, List *conflicts, UpgUndoOptions *options)
 	List *later;
 	ListCell *lc;
 
+	if (list_length(options->unfilled) == list_length(conflicts))
+		refuse_unfilled(conflicts, options);
 	initStringInfo(&detail);
 	append_list(&detail, conflicts, 50);
 	later = upg_order_later(log);

@@ -407,7 +407,12 @@ count_missing(HeapTuple row, bool own, bool since, void *arg)
 		scan->missing++;
 }
 
-/* Will rows that are new since get a value for a column that comes back? */
+/*
+ * can_fill
+ *		Will rows that are new since get a value for a column that comes back?
+ *
+ * If a value of the caller's would do, the column is noted for the hint.
+ */
 static bool
 can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 		 UpgChange *change)
@@ -429,7 +434,11 @@ can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 		return false;
 	if (!before->attnotnull || before->atthasdef || before->attidentity != '\0')
 		return true;
-	return upg_fill_value(options->fills, name, NameStr(before->attname)) != NULL;
+	if (upg_fill_value(options->fills, name, NameStr(before->attname)) != NULL)
+		return true;
+	options->unfilled =
+		lappend(options->unfilled, psprintf("%s.%s", name, NameStr(before->attname)));
+	return false;
 }
 
 /*

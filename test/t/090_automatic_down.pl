@@ -73,7 +73,7 @@ like($out, qr/2_n .*, no way back$/m, '... or nothing');
 unlike($out, qr/NOTIFY/, '... and nothing is refused');
 my $plan = decode_json((upg('plan', '-d', $db, '--json', $dir))[1])->{plan};
 is($plan->[1]{undo}, 'required', '--json: what is asked for');
-like($plan->[1]{irreversible}, qr/line 3: NOTIFY/, '... and what is in the way');
+like($plan->[1]{irreversible}[0], qr/line 3: NOTIFY/, '... and what is in the way');
 
 # ... and what copying dropped columns reads
 my $wide = database('wide');
