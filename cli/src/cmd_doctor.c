@@ -379,7 +379,8 @@ check_directory(UpgContext *ctx)
 			 "restore it from version control");
 	for (int i = 0; i < compare.orphans.count; i++)
 		find(ctx, FINDING_WARNING, "files",
-			 arena_printf(ctx->arena, "migration \"%s\" is half done, but its file is gone",
+			 arena_printf(ctx->arena,
+						  "migration \"%s\" is half done, but its file is gone",
 						  printable(ctx->arena, compare.orphans.items[i])),
 			 arena_printf(ctx->arena,
 						  "put it back, or take back what is there: \"upg down %s\"",
@@ -557,28 +558,27 @@ tell_audit(UpgContext *ctx, const char *name)
 static UpgRows *
 attempts_of(UpgContext *ctx, const char *name, bool run)
 {
-#define ATTEMPT_COLUMNS \
-	"*, pg_catalog.round(pg_catalog.date_part('epoch'," \
-	" duration)::pg_catalog.numeric OPERATOR(pg_catalog.*) 1000) AS ms," \
-	" (SELECT pg_catalog.sum(w::pg_catalog.numeric) FROM" \
-	" pg_catalog.jsonb_path_query(lock_waits, '$[*].waited_ms') w) AS waited_ms," \
-	" pg_catalog.jsonb_array_length(lock_waits) AS waits," \
+#define ATTEMPT_COLUMNS                                                                \
+	"*, pg_catalog.round(pg_catalog.date_part('epoch',"                                \
+	" duration)::pg_catalog.numeric OPERATOR(pg_catalog.*) 1000) AS ms,"               \
+	" (SELECT pg_catalog.sum(w::pg_catalog.numeric) FROM"                              \
+	" pg_catalog.jsonb_path_query(lock_waits, '$[*].waited_ms') w) AS waited_ms,"      \
+	" pg_catalog.jsonb_array_length(lock_waits) AS waits,"                             \
 	" (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%s is held by process" \
-	" %s of role \"%s\" (%s), %s since %s: %s'," \
-	" pg_catalog.jsonb_extract_path_text(b, 'relation')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'pid')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'user')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'application')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'state')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'since')," \
-	" pg_catalog.jsonb_extract_path_text(b, 'query')), '; ')" \
+	" %s of role \"%s\" (%s), %s since %s: %s',"                                       \
+	" pg_catalog.jsonb_extract_path_text(b, 'relation'),"                              \
+	" pg_catalog.jsonb_extract_path_text(b, 'pid'),"                                   \
+	" pg_catalog.jsonb_extract_path_text(b, 'user'),"                                  \
+	" pg_catalog.jsonb_extract_path_text(b, 'application'),"                           \
+	" pg_catalog.jsonb_extract_path_text(b, 'state'),"                                 \
+	" pg_catalog.jsonb_extract_path_text(b, 'since'),"                                 \
+	" pg_catalog.jsonb_extract_path_text(b, 'query')), '; ')"                          \
 	" FROM pg_catalog.jsonb_path_query(lock_waits, '$[*].blockers[*]') b) AS blockers"
 	static const char of_migration[] =
 		"SELECT " ATTEMPT_COLUMNS
 		" FROM @extschema@.upg_history($1, 1000) ORDER BY attempt_id";
 	static const char of_run[] =
-		"SELECT " ATTEMPT_COLUMNS
-		" FROM @extschema@.upg_history(NULL, 1000000)"
+		"SELECT " ATTEMPT_COLUMNS " FROM @extschema@.upg_history(NULL, 1000000)"
 		" WHERE upgrade OPERATOR(pg_catalog.=) $1::pg_catalog.int8 ORDER BY attempt_id";
 	const char *params[1] = {name};
 

@@ -24,16 +24,12 @@
 static const UpgColumn status_columns[] = {
 	{"state", "state"},   {"migration", "migration"}, {"applied_at", "applied at"},
 	{"applied_by", "by"}, {"undo", "way back"},       {NULL, NULL}};
-static const UpgColumn history_columns[] = {{"at", "at"},
-											{"direction", "direction"},
-											{"state", "state"},
-											{"migration", "migration"},
-											{"name", "migration"},
-											{"step", "step"},
-											{"line", "line"},
-											{"sqlstate", "sqlstate"},
-											{"message", "message"},
-											{NULL, NULL}};
+static const UpgColumn history_columns[] = {
+	{"at", "at"},           {"direction", "direction"},
+	{"state", "state"},     {"migration", "migration"},
+	{"name", "migration"},  {"step", "step"},
+	{"line", "line"},       {"sqlstate", "sqlstate"},
+	{"message", "message"}, {NULL, NULL}};
 static const UpgColumn progress_columns[] = {{"migration", "migration"},
 											 {"direction", "direction"},
 											 {"state", "state"},
@@ -154,7 +150,8 @@ status_once(UpgContext *ctx)
 			render_text(ctx, "pending     %s%s\n", todo->name,
 						todo->out_of_order ? "  (out of order)" : "");
 		else if (todo->action == UPG_ACT_CHANGED)
-			render_text(ctx, "changed     %s  (%s)\n", todo->name, what_changed(ctx, todo));
+			render_text(ctx, "changed     %s  (%s)\n", todo->name,
+						what_changed(ctx, todo));
 	}
 	for (int i = 0; i < compare.orphans.count; i++)
 		render_text(ctx, "vanished    %s  (half done, not in the directory)\n",

@@ -80,9 +80,9 @@ const UpgOption upg_options[] = {
 	{OPT_EXCEPT_COLUMNS, '\0', "except-columns", "LIST", "leave these columns out", NULL,
 	 false},
 	{OPT_FAIL_ON, '\0', "fail-on", "WHAT",
-	 "exit with 8 if a down fails; or also if it is lossy (default); or also if the "
-	 "schema "
-	 "differs; or also if a down is missing or could not be tried; or never",
+	 "exit with 8: fails, if a down fails; lossy (default), also if it loses rows or "
+	 "values; differs, also if the schema differs; missing, also if a down is missing "
+	 "or could not be tried; never",
 	 "fails|lossy|differs|missing|never", false},
 	{OPT_FILL, '\0', "fill", "TABLE.COLUMN=VALUE",
 	 "what rows get in a column that they have no value for; repeatable", NULL, false},

@@ -181,7 +181,7 @@ check_names(UpgSource *source)
 			err_set(UPG_EXIT_USAGE, "UPG-2009",
 					"file name \"%s\" cannot be the name of a migration",
 					printable(source->arena, entry->name));
-			err_why("%s", len == 0             ? "The name is empty."
+			err_why("%s", len == 0               ? "The name is empty."
 						  : chars > UPG_NAME_MAX ? "It is longer than 255 characters."
 												 : "It is not valid UTF-8.");
 			err_where("%s", printable(source->arena,
