@@ -275,6 +275,7 @@ DECLARE
     strangers text[];
     k text;
     what text;
+    c jsonb;
     x jsonb;
     y jsonb;
     serial integer := 0;
