@@ -494,8 +494,7 @@ name_failure(UpgContext *ctx, const char *name)
 	UpgBuf text;
 
 	if (upg_error.what == NULL || strstr(upg_error.what, name) != NULL ||
-		upg_error.exit_code == UPG_EXIT_CONFLICT ||
-		str_starts(upg_error.code, "UPG-20"))
+		upg_error.exit_code == UPG_EXIT_CONFLICT || str_starts(upg_error.code, "UPG-20"))
 		return;
 	buf_init(&text);
 	buf_printf(&text, "migration \"%s\" is not taken back: %s",
