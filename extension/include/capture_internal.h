@@ -36,6 +36,7 @@ struct UpgCapture
 	List *sequences;   /* of UpgSequenceState, or NIL */
 	bool sequences_known;
 	List *irreversible; /* of char *, flagged statements (best effort) */
+	bool notified;      /* a trigger has called pg_notify() */
 	int line;           /* of the statement in its script, if that is known */
 	MemoryContext cxt;
 

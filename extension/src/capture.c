@@ -608,6 +608,10 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 	digest += upg_capture_data(log, &capture->own, capture->touched, capture->truncated,
 							   capture->conversions, &result->data_rows, differences);
 	digest += upg_capture_columns(log, &capture->own, &result->notes);
+	if (capture->notified)
+		result->notes =
+			lappend(result->notes, "triggers have called pg_notify(); nobody is told of "
+								   "a rollback, which fires no trigger");
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
 					   digest, result->catalog_rows, result->data_rows);

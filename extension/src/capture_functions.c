@@ -27,6 +27,7 @@
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/catcache.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -75,9 +76,23 @@ static object_access_hook_type prev_object_access = NULL;
 static needs_fmgr_hook_type prev_needs_fmgr = NULL;
 static fmgr_hook_type prev_fmgr = NULL;
 
+/*
+ * flag_known
+ *		Refuse one of those functions, or write it down.
+ *
+ * A trigger that tells the application of changed rows does so for every
+ * statement that changes some, and it is not the migration's doing: the data
+ * can be taken back exactly, so that is only noted.
+ */
 static void
 flag_known(UpgCapture *capture, const OutsideFunction *function)
 {
+	if (strcmp(function->name, "pg_notify") == 0 &&
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 0)
+	{
+		capture->notified = true;
+		return;
+	}
 	upg_capture_flag(capture, psprintf("calling function %s()", function->name),
 					 function->why, elsewhere);
 }

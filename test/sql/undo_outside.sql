@@ -39,7 +39,16 @@ SELECT state FROM upg_apply('trigger', 'INSERT INTO uo.with_trigger VALUES (1)')
 SELECT state FROM upg_apply('definer', 'INSERT INTO uo.with_definer VALUES (1)');
 SELECT state FROM upg_apply('rewrite', 'ALTER TABLE uo.t ADD h integer DEFAULT uo.harmless()');
 SELECT state FROM upg_apply('index', 'CREATE TABLE uo.n AS SELECT g, pg_notify(''a'', ''b'') FROM generate_series(1, 2) g');
+CREATE FUNCTION tells() RETURNS integer LANGUAGE plpgsql AS 'BEGIN PERFORM pg_notify(''a'', ''b''); RETURN 1; END';
+SELECT state FROM upg_apply('tells', 'SELECT uo.tells()');
 SELECT count(*) AS nothing FROM t;
+-- a trigger that tells the application of changed rows is only noted
+CREATE TABLE with_news (i integer);
+CREATE FUNCTION trigger_tells() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_notify(''a'', ''b''); RETURN new; END';
+CREATE TRIGGER t AFTER INSERT ON with_news FOR EACH ROW EXECUTE FUNCTION trigger_tells();
+SELECT state, undo, warnings FROM upg_apply('news', 'INSERT INTO uo.with_news VALUES (1), (2)');
+SELECT state, undo FROM upg_rollback('news');
+SELECT count(*) AS nothing FROM with_news;
 -- another function of that name is none of them
 SELECT state, undo FROM upg_apply('namesake', $$INSERT INTO uo.t SELECT 7, uo.lo_export('v'::text)$$);
 -- outside of a migration nobody looks
