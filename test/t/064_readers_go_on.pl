@@ -82,25 +82,30 @@ sql($db, q{
 	INSERT INTO f SELECT g, 1 + g % 3 FROM generate_series(1, 10) g});
 is(apply('file', 'ALTER TABLE f ALTER m TYPE mood USING m::mood'), 'applied', 'a table is rewritten');
 sql($db, q{UPDATE f SET m = 'm2' WHERE id = 3});
-$one->say(q{SET test.slowly = '0.5'});
+my $deciding = q{SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE relation = 'f'::regclass AND mode = 'ExclusiveLock' AND granted AND wait_event = 'PgSleep')};
+my $waiting = q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'f'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)};
+$one->say(q{SET test.slowly = '2'});
 $one->begin(q{SELECT state FROM upg_rollback('file')});
-ok(until_true(q{SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE relation = 'f'::regclass AND mode = 'ExclusiveLock' AND granted AND wait_event = 'PgSleep')}),
+ok(until_true($deciding),
 	'... while what becomes of its rows is decided, writers wait');
 is($two->say(q{SELECT count(*) FROM f}), "10\n", '... and readers do not');
 like($one->done, qr/^rolled_back$/m, '... it is taken back');
 is(sql($db, 'SELECT m FROM f WHERE id = 3'), '2', '... merged');
 
-# A reader that stays, and then writes: he is let in, and nobody loses a deadlock
-my @waits = ("mode = 'ExclusiveLock'", "mode = 'ExclusiveLock' AND granted", "mode = 'AccessExclusiveLock' AND NOT granted");
-for my $round (0 .. 2)
+# A reader that stays, and then writes: he is let in, and nobody loses a deadlock.  First
+# while all is decided, then while the rollback waits for him.
+for my $case ([$deciding, '2', 'while all is decided'], [$waiting, '0', 'while the rollback waits for him'])
 {
-	apply("held$round", 'ALTER TABLE t ADD held int; UPDATE t SET v = v + 1');
-	$two->say(q{SET statement_timeout = 0; SET lock_timeout = 0; BEGIN; SELECT count(*) FROM t});
-	$one->begin(qq{SET upg.lock_timeout = '800ms'; SET upg.lock_retries = 1000; SELECT state FROM upg_rollback('held$round')});
-	ok(until_true(qq{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND $waits[$round])}), "a rollback waits for a reader, $round");
-	is($two->say("UPDATE t SET v = -1 - $round WHERE id = 7; COMMIT"), '', '... who can still write') or last;
+	my ($seen, $slowly, $when) = @$case;
+
+	apply("held $when", 'ALTER TABLE f ALTER m TYPE mood USING m::mood');
+	sql($db, q{UPDATE f SET m = 'm2' WHERE id = 4});
+	$two->say(q{SET statement_timeout = 0; SET lock_timeout = 0; BEGIN; SELECT count(*) FROM f});
+	$one->begin(qq{SET test.slowly = '$slowly'; SET upg.lock_timeout = '800ms'; SET upg.lock_retries = 1000; SELECT state FROM upg_rollback('held $when')});
+	ok(until_true($seen), "a reader stays, $when");
+	is($two->say("UPDATE f SET m = 'm3' WHERE id = 5; COMMIT"), '', '... he can still write');
 	like($one->done, qr/^rolled_back$/m, '... and when he has ended it is taken back');
-	is(sql($db, 'SELECT v FROM t WHERE id = 7'), -1 - $round, '... with what he wrote');
+	is(sql($db, q{SELECT string_agg(m::text, ' ' ORDER BY id) FROM f WHERE id IN (4, 5)}), '2 3', '... with what he wrote');
 }
 unlike(slurp("$dir/server.log"), qr/deadlock detected/, 'there was no deadlock');
 
@@ -113,7 +118,7 @@ like($two->say('INSERT INTO t VALUES (3000, 3000); COMMIT'), qr/^$/, '... and wr
 
 # What came in between is merged, and a view on what goes away is seen
 $two->say('BEGIN; SELECT count(*) FROM t');
-$one->begin(q{SET upg.lock_timeout = '400ms'; SET upg.lock_retries = 1000; SELECT state FROM upg_rollback('stays')});
+$one->begin(q{SET upg.lock_timeout = '800ms'; SET upg.lock_retries = 1000; SELECT state FROM upg_rollback('stays')});
 ok(until_true(q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)}), 'a rollback waits for a reader again');
 $two->say('CREATE VIEW on_held AS SELECT held FROM t; COMMIT');
 like($one->done, qr/later changes stand in the way.*view on_held depends on column held/s, '... what he hung on a column that would go is named');
