@@ -65,7 +65,7 @@
 #define SAMPLE_MOST 2500
 #define SAMPLE_MS   60.0
 /* How far a rollback may stay behind the sample, or behind the slowest so far. */
-#define SLACK_SAMPLE  2.5
+#define SLACK_SAMPLE  4.0
 #define SLACK_HISTORY 1.5
 
 /*
