@@ -115,7 +115,8 @@ like($out, qr/applied     R__v\@\w{8}\.2/, 'back to an earlier text: runs again 
 ($rc, $out, $err) = upg('up', '-d', $db, '--set', 'c=c', $dir);
 like($out, qr/nothing to do/, 'and then there is nothing to do');
 ($rc, $out, $err) = upg('up', '-d', $db, $dir);
-is($rc, 1, 'a placeholder without a value: the applied script cannot be compared');
+is($rc, 2, 'a placeholder without a value: the applied script cannot be compared');
+like($err, qr/placeholder/, 'and that is what it says');
 
 # overrides and refusals
 $dir = files(workdir(), '1_a.up.sql' => 'CREATE TABLE a (i int);', '1_a.down.sql' => 'DROP TABLE a;');
