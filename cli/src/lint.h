@@ -28,6 +28,9 @@ typedef enum UpgVerdict
 
 #define UPG_VERDICTS 6
 
+/* Bytes of a value that a sentence shows; the page tells longer ones apart. */
+#define LINT_VALUE_SHOWN 60
+
 /* One thing that is not as it was. */
 typedef struct UpgFinding
 {

@@ -25,8 +25,6 @@
 
 /* Of a longer file the page shows the beginning. */
 #define SOURCE_MAX 20000
-/* Values that are shorter than this are in the list already. */
-#define VALUE_SHOWN 60
 
 static const char style[] =
 	":root{--bg:#fff;--fg:#1d2733;--dim:#5d6b7a;--line:#dfe5ec;--card:#f6f8fa;"
@@ -108,7 +106,7 @@ add_cell(UpgBuf *out, const char *text, bool code)
 static bool
 is_long(const char *value)
 {
-	return strlen(value) > VALUE_SHOWN || strchr(value, '\n') != NULL;
+	return strlen(value) > LINT_VALUE_SHOWN || strchr(value, '\n') != NULL;
 }
 
 /*

@@ -17,7 +17,6 @@
 #include "lint.h"
 
 /* Values longer than this are shown by their beginning. */
-#define SHOWN           60
 #define SHOWN_STATEMENT 200 /* of what would make an object again */
 
 static const struct
@@ -75,7 +74,7 @@ add_part(UpgBuf *out, const char *text, size_t len, size_t most)
 static void
 add_value(UpgBuf *out, const char *value)
 {
-	add_part(out, value, strlen(value), SHOWN);
+	add_part(out, value, strlen(value), LINT_VALUE_SHOWN);
 }
 
 /*
@@ -91,9 +90,9 @@ add_around(UpgBuf *out, const char *text, size_t at)
 	while (begin > 0 && text[begin - 1] != '\n')
 		begin--;
 	begin += strspn(text + begin, " \t");
-	if (end - begin > SHOWN && at > begin + SHOWN / 3)
+	if (end - begin > LINT_VALUE_SHOWN && at > begin + LINT_VALUE_SHOWN / 3)
 	{
-		size_t word = at - SHOWN / 3;
+		size_t word = at - LINT_VALUE_SHOWN / 3;
 
 		/* from the beginning of a word, if there is one */
 		begin = word;
@@ -108,7 +107,7 @@ add_around(UpgBuf *out, const char *text, size_t at)
 	if (end <= begin)
 		buf_add(out, "an empty line");
 	else
-		add_part(out, text + begin, end - begin, SHOWN);
+		add_part(out, text + begin, end - begin, LINT_VALUE_SHOWN);
 }
 
 /*
@@ -156,7 +155,7 @@ schema_text(UpgBuf *out, const UpgFinding *f)
 	}
 	if (f->was != NULL && f->is_now != NULL &&
 		(strcmp(f->attribute, "body") == 0 || strcmp(f->attribute, "definition") == 0 ||
-		 strlen(f->was) > SHOWN || strlen(f->is_now) > SHOWN))
+		 strlen(f->was) > LINT_VALUE_SHOWN || strlen(f->is_now) > LINT_VALUE_SHOWN))
 	{
 		buf_printf(out, ": %s is not as before", f->attribute);
 		add_difference(out, f->was, f->is_now);

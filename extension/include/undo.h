@@ -201,8 +201,8 @@ typedef struct UpgUndoResult
 	int64 indexes_rebuilt;
 	List *tables;  /* of char *, JSON: the account of every table */
 	List *found;   /* of char *, JSON: the first of the conflicts */
-	List *locked;  /* of String, names of what nobody may read meanwhile */
-	List *written; /* of String, names of what nobody may write meanwhile */
+	List *locked;  /* of char *, names of what nobody may read meanwhile */
+	List *written; /* of char *, names of what nobody may write meanwhile */
 	int64 conflicts;
 	int64 work;        /* rows to write */
 	double work_ms;    /* what doing it costs on a usual machine */
@@ -247,6 +247,7 @@ extern char *upg_catalog_describe(Oid catalog, HeapTuple tuple, TupleDesc desc);
 extern void upg_append_column(StringInfo buf, HeapTuple tuple, AttrNumber attnum,
 							  TupleDesc desc);
 extern UpgCatalogChanges *upg_changes_of(List *catalogs, Oid catalog);
+extern List *upg_change_list(List *catalogs, Oid catalog);
 extern List *upg_dropped_columns(List *catalogs, Oid relation);
 extern Oid upg_row_relation(Oid catalog, HeapTuple tuple, TupleDesc desc, Oid *second);
 extern bool upg_type_contains(Oid type, Oid part);
@@ -352,7 +353,7 @@ typedef struct UpgUndoTries
 } UpgUndoTries;
 
 extern void upg_undo_locks(UpgUndoLog *log, UpgUndoLocks *locks);
-extern void upg_undo_locks_add(UpgUndoLocks *locks, const UpgUndoLocks *more);
+extern void upg_undo_locks_of(List *units, UpgUndoLocks *locks);
 extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 						  const UpgUndoOptions *options, UpgUndoTries *tries);
 extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options);
@@ -396,6 +397,7 @@ extern double upg_estimate_rows(Oid table);
 extern void upg_estimate(const UpgUndoResult *result, UpgEstimate *estimate);
 
 /* in undo_report.c */
+extern void upg_report_add_locks(const UpgUndoLocks *locks, UpgUndoResult *result);
 extern List *upg_report_locks(UpgUndoResult *result);
 extern char *upg_report_json(UpgUndoResult *result);
 

@@ -140,8 +140,6 @@ typedef struct UpgMerge
 	UpgUndoOptions *options;
 	List *tables;    /* of UpgMergeTable */
 	List *conflicts; /* of UpgMergeConflict */
-	List *locked;    /* of char *: names of what nobody may read meanwhile */
-	List *written;   /* of char *: names of what nobody may write meanwhile */
 	List **refusals; /* of char *: why there will be no rollback */
 	MemoryContext cxt;
 } UpgMerge;

@@ -61,21 +61,19 @@ stored_columns(UpgUndoLog *log, Oid relation)
 static bool
 was_there(UpgUndoLog *log, Oid relation, AttrNumber attnum)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute after;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute after;
 
-			if (change->after == NULL)
-				continue;
-			after = (Form_pg_attribute) GETSTRUCT(change->after);
-			if (after->attrelid == relation && after->attnum == attnum)
-				return change->before != NULL;
-		}
+		if (change->after == NULL)
+			continue;
+		after = (Form_pg_attribute) GETSTRUCT(change->after);
+		if (after->attrelid == relation && after->attnum == attnum)
+			return change->before != NULL;
+	}
 	return true;
 }
 

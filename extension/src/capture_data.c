@@ -255,24 +255,22 @@ TupleDesc
 upg_old_desc(UpgUndoLog *log, Form_pg_class form)
 {
 	TupleDesc desc = CreateTemplateTupleDesc(form->relnatts);
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	bool *done = palloc0(sizeof(bool) * (form->relnatts + 1));
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute att;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute att;
 
-			if (change->before == NULL)
-				continue;
-			att = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (att->attrelid != form->oid || att->attnum <= 0)
-				continue;
-			memcpy(TupleDescAttr(desc, att->attnum - 1), att, ATTRIBUTE_FIXED_PART_SIZE);
-			done[att->attnum] = true;
-		}
+		if (change->before == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(change->before);
+		if (att->attrelid != form->oid || att->attnum <= 0)
+			continue;
+		memcpy(TupleDescAttr(desc, att->attnum - 1), att, ATTRIBUTE_FIXED_PART_SIZE);
+		done[att->attnum] = true;
+	}
 	for (int i = 1; i <= form->relnatts; i++)
 	{
 		HeapTuple tuple;
@@ -452,25 +450,23 @@ qualified_name(Oid nsp, const char *relname)
 static List *
 tables_with_changed_columns(UpgUndoLog *log)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	List *result = NIL;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute after;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute after;
 
-			if (change->after == NULL)
-				continue;
-			after = (Form_pg_attribute) GETSTRUCT(change->after);
-			if (after->attnum > 0 && after->attrelid >= FirstNormalObjectId &&
-				(change->before == NULL ||
-				 (!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped &&
-				  after->attisdropped)))
-				result = list_append_unique_oid(result, after->attrelid);
-		}
+		if (change->after == NULL)
+			continue;
+		after = (Form_pg_attribute) GETSTRUCT(change->after);
+		if (after->attnum > 0 && after->attrelid >= FirstNormalObjectId &&
+			(change->before == NULL ||
+			 (!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped &&
+			  after->attisdropped)))
+			result = list_append_unique_oid(result, after->attrelid);
+	}
 	return result;
 }
 

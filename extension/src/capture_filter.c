@@ -203,25 +203,23 @@ upg_filter_objects(List **catalogs, List *seeds, bool temporary)
 List *
 upg_exempt_objects(List **catalogs)
 {
-	UpgCatalogChanges *classes = upg_changes_of(*catalogs, RelationRelationId);
 	List *toasts = NIL;
 	ListCell *lc;
 
-	if (classes)
-		foreach (lc, classes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_class before;
-			Form_pg_class after;
+	foreach (lc, upg_change_list(*catalogs, RelationRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_class before;
+		Form_pg_class after;
 
-			if (change->before == NULL || change->after == NULL)
-				continue;
-			before = (Form_pg_class) GETSTRUCT(change->before);
-			after = (Form_pg_class) GETSTRUCT(change->after);
-			if (before->relfilenode == after->relfilenode &&
-				!OidIsValid(before->reltoastrelid) && OidIsValid(after->reltoastrelid))
-				toasts = lappend_oid(toasts, after->reltoastrelid);
-		}
+		if (change->before == NULL || change->after == NULL)
+			continue;
+		before = (Form_pg_class) GETSTRUCT(change->before);
+		after = (Form_pg_class) GETSTRUCT(change->after);
+		if (before->relfilenode == after->relfilenode &&
+			!OidIsValid(before->reltoastrelid) && OidIsValid(after->reltoastrelid))
+			toasts = lappend_oid(toasts, after->reltoastrelid);
+	}
 	upg_filter_objects(catalogs, toasts, true);
 	return toasts;
 }

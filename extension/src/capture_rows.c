@@ -126,7 +126,6 @@ upg_notes_begin(UpgUndoLog *log, const UpgOwnRows *own, Relation rel,
 				UpgChunkWriter *writer, bool written, bool truncated, List *using)
 {
 	UpgRowNotes *notes = palloc0(sizeof(UpgRowNotes));
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	int natts = RelationGetNumberOfAttributes(rel);
 	ListCell *lc;
 
@@ -155,19 +154,18 @@ upg_notes_begin(UpgUndoLog *log, const UpgOwnRows *own, Relation rel,
 		/* a generated column follows from the others */
 		notes->compared[i] = !TupleDescAttr(notes->desc, i)->attisdropped &&
 							 TupleDescAttr(notes->desc, i)->attgenerated == '\0';
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute att;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute att;
 
-			if (change->before || change->after == NULL)
-				continue;
-			att = (Form_pg_attribute) GETSTRUCT(change->after);
-			if (att->attrelid == RelationGetRelid(rel) && att->attnum > 0 &&
-				att->attnum <= natts)
-				notes->compared[att->attnum - 1] = false;
-		}
+		if (change->before || change->after == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(change->after);
+		if (att->attrelid == RelationGetRelid(rel) && att->attnum > 0 &&
+			att->attnum <= natts)
+			notes->compared[att->attnum - 1] = false;
+	}
 	notes->before = palloc(sizeof(Datum) * (natts + 1));
 	notes->after = palloc(sizeof(Datum) * (natts + 1));
 	notes->before_null = palloc(sizeof(bool) * (natts + 1));

@@ -110,20 +110,18 @@ upg_file_owner(UpgCatalogChanges *classes, Form_pg_class file, bool before, Oid 
 Oid
 upg_index_table(List *catalogs, Oid index)
 {
-	UpgCatalogChanges *indexes = upg_changes_of(catalogs, IndexRelationId);
 	HeapTuple tuple;
 	Oid result = InvalidOid;
 	ListCell *lc;
 
-	if (indexes)
-		foreach (lc, indexes->changes)
-		{
-			UpgChange *change = lfirst(lc);
+	foreach (lc, upg_change_list(catalogs, IndexRelationId))
+	{
+		UpgChange *change = lfirst(lc);
 
-			if (change->before &&
-				((Form_pg_index) GETSTRUCT(change->before))->indexrelid == index)
-				return ((Form_pg_index) GETSTRUCT(change->before))->indrelid;
-		}
+		if (change->before &&
+			((Form_pg_index) GETSTRUCT(change->before))->indexrelid == index)
+			return ((Form_pg_index) GETSTRUCT(change->before))->indrelid;
+	}
 	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
 	if (HeapTupleIsValid(tuple))
 	{

@@ -45,18 +45,16 @@
 UpgChange *
 upg_class_change(UpgUndoLog *log, Oid relation)
 {
-	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
 	ListCell *lc;
 
-	if (classes)
-		foreach (lc, classes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			HeapTuple row = change->after ? change->after : change->before;
+	foreach (lc, upg_change_list(log->catalogs, RelationRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		HeapTuple row = change->after ? change->after : change->before;
 
-			if (((Form_pg_class) GETSTRUCT(row))->oid == relation)
-				return change;
-		}
+		if (((Form_pg_class) GETSTRUCT(row))->oid == relation)
+			return change;
+	}
 	return NULL;
 }
 
@@ -166,36 +164,6 @@ append_list(StringInfo buf, List *list, int max)
 	}
 }
 
-/*
- * refuse_unfilled
- *		All that is in the way are rows that need values: say how to give them.
- */
-static void
-refuse_unfilled(List *conflicts, const UpgUndoOptions *options)
-{
-	StringInfoData detail;
-	StringInfoData fills;
-	ListCell *lc;
-
-	initStringInfo(&detail);
-	append_list(&detail, conflicts, 50);
-	initStringInfo(&fills);
-	foreach (lc, options->unfilled)
-	{
-		if (fills.len > 0)
-			appendStringInfoString(&fills, ", ");
-		escape_json(&fills, lfirst(lc));
-		appendStringInfoString(&fills, ": \"value\"");
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_LATER_CHANGES),
-			 errmsg("later changes stand in the way of the rollback"),
-			 errdetail("%s", detail.data),
-			 errhint("Say what these rows get: the option {\"fill\": {%s}}, or --fill. "
-					 "Nothing was changed.",
-					 fills.data)));
-}
-
 /* For a dry run: what the rollback would do. */
 static void
 describe_actions(UpgUndoLog *log, UpgUndoResult *result)
@@ -260,51 +228,69 @@ describe_actions(UpgUndoLog *log, UpgUndoResult *result)
 	}
 }
 
-/* Refuse, and name everything that stands in the way. */
-static void
-refuse(UpgUndoLog *log, List *conflicts, UpgUndoOptions *options)
+/*
+ * way_out
+ *		What to do about what stands in the way.
+ */
+static const char *
+way_out(UpgUndoLog *log, List *conflicts, const UpgUndoOptions *options)
 {
-	StringInfoData detail;
 	StringInfoData names;
-	List *later;
 	ListCell *lc;
 
-	if (list_length(options->unfilled) == list_length(conflicts))
-		refuse_unfilled(conflicts, options);
-	initStringInfo(&detail);
-	append_list(&detail, conflicts, 50);
-	later = upg_order_later(log);
 	initStringInfo(&names);
-	foreach (lc, later)
+	if (list_length(options->unfilled) == list_length(conflicts))
+	{
+		/* rows that need values, and nothing else */
+		foreach (lc, options->unfilled)
+		{
+			appendStringInfoString(&names, names.len > 0 ? ", " : "");
+			escape_json(&names, lfirst(lc));
+			appendStringInfoString(&names, ": \"value\"");
+		}
+		return psprintf(
+			"Say what these rows get: the option {\"fill\": {%s}}, or --fill. "
+			"Nothing was changed.",
+			names.data);
+	}
+	foreach (lc, upg_order_later(log))
 		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
 						 (char *) lfirst(lc));
-	ereport(ERROR,
-			(errcode(ERRCODE_UPG_LATER_CHANGES),
-			 errmsg("later changes stand in the way of the rollback"),
-			 errdetail("%s", detail.data),
-			 later != NIL ? errhint("Roll back first, in this order: %s; the option "
-									"{\"cascade\": true} does. Nothing was changed.",
-									names.data)
-			 : options->has_down
-				 ? errhint("Nothing was changed. Take these back first, or run "
-						   "the down script with the option {\"method\": "
-						   "\"given\"}.")
-				 : errhint("Take these back first. Nothing was changed.")));
+	if (names.len > 0)
+		return psprintf("Roll back first, in this order: %s; the option "
+						"{\"cascade\": true} does. Nothing was changed.",
+						names.data);
+	if (options->has_down)
+		return "Nothing was changed. Take these back first, or run the down script with "
+			   "the option {\"method\": \"given\"}.";
+	return "Take these back first. Nothing was changed.";
+}
+
+/* Refuse, and name everything that stands in the way. */
+static void
+refuse(UpgUndoLog *log, List *conflicts, const UpgUndoOptions *options)
+{
+	const char *hint = way_out(log, conflicts, options);
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	append_list(&detail, conflicts, 50);
+	ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
+					errmsg("later changes stand in the way of the rollback"),
+					errdetail("%s", detail.data), errhint("%s", hint)));
 }
 
 /* Must rows be read to decide what becomes of them? */
 static bool
 reads_rows(UpgUndoLog *log)
 {
-	UpgCatalogChanges *classes = upg_changes_of(log->catalogs, RelationRelationId);
 	ListCell *lc;
 
 	if (log->relations != NIL || log->columns != NIL)
 		return true;
-	if (classes)
-		foreach (lc, classes->changes)
-			if (((UpgChange *) lfirst(lc))->before == NULL)
-				return true;
+	foreach (lc, upg_change_list(log->catalogs, RelationRelationId))
+		if (((UpgChange *) lfirst(lc))->before == NULL)
+			return true;
 	return false;
 }
 
@@ -323,13 +309,13 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext cxt =
 		AllocSetContextCreate(caller, "upg rollback", ALLOCSET_DEFAULT_SIZES);
+	UpgUndoLocks locks;
 	UpgUndoLog *log;
 
 	MemoryContextSwitchTo(cxt);
 	for (bool first = true;; first = false)
 	{
 		UpgUndoStage stage = options->dry_run ? UPG_UNDO_LOOK : UPG_UNDO_PERFORM;
-		UpgUndoLocks locks;
 		List *conflicts = NIL;
 
 		log = upg_undo_unit_read(unit, false);
@@ -363,6 +349,7 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 		MemoryContextReset(cxt);
 	}
 	MemoryContextSwitchTo(caller);
+	upg_report_add_locks(&locks, result);
 	return log;
 }
 
@@ -466,18 +453,11 @@ lock_all(List *units, const UpgUndoOptions *options, UpgUndoResult *result)
 	MemoryContext oldcxt = CurrentMemoryContext;
 	MemoryContext cxt =
 		AllocSetContextCreate(oldcxt, "upg locks of a rollback", ALLOCSET_DEFAULT_SIZES);
-	UpgUndoLocks locks = {0};
+	UpgUndoLocks locks;
 	UpgUndoTries tries = {0};
-	ListCell *lc;
 
 	MemoryContextSwitchTo(cxt);
-	foreach (lc, units)
-	{
-		UpgUndoLocks more;
-
-		upg_undo_locks(upg_undo_unit_read(lfirst(lc), false), &more);
-		upg_undo_locks_add(&locks, &more);
-	}
+	upg_undo_locks_of(units, &locks);
 	upg_undo_lock(&locks, options->dry_run ? UPG_UNDO_LOOK : UPG_UNDO_PERFORM, options,
 				  &tries);
 	if (!options->dry_run)

@@ -413,6 +413,18 @@ upg_changes_of(List *catalogs, Oid catalog)
 }
 
 /*
+ * upg_change_list
+ *		The changes of one catalog, one by one; NIL if there are none.
+ */
+List *
+upg_change_list(List *catalogs, Oid catalog)
+{
+	UpgCatalogChanges *changes = upg_changes_of(catalogs, catalog);
+
+	return changes ? changes->changes : NIL;
+}
+
+/*
  * upg_dropped_columns
  *		The columns of a table that the migration dropped: their rows of
  *		pg_attribute from before.
@@ -420,13 +432,10 @@ upg_changes_of(List *catalogs, Oid catalog)
 List *
 upg_dropped_columns(List *catalogs, Oid relation)
 {
-	UpgCatalogChanges *changes = upg_changes_of(catalogs, AttributeRelationId);
 	List *result = NIL;
 	ListCell *lc;
 
-	if (changes == NULL)
-		return NIL;
-	foreach (lc, changes->changes)
+	foreach (lc, upg_change_list(catalogs, AttributeRelationId))
 	{
 		UpgChange *change = lfirst(lc);
 		Form_pg_attribute before;

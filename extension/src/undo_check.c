@@ -588,49 +588,44 @@ check_label(UpgChange *change, List **conflicts)
 void
 upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 {
-	UpgCatalogChanges *changes;
 	List *found = NIL;
 	ListCell *lc;
 
 	upg_merge_plan(log, options, conflicts);
 
-	changes = upg_changes_of(log->catalogs, AttributeRelationId);
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute att;
-			UpgChange *class;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute att;
+		UpgChange *class;
 
-			if (change->current == NULL)
-				continue;
-			att = (Form_pg_attribute) GETSTRUCT(change->current);
-			if (att->attnum <= 0 || att->attrelid < FirstNormalObjectId)
-				continue;
-			class = upg_class_change(log, att->attrelid);
-			if (class && class->before == NULL)
-				continue; /* the whole table goes */
-			if (upg_keep_find(log->files, att->attrelid))
-				continue; /* the whole file is exchanged */
-			if (get_rel_relkind(att->attrelid) != RELKIND_RELATION)
-				continue;
-			if (change->before && att->attisdropped &&
-				!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
-				check_column(log, options, change, &found);
-		}
+		if (change->current == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(change->current);
+		if (att->attnum <= 0 || att->attrelid < FirstNormalObjectId)
+			continue;
+		class = upg_class_change(log, att->attrelid);
+		if (class && class->before == NULL)
+			continue; /* the whole table goes */
+		if (upg_keep_find(log->files, att->attrelid))
+			continue; /* the whole file is exchanged */
+		if (get_rel_relkind(att->attrelid) != RELKIND_RELATION)
+			continue;
+		if (change->before && att->attisdropped &&
+			!((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
+			check_column(log, options, change, &found);
+	}
 	list_sort(found, upg_text_cmp); /* not by OID */
 	*conflicts = list_concat(*conflicts, found);
 
-	changes = upg_changes_of(log->catalogs, EnumRelationId);
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
+	foreach (lc, upg_change_list(log->catalogs, EnumRelationId))
+	{
+		UpgChange *change = lfirst(lc);
 
-			if (change->before == NULL && change->current &&
-				upg_changes_of(log->catalogs, TypeRelationId) == NULL)
-				check_label(change, conflicts);
-		}
+		if (change->before == NULL && change->current &&
+			upg_changes_of(log->catalogs, TypeRelationId) == NULL)
+			check_label(change, conflicts);
+	}
 }
 
 /*

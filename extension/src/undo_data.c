@@ -731,7 +731,6 @@ upg_data_check_keys(List *relations)
 static List *
 constraints_to_check(UpgUndoLog *log)
 {
-	UpgCatalogChanges *changes;
 	List *written = NIL;
 	List *found;
 	ListCell *lc;
@@ -746,34 +745,31 @@ constraints_to_check(UpgUndoLog *log)
 	}
 	found = foreign_keys_of(written);
 
-	changes = upg_changes_of(log->catalogs, ConstraintRelationId);
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_constraint con;
-			bool known = false;
-			ListCell *lc2;
+	foreach (lc, upg_change_list(log->catalogs, ConstraintRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_constraint con;
+		bool known = false;
+		ListCell *lc2;
 
-			if (change->before == NULL)
-				continue;
-			con = (Form_pg_constraint) GETSTRUCT(change->before);
-			/* a table whose file came back holds the rows that it held */
-			if (upg_keep_find(log->files, con->conrelid) &&
-				con->contype == CONSTRAINT_CHECK)
-				continue;
-			if (change->after &&
-				((Form_pg_constraint) GETSTRUCT(change->after))->convalidated ==
-					con->convalidated &&
-				con->contype != CONSTRAINT_CHECK)
-				continue;
-			foreach (lc2, found)
-				if (((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc2)))->oid ==
-					con->oid)
-					known = true;
-			if (!known)
-				found = lappend(found, change->before);
-		}
+		if (change->before == NULL)
+			continue;
+		con = (Form_pg_constraint) GETSTRUCT(change->before);
+		/* a table whose file came back holds the rows that it held */
+		if (upg_keep_find(log->files, con->conrelid) && con->contype == CONSTRAINT_CHECK)
+			continue;
+		if (change->after &&
+			((Form_pg_constraint) GETSTRUCT(change->after))->convalidated ==
+				con->convalidated &&
+			con->contype != CONSTRAINT_CHECK)
+			continue;
+		foreach (lc2, found)
+			if (((Form_pg_constraint) GETSTRUCT((HeapTuple) lfirst(lc2)))->oid ==
+				con->oid)
+				known = true;
+		if (!known)
+			found = lappend(found, change->before);
+	}
 	return found;
 }
 
@@ -888,7 +884,6 @@ upg_data_violated(UpgUndoLog *log)
 void
 upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 {
-	UpgCatalogChanges *changes;
 	ListCell *lc;
 
 	foreach (lc, constraints_to_check(log))
@@ -906,54 +901,52 @@ upg_data_revalidate(UpgUndoLog *log, UpgUndoResult *result)
 			check_constraint(con, row);
 	}
 
-	changes = upg_changes_of(log->catalogs, AttributeRelationId);
-	if (changes)
-		foreach (lc, changes->changes)
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute before;
+		Form_pg_attribute after;
+		StringInfoData query;
+		char *column;
+
+		if (change->before == NULL || change->after == NULL)
+			continue;
+		before = (Form_pg_attribute) GETSTRUCT(change->before);
+		after = (Form_pg_attribute) GETSTRUCT(change->after);
+		if (before->attisdropped || before->attnum <= 0 ||
+			upg_keep_find(log->files, before->attrelid) ||
+			get_rel_relkind(before->attrelid) != RELKIND_RELATION ||
+			get_rel_persistence(before->attrelid) == RELPERSISTENCE_TEMP)
+			continue;
+		column = pstrdup(quote_identifier(NameStr(before->attname)));
+		initStringInfo(&query);
+		if (before->attnotnull && !after->attnotnull)
 		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute before;
-			Form_pg_attribute after;
-			StringInfoData query;
-			char *column;
-
-			if (change->before == NULL || change->after == NULL)
-				continue;
-			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			after = (Form_pg_attribute) GETSTRUCT(change->after);
-			if (before->attisdropped || before->attnum <= 0 ||
-				upg_keep_find(log->files, before->attrelid) ||
-				get_rel_relkind(before->attrelid) != RELKIND_RELATION ||
-				get_rel_persistence(before->attrelid) == RELPERSISTENCE_TEMP)
-				continue;
-			column = pstrdup(quote_identifier(NameStr(before->attname)));
-			initStringInfo(&query);
-			if (before->attnotnull && !after->attnotnull)
-			{
-				/* a function, because the planner knows what IS NULL means for NOT NULL */
-				appendStringInfo(
-					&query,
-					"SELECT 1 FROM ONLY %s WHERE pg_catalog.num_nulls(%s) > 0 LIMIT 1",
-					upg_qualified_name(before->attrelid), column);
-				if (finds_row(query.data, upg_relation_owner(before->attrelid)))
-					violated("NOT NULL of column", NameStr(before->attname),
-							 before->attrelid);
-			}
-			if (!after->attisdropped && before->atttypmod >= 0 &&
-				before->atttypmod != after->atttypmod)
-			{
-				char *type = format_type_extended(before->atttypid, before->atttypmod,
-												  FORMAT_TYPE_TYPEMOD_GIVEN |
-													  FORMAT_TYPE_FORCE_QUALIFY);
-
-				resetStringInfo(&query);
-				appendStringInfo(
-					&query,
-					"SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
-					" (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
-					upg_qualified_name(before->attrelid), column, column, type);
-				if (finds_row(query.data, upg_relation_owner(before->attrelid)))
-					violated(psprintf("Type %s of column", type),
-							 NameStr(before->attname), before->attrelid);
-			}
+			/* a function, because the planner knows what IS NULL means for NOT NULL */
+			appendStringInfo(
+				&query,
+				"SELECT 1 FROM ONLY %s WHERE pg_catalog.num_nulls(%s) > 0 LIMIT 1",
+				upg_qualified_name(before->attrelid), column);
+			if (finds_row(query.data, upg_relation_owner(before->attrelid)))
+				violated("NOT NULL of column", NameStr(before->attname),
+						 before->attrelid);
 		}
+		if (!after->attisdropped && before->atttypmod >= 0 &&
+			before->atttypmod != after->atttypmod)
+		{
+			char *type = format_type_extended(before->atttypid, before->atttypmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN |
+												  FORMAT_TYPE_FORCE_QUALIFY);
+
+			resetStringInfo(&query);
+			appendStringInfo(
+				&query,
+				"SELECT 1 FROM ONLY %s WHERE %s::pg_catalog.text IS DISTINCT FROM"
+				" (%s::pg_catalog.text::%s)::pg_catalog.text LIMIT 1",
+				upg_qualified_name(before->attrelid), column, column, type);
+			if (finds_row(query.data, upg_relation_owner(before->attrelid)))
+				violated(psprintf("Type %s of column", type), NameStr(before->attname),
+						 before->attrelid);
+		}
+	}
 }

@@ -241,22 +241,20 @@ cost_of_table(UpgUndoLog *log, UpgMergeTable *table)
 static double
 cost_of_indexes(UpgUndoLog *log)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, IndexRelationId);
 	double us = 0;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_index form;
+	foreach (lc, upg_change_list(log->catalogs, IndexRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_index form;
 
-			if (change->before == NULL || change->after)
-				continue;
-			form = (Form_pg_index) GETSTRUCT(change->before);
-			if (upg_keep_find(log->files, form->indexrelid) == NULL)
-				us += upg_estimate_rows(form->indrelid) * US_BUILD;
-		}
+		if (change->before == NULL || change->after)
+			continue;
+		form = (Form_pg_index) GETSTRUCT(change->before);
+		if (upg_keep_find(log->files, form->indexrelid) == NULL)
+			us += upg_estimate_rows(form->indrelid) * US_BUILD;
+	}
 	return us;
 }
 
@@ -264,28 +262,26 @@ cost_of_indexes(UpgUndoLog *log)
 static double
 cost_of_columns(UpgUndoLog *log)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	double us = 0;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute before;
-			Form_pg_attribute after;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute before;
+		Form_pg_attribute after;
 
-			if (change->before == NULL || change->after == NULL)
-				continue;
-			before = (Form_pg_attribute) GETSTRUCT(change->before);
-			after = (Form_pg_attribute) GETSTRUCT(change->after);
-			if (before->attisdropped || before->attnum <= 0 ||
-				upg_keep_find(log->files, before->attrelid))
-				continue;
-			if ((before->attnotnull && !after->attnotnull) ||
-				before->atttypmod != after->atttypmod)
-				us += upg_estimate_rows(before->attrelid) * US_CHECK;
-		}
+		if (change->before == NULL || change->after == NULL)
+			continue;
+		before = (Form_pg_attribute) GETSTRUCT(change->before);
+		after = (Form_pg_attribute) GETSTRUCT(change->after);
+		if (before->attisdropped || before->attnum <= 0 ||
+			upg_keep_find(log->files, before->attrelid))
+			continue;
+		if ((before->attnotnull && !after->attnotnull) ||
+			before->atttypmod != after->atttypmod)
+			us += upg_estimate_rows(before->attrelid) * US_CHECK;
+	}
 	foreach (lc, log->columns)
 	{
 		UpgKeptColumns *kept = lfirst(lc);

@@ -159,15 +159,24 @@ upg_undo_locks(UpgUndoLog *log, UpgUndoLocks *locks)
 }
 
 /*
- * upg_undo_locks_add
- *		What one rollback and another lock together, in the order of upg_undo_locks()
- *		each.
+ * upg_undo_locks_of
+ *		What the rollbacks of several units lock together, in the order of
+ *		upg_undo_locks() each.
  */
 void
-upg_undo_locks_add(UpgUndoLocks *locks, const UpgUndoLocks *more)
+upg_undo_locks_of(List *units, UpgUndoLocks *locks)
 {
-	locks->all = list_concat_unique_oid(locks->all, more->all);
-	locks->alone = list_concat_unique_oid(locks->alone, more->alone);
+	ListCell *lc;
+
+	locks->all = locks->alone = NIL;
+	foreach (lc, units)
+	{
+		UpgUndoLocks more;
+
+		upg_undo_locks(upg_undo_unit_read(lfirst(lc), false), &more);
+		locks->all = list_concat_unique_oid(locks->all, more.all);
+		locks->alone = list_concat_unique_oid(locks->alone, more.alone);
+	}
 }
 
 static LOCKMODE

@@ -160,23 +160,21 @@ upg_returned_columns(UpgUndoLog *log, Oid relation)
 static Bitmapset *
 added_columns(UpgUndoLog *log, Oid relation)
 {
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, AttributeRelationId);
 	Bitmapset *result = NULL;
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute att;
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute att;
 
-			if (change->before || change->current == NULL)
-				continue;
-			att = (Form_pg_attribute) GETSTRUCT(change->current);
-			if (att->attrelid == relation && att->attnum > 0 && !att->attisdropped &&
-				att->attgenerated == '\0')
-				result = bms_add_member(result, att->attnum);
-		}
+		if (change->before || change->current == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(change->current);
+		if (att->attrelid == relation && att->attnum > 0 && !att->attisdropped &&
+			att->attgenerated == '\0')
+			result = bms_add_member(result, att->attnum);
+	}
 	return result;
 }
 
@@ -347,8 +345,6 @@ void
 upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 {
 	UpgMerge *merge = palloc0(sizeof(UpgMerge));
-	UpgCatalogChanges *changes = upg_changes_of(log->catalogs, RelationRelationId);
-	UpgUndoLocks locks;
 	ListCell *lc;
 
 	merge->log = log;
@@ -356,30 +352,19 @@ upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals)
 	merge->refusals = refusals;
 	merge->cxt = CurrentMemoryContext;
 	log->merge = merge;
-	upg_undo_locks(log, &locks);
-	foreach (lc, locks.all)
-	{
-		char *name = upg_qualified_name(lfirst_oid(lc));
-
-		if (list_member_oid(locks.alone, lfirst_oid(lc)))
-			merge->locked = lappend(merge->locked, name);
-		else
-			merge->written = lappend(merge->written, name);
-	}
 	upg_order_check_rows(merge);
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_class form;
+	foreach (lc, upg_change_list(log->catalogs, RelationRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_class form;
 
-			if (change->before || change->current == NULL)
-				continue;
-			form = (Form_pg_class) GETSTRUCT(change->current);
-			if (form->relkind == RELKIND_RELATION)
-				plan_aside(merge, merge_table(merge, form->oid, UPG_TABLE_GOES));
-		}
+		if (change->before || change->current == NULL)
+			continue;
+		form = (Form_pg_class) GETSTRUCT(change->current);
+		if (form->relkind == RELKIND_RELATION)
+			plan_aside(merge, merge_table(merge, form->oid, UPG_TABLE_GOES));
+	}
 	foreach (lc, log->relations)
 	{
 		UpgRelationRows *rows = lfirst(lc);

@@ -88,25 +88,22 @@ upg_form_cast(UpgFilePlan *plan, UpgFormCast *cast, Datum value, bool *isnull)
 static void
 find_old_key(UpgFilePlan *plan)
 {
-	UpgCatalogChanges *changes =
-		upg_changes_of(plan->merge->log->catalogs, IndexRelationId);
 	List *indexes = NIL; /* of HeapTuple: pg_index rows of before */
 	List *current = RelationGetIndexList(plan->rel);
 	ListCell *lc;
 	bool primary = false;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
+	foreach (lc, upg_change_list(plan->merge->log->catalogs, IndexRelationId))
+	{
+		UpgChange *change = lfirst(lc);
 
-			if (change->after)
-				current = list_delete_oid(
-					current, ((Form_pg_index) GETSTRUCT(change->after))->indexrelid);
-			if (change->before && ((Form_pg_index) GETSTRUCT(change->before))->indrelid ==
-									  plan->table->relation)
-				indexes = lappend(indexes, change->before);
-		}
+		if (change->after)
+			current = list_delete_oid(
+				current, ((Form_pg_index) GETSTRUCT(change->after))->indexrelid);
+		if (change->before && ((Form_pg_index) GETSTRUCT(change->before))->indrelid ==
+								  plan->table->relation)
+			indexes = lappend(indexes, change->before);
+	}
 	foreach (lc, current)
 	{
 		HeapTuple tuple =
@@ -145,34 +142,31 @@ find_old_key(UpgFilePlan *plan)
 static void
 find_missing(UpgFilePlan *plan)
 {
-	UpgCatalogChanges *changes =
-		upg_changes_of(plan->merge->log->catalogs, AttributeRelationId);
 	Relation rel = table_open(AttributeRelationId, AccessShareLock);
 	ListCell *lc;
 
-	if (changes)
-		foreach (lc, changes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_attribute att;
-			Datum array;
-			bool isnull;
-			int one = 1;
+	foreach (lc, upg_change_list(plan->merge->log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_attribute att;
+		Datum array;
+		bool isnull;
+		int one = 1;
 
-			if (change->before == NULL)
-				continue;
-			att = (Form_pg_attribute) GETSTRUCT(change->before);
-			if (att->attrelid != plan->table->relation || att->attnum <= 0 ||
-				att->attnum > plan->old->natts || !att->atthasmissing)
-				continue;
-			array = heap_getattr(change->before, Anum_pg_attribute_attmissingval,
-								 RelationGetDescr(rel), &isnull);
-			if (isnull)
-				continue;
-			plan->columns[att->attnum - 1].missing = array_get_element(
-				array, 1, &one, -1, att->attlen, att->attbyval, att->attalign, &isnull);
-			plan->columns[att->attnum - 1].has_missing = !isnull;
-		}
+		if (change->before == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(change->before);
+		if (att->attrelid != plan->table->relation || att->attnum <= 0 ||
+			att->attnum > plan->old->natts || !att->atthasmissing)
+			continue;
+		array = heap_getattr(change->before, Anum_pg_attribute_attmissingval,
+							 RelationGetDescr(rel), &isnull);
+		if (isnull)
+			continue;
+		plan->columns[att->attnum - 1].missing = array_get_element(
+			array, 1, &one, -1, att->attlen, att->attbyval, att->attalign, &isnull);
+		plan->columns[att->attnum - 1].has_missing = !isnull;
+	}
 	table_close(rel, AccessShareLock);
 }
 

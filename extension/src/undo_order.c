@@ -129,7 +129,6 @@ static void
 read_ours(UpgUndoLog *log, Oid relation, OurTable *ours)
 {
 	UpgChange *class = upg_class_change(log, relation);
-	UpgCatalogChanges *columns = upg_changes_of(log->catalogs, AttributeRelationId);
 	ListCell *lc;
 
 	memset(ours, 0, sizeof(*ours));
@@ -140,7 +139,7 @@ read_ours(UpgUndoLog *log, Oid relation, OurTable *ours)
 		if (((UpgRelationRows *) lfirst(lc))->relation == relation)
 			ours->rows = lfirst(lc);
 	}
-	foreach (lc, columns ? columns->changes : NIL)
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
 	{
 		UpgChange *change = lfirst(lc);
 		HeapTuple row = change->after ? change->after : change->before;

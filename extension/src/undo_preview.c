@@ -97,7 +97,7 @@ upg_rollback_locks(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	UpgMigration *migration = upg_ledger_find(name);
-	UpgUndoLocks locks = {0};
+	UpgUndoLocks locks;
 	ListCell *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -107,13 +107,7 @@ upg_rollback_locks(PG_FUNCTION_ARGS)
 						errhint("upg_status() lists what is.")));
 	if (!upg_migration_has_undo(migration))
 		return (Datum) 0;
-	foreach (lc, upg_undo_units(migration->id))
-	{
-		UpgUndoLocks more;
-
-		upg_undo_locks(upg_undo_unit_read(lfirst(lc), false), &more);
-		upg_undo_locks_add(&locks, &more);
-	}
+	upg_undo_locks_of(upg_undo_units(migration->id), &locks);
 	foreach (lc, locks.all)
 	{
 		bool alone = list_member_oid(locks.alone, lfirst_oid(lc));

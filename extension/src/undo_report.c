@@ -13,10 +13,10 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
-#include "nodes/value.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "ledger.h"
 #include "undo_merge.h"
 
 /* So many conflicts are in the report; all of them are in the books. */
@@ -124,14 +124,6 @@ note_table(UpgMergeTable *table, UpgUndoResult *result)
 											table->name, buf.data));
 }
 
-static List *
-add_name(List *names, char *name)
-{
-	String *value = makeString(name);
-
-	return list_member(names, value) ? names : lappend(names, value);
-}
-
 /*
  * upg_report_add
  *		Add the account of one unit of a rollback to its result.
@@ -166,10 +158,26 @@ upg_report_add(UpgMerge *merge, UpgUndoResult *result)
 		result->found = lappend(result->found, buf.data);
 	}
 	result->conflicts += list_length(merge->conflicts);
-	foreach (lc, merge->locked)
-		result->locked = add_name(result->locked, lfirst(lc));
-	foreach (lc, merge->written)
-		result->written = add_name(result->written, lfirst(lc));
+}
+
+/*
+ * upg_report_add_locks
+ *		Add the names of what one unit locks, while the relations have them.
+ */
+void
+upg_report_add_locks(const UpgUndoLocks *locks, UpgUndoResult *result)
+{
+	ListCell *lc;
+
+	foreach (lc, locks->all)
+	{
+		char *name = upg_qualified_name(lfirst_oid(lc));
+		List **names = list_member_oid(locks->alone, lfirst_oid(lc)) ? &result->locked
+																	 : &result->written;
+
+		if (!upg_name_in(*names, name))
+			*names = lappend(*names, name);
+	}
 }
 
 static void
@@ -200,7 +208,7 @@ join_names(const char *title, List *names)
 	initStringInfo(&buf);
 	foreach (lc, names)
 		appendStringInfo(&buf, "%s%s", lc == list_head(names) ? title : ", ",
-						 strVal(lfirst(lc)));
+						 (char *) lfirst(lc));
 	return buf.data;
 }
 
@@ -232,14 +240,7 @@ char *
 upg_report_json(UpgUndoResult *result)
 {
 	StringInfoData buf;
-	ListCell *lc;
-	List *locked = NIL;
-	List *written = NIL;
 
-	foreach (lc, result->locked)
-		locked = lappend(locked, strVal(lfirst(lc)));
-	foreach (lc, result->written)
-		written = lappend(written, strVal(lfirst(lc)));
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
 	add_list(&buf, "tables", result->tables, false);
@@ -247,8 +248,8 @@ upg_report_json(UpgUndoResult *result)
 	appendStringInfo(&buf, "\"conflict_count\": " INT64_FORMAT ", ", result->conflicts);
 	add_list(&buf, "actions", result->actions, true);
 	add_list(&buf, "notes", result->notes, true);
-	add_list(&buf, "exclusive_locks", locked, true);
-	add_list(&buf, "write_locks", written, true);
+	add_list(&buf, "exclusive_locks", result->locked, true);
+	add_list(&buf, "write_locks", result->written, true);
 	appendStringInfo(&buf, "\"catalog_rows\": " INT64_FORMAT, result->catalog_rows);
 	add_number(&buf, "rows_to_write", result->work);
 	if (result->perform_ms > 0)

@@ -149,36 +149,33 @@ upg_sequences_remember(void)
 List *
 upg_sequences_changed(List *before, List *catalogs)
 {
-	UpgCatalogChanges *classes = upg_changes_of(catalogs, RelationRelationId);
 	List *result = NIL;
 	List *changed = NIL;
 	ListCell *lc;
 
-	if (classes)
-		foreach (lc, classes->changes)
-		{
-			UpgChange *change = lfirst(lc);
-			Form_pg_class form;
-			UpgSequenceState *state;
+	foreach (lc, upg_change_list(catalogs, RelationRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_class form;
+		UpgSequenceState *state;
 
-			if (change->before == NULL)
-				continue;
-			form = (Form_pg_class) GETSTRUCT(change->before);
-			if (form->relkind != RELKIND_SEQUENCE)
-				continue;
-			if (change->after &&
-				((Form_pg_class) GETSTRUCT(change->after))->relfilenode ==
-					form->relfilenode)
-				continue;
-			changed = lappend_oid(changed, form->oid);
-			if (change->after == NULL)
-				continue;
-			state = palloc0(sizeof(UpgSequenceState));
-			state->sequence = form->oid;
-			state->switched = true;
-			if (upg_sequence_read(form->oid, &state->after_value, &state->after_called))
-				result = lappend(result, state);
-		}
+		if (change->before == NULL)
+			continue;
+		form = (Form_pg_class) GETSTRUCT(change->before);
+		if (form->relkind != RELKIND_SEQUENCE)
+			continue;
+		if (change->after &&
+			((Form_pg_class) GETSTRUCT(change->after))->relfilenode == form->relfilenode)
+			continue;
+		changed = lappend_oid(changed, form->oid);
+		if (change->after == NULL)
+			continue;
+		state = palloc0(sizeof(UpgSequenceState));
+		state->sequence = form->oid;
+		state->switched = true;
+		if (upg_sequence_read(form->oid, &state->after_value, &state->after_called))
+			result = lappend(result, state);
+	}
 
 	foreach (lc, before)
 	{
