@@ -63,6 +63,7 @@ class Script:
         self.count = dict.fromkeys('exact refused known unexplained inexact conflict wrong crash again'.split(), 0)
         self.other = dict(nothing=0, same_error=0, not_one_step=0, plain=0)
         self.group = 0
+        self.branches = []
         self.since_check = self.since_dump = 0
 
     def open(self):
@@ -272,12 +273,32 @@ class Script:
         os.chmod(path, 0o644)
         return re.sub(r'\bfrom\s+std(in|out)\b', "FROM '%s'" % path, text, count=1, flags=re.I)
 
+    def branch(self, it):
+        """Is this \\if, \\elif, \\else or \\endif?  Then which branch runs is decided here,
+        as psql would not answer in one that does not run."""
+        m = re.match(r'\\(if|elif|else|endif)\b(.*)', it.text) if it.kind == 'meta' else None
+        if not m:
+            return False
+        word, condition = m.groups()
+        outer = self.branches[:-1] if word != 'if' else self.branches
+        if word == 'endif':
+            self.branches.pop()
+            return True
+        before = self.branches.pop() if word != 'if' else 'waits'
+        if before != 'waits' or not all(b == 'runs' for b in outer):
+            self.branches.append('done')
+        elif word == 'else' or '@@TRUE' in self.A.run('\\if %s\n\\warn @@TRUE\n\\endif' % condition):
+            self.branches.append('runs')
+        else:
+            self.branches.append('waits')
+        return True
+
     def item(self, it):
         if it.kind == 'meta':
             if re.match(r'\\set\s+(VERBOSITY|SHOW_CONTEXT|HIDE_TABLEAM|ON_ERROR_STOP|QUIET)\b', it.text):
                 # errors are read from what psql prints
                 return
-            if re.match(r'\\(set|unset|gexec|gset|getenv|c|connect|if|elif|else|endif|pset|a|t|x|copy|i|ir)\b', it.text):
+            if re.match(r'\\(set|unset|gexec|gset|getenv|c|connect|pset|a|t|x|copy|i|ir)\b', it.text):
                 self.plain(it.text)
                 if it.text.startswith('\\pset') or re.match(r'\\(a|t|x)\b', it.text):
                     self.A.run('\\pset format unaligned\n\\pset tuples_only on\n\\pset expanded off\n\\pset fieldsep \'\\t\'\n\\pset null \'\'')
@@ -345,12 +366,12 @@ class Script:
             it = items[i]
             if self.a.limit and self.group >= self.a.limit:
                 break
-            if it.kind == 'meta' and it.text.startswith('\\if') and items[i + 1].text == '\\quit':
-                # the script is not for this encoding
-                if self.variables(it.text.split()[1]) in ('t', 'true', 'on', '1'):
-                    break
-                i += 3
+            if self.branch(it) or not all(b == 'runs' for b in self.branches):
+                i += 1
                 continue
+            if it.kind == 'meta' and it.text == '\\quit':
+                # the script is not for this encoding
+                break
             try:
                 if it.kind == 'sql' and re.match(r'(begin|start\s+transaction)\b[^;]*;', it.text, re.I):
                     # several statements in one message, with a transaction of their own
