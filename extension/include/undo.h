@@ -358,13 +358,15 @@ extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 						  const UpgUndoOptions *options, UpgUndoTries *tries);
 extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options);
 
+/* in undo_rights.c */
+extern void upg_undo_check_privileges(UpgUndoLog *log);
+
 /* in undo_check.c */
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);
 extern void upg_undo_check_dependents(UpgUndoLog *log, List **conflicts);
 extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
 								List **conflicts);
 extern void upg_undo_check_references(UpgUndoLog *log);
-extern void upg_undo_check_privileges(UpgUndoLog *log);
 
 /* in undo_hide.c */
 extern void upg_row_hide(Relation rel, ItemPointer tid);
