@@ -149,6 +149,28 @@ upg_script_parse(const char *text, const UpgCut *cut)
 	return script;
 }
 
+/* Remark on what a script says, for a warning. */
+static void
+note(UpgScript *script, char *text)
+{
+	script->notes = lappend(script->notes, text);
+}
+
+/* Is the transaction that a statement begins committed by a later one? */
+static bool
+ends_later(UpgScript *script, int begin)
+{
+	for (int i = begin + 1; i < script->nstatements; i++)
+	{
+		Node *node = script->statements[i].raw->stmt;
+
+		if (IsA(node, TransactionStmt) &&
+			((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT)
+			return true;
+	}
+	return false;
+}
+
 /*
  * cut_into_steps
  *		Turn transaction control and statements that no transaction can hold
@@ -177,33 +199,30 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 				case TRANS_STMT_BEGIN:
 				case TRANS_STMT_START:
 					if (begun != NULL)
-						ereport(ERROR,
-								(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-								 errmsg("BEGIN in line %d is inside the transaction "
-										"begun in line "
-										"%d",
-										stmt->line, begun->line),
-								 errhint("Remove one of them, or write SAVEPOINT.")));
+					{
+						note(script,
+							 psprintf("line %d: BEGIN is inside the transaction begun in "
+									  "line %d, and has no effect",
+									  stmt->line, begun->line));
+						continue;
+					}
 					isolation = isolation_of(control->options);
 					if (list_length(control->options) > (isolation >= 0 ? 1 : 0))
-						script->notes =
-							lappend(script->notes,
-									psprintf("line %d: of the options of BEGIN only the "
-											 "isolation level is honoured",
-											 stmt->line));
+						note(script,
+							 psprintf(
+								 "line %d: of the options of BEGIN only the isolation "
+								 "level is honoured",
+								 stmt->line));
 					begun = stmt;
-					step = NULL;
+					if (ends_later(script, i))
+						step = NULL;
 					continue;
 				case TRANS_STMT_COMMIT:
 					if (begun == NULL)
-						ereport(
-							ERROR,
-							(errcode(ERRCODE_UPG_INVALID_SCRIPT),
-							 errmsg(
-								 "COMMIT in line %d ends no transaction of this script",
-								 stmt->line),
-							 errhint(
-								 "Remove it, or write the BEGIN that it belongs to.")));
+						note(
+							script,
+							psprintf("line %d: COMMIT ends no transaction of this script",
+									 stmt->line));
 					if (!control->chain)
 						begun = NULL;
 					step = NULL;
@@ -287,12 +306,9 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 	}
 
 	if (begun != NULL)
-		ereport(ERROR, (errcode(ERRCODE_UPG_INVALID_SCRIPT),
-						errmsg("the transaction begun in line %d is never committed",
-							   begun->line),
-						errhint("Write the COMMIT, or remove BEGIN: upg runs the script "
-								"in a transaction "
-								"anyway.")));
+		note(script, psprintf("the transaction begun in line %d is never committed; it "
+							  "ends with the script",
+							  begun->line));
 }
 
 /*

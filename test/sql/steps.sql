@@ -26,11 +26,14 @@ BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT statements, steps, transactional FROM upg_script_info('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT');
 COMMIT;
 
--- transaction control that cannot be honoured
-SELECT * FROM upg_script_info('BEGIN; SELECT 1');
-SELECT * FROM upg_script_info('SELECT 1; COMMIT');
-SELECT * FROM upg_script_info(E'BEGIN;\nBEGIN; COMMIT');
-SELECT * FROM upg_script_info('SELECT 1; ROLLBACK');
+-- transaction control that psql warns of, and what cannot be honoured
+SELECT statements, steps, transactional, notes FROM upg_script_info('BEGIN; SELECT 1');
+SELECT statements, steps, transactional, notes FROM upg_script_info('SELECT 1; COMMIT; SELECT 2');
+SELECT statements, steps, transactional, notes FROM upg_script_info(E'SELECT 1;\nBEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 2');
+SELECT statements, steps, transactional, notes FROM upg_script_info(E'BEGIN; SELECT 1; COMMIT AND CHAIN;\nSELECT 2');
+SELECT statements, steps, transactional, notes FROM upg_script_info('SELECT 1; BEGIN; VACUUM');
+SELECT statements, steps, transactional, notes FROM upg_script_info(E'BEGIN;\nBEGIN; COMMIT');
+SELECT statements, steps, transactional, notes FROM upg_script_info('SELECT 1; ROLLBACK');
 SELECT * FROM upg_script_info(E'BEGIN;\nVACUUM; COMMIT');
 SELECT * FROM upg_script_info('PREPARE TRANSACTION ''x''');
 SELECT * FROM upg_script_info('COPY st FROM stdin');
