@@ -106,6 +106,7 @@ extern void upg_notes_deleted(UpgRowNotes *notes, HeapTuple row, HeapTuple whole
 extern void upg_notes_end(UpgRowNotes *notes);
 
 /* in capture_columns.c */
+extern bool upg_missing_value(HeapTuple attribute, Datum *value);
 extern uint64 upg_columns_table_bytes(Relation rel);
 extern bool upg_columns_are_copied(uint64 bytes);
 extern uint64 upg_capture_columns(UpgUndoLog *log, const UpgOwnRows *own, List **notes);

@@ -127,9 +127,13 @@ choose_key(UpgUndoLog *log, Relation rel, UpgKeptColumns *kept)
 	}
 }
 
-/* What rows that are older than a column have in it. */
-static bool
-missing_value(HeapTuple attribute, Datum *value)
+/*
+ * upg_missing_value
+ *		What rows that are older than a column have in it, by its row in
+ *		pg_attribute.
+ */
+bool
+upg_missing_value(HeapTuple attribute, Datum *value)
 {
 	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(attribute);
 	Relation rel;
@@ -203,7 +207,7 @@ copy_values(UpgUndoLog *log, const UpgOwnRows *own, Relation rel, UpgKeptColumns
 
 	foreach (lc, dropped)
 		has_missing[foreach_current_index (lc)] =
-			missing_value(lfirst(lc), &missing[foreach_current_index (lc)]);
+			upg_missing_value(lfirst(lc), &missing[foreach_current_index (lc)]);
 	while ((row = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		HeapTuple copy;

@@ -26,6 +26,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/transam.h"
+#include "access/tupdesc_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlogutils.h"
@@ -54,7 +55,9 @@ typedef struct DataCollector
 	UpgRowNotes *notes; /* of a table that keeps its file */
 	UpgRelationRows *rows;
 	TupleDesc desc;
-	List *outside; /* pre-images with values outside, kept files only */
+	AttrMissing *defaults; /* what rows without a column have there, of "ndefaults" */
+	int ndefaults;         /* columns up to the last one with such a default */
+	List *outside;         /* pre-images with values outside, kept files only */
 	MemoryContext cxt;
 	MemoryContext longcxt;
 } DataCollector;
@@ -77,13 +80,12 @@ typedef struct ToastCollector
 
 /*
  * row_desc
- *		The description of a row as it is stored: its own number of columns,
- *		and no values for columns that it does not have.
+ *		The description of a row as it is stored: of so many columns, and no
+ *		values for columns that it does not have.
  */
 static TupleDesc
-row_desc(TupleDesc desc, HeapTuple row)
+row_desc(TupleDesc desc, int natts)
 {
-	int natts = HeapTupleHeaderGetNatts(row->t_data);
 	TupleDesc copy = upg_truncated_desc(desc, Min(natts, desc->natts));
 
 	/* an image is no value of the table's row type */
@@ -118,7 +120,7 @@ static HeapTuple
 rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *, void *),
 		void *arg)
 {
-	TupleDesc own = row_desc(desc, row);
+	TupleDesc own = row_desc(desc, HeapTupleHeaderGetNatts(row->t_data));
 	Datum *values = palloc(sizeof(Datum) * Max(own->natts, 1));
 	bool *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
 
@@ -135,6 +137,41 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *
 }
 
 /*
+ * note_defaults
+ *		What rows lack that are older than a column, as it was before.
+ *
+ * The description of today does not know it of a column that was dropped since,
+ * nor may the image have columns that came since.
+ */
+static void
+note_defaults(DataCollector *collector, UpgUndoLog *log, Form_pg_class before)
+{
+	TupleConstr *constr = collector->desc->constr;
+	ListCell *lc;
+
+	collector->defaults = palloc0(sizeof(AttrMissing) * (before->relnatts + 1));
+	for (int i = 0; constr && constr->missing && i < before->relnatts; i++)
+		collector->defaults[i] = constr->missing[i];
+	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
+	{
+		HeapTuple row = ((UpgChange *) lfirst(lc))->before;
+		Form_pg_attribute att;
+		AttrMissing *missing;
+
+		if (row == NULL)
+			continue;
+		att = (Form_pg_attribute) GETSTRUCT(row);
+		if (att->attrelid != before->oid || att->attnum <= 0)
+			continue;
+		missing = &collector->defaults[att->attnum - 1];
+		missing->am_present = upg_missing_value(row, &missing->am_value);
+	}
+	for (int i = 0; i < before->relnatts; i++)
+		if (collector->defaults[i].am_present)
+			collector->ndefaults = i + 1;
+}
+
+/*
  * with_defaults
  *		Form the row again with the defaults of columns that it lacks.
  *
@@ -143,12 +180,18 @@ rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *
  * stored and is expanded again.
  */
 static HeapTuple
-with_defaults(HeapTuple row, TupleDesc desc)
+with_defaults(HeapTuple row, DataCollector *collector)
 {
+	TupleDesc desc = row_desc(collector->desc, collector->ndefaults);
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
 
 	heap_deform_tuple(row, desc, values, nulls);
+	for (int i = HeapTupleHeaderGetNatts(row->t_data); i < desc->natts; i++)
+	{
+		values[i] = collector->defaults[i].am_value;
+		nulls[i] = !collector->defaults[i].am_present;
+	}
 	return row_again(row, desc, values, nulls);
 }
 
@@ -227,9 +270,8 @@ collect_data(HeapTuple row, bool deleted, void *arg)
 
 		oldcxt = MemoryContextSwitchTo(collector->cxt);
 		/* a rewrite by others forgets the defaults of columns that it lacks */
-		if (HeapTupleHeaderGetNatts(row->t_data) < collector->desc->natts &&
-			collector->desc->constr && collector->desc->constr->missing)
-			whole = with_defaults(row, collector->desc);
+		if (HeapTupleHeaderGetNatts(row->t_data) < collector->ndefaults)
+			whole = with_defaults(row, collector);
 		if (HeapTupleHasExternal(whole))
 			whole = rebuild(whole, collector->desc, fetch_live, NULL);
 		upg_notes_deleted(collector->notes, row, whole);
@@ -386,7 +428,7 @@ write_outside(DataCollector *collector)
 	foreach (lc, collector->outside)
 	{
 		HeapTuple row = lfirst(lc);
-		TupleDesc own = row_desc(collector->desc, row);
+		TupleDesc own = row_desc(collector->desc, HeapTupleHeaderGetNatts(row->t_data));
 		Datum *values = palloc(sizeof(Datum) * own->natts);
 		bool *nulls = palloc(sizeof(bool) * own->natts);
 
@@ -583,6 +625,7 @@ upg_capture_data(UpgUndoLog *log, const UpgOwnRows *own, List *touched, List *tr
 		{
 			rel = table_open(relid, AccessShareLock);
 			collector.desc = RelationGetDescr(rel);
+			note_defaults(&collector, log, form);
 			collector.writer = upg_chunks_begin("undo_chunks", log->id, relid);
 			collector.notes =
 				upg_notes_begin(log, own, rel, collector.writer, written, false, NIL);

@@ -97,6 +97,26 @@ GRANT SELECT (i), UPDATE (i) ON made TO undo_real_app;
 GRANT UPDATE (j) ON older TO undo_real_app;
 SELECT upg.capture_merge('made', '{}') IS NOT NULL;
 SELECT pg_describe_object(classid, objid, objsubid) FROM pg_shdepend WHERE refobjid = 'undo_real_app'::regrole ORDER BY 1;
+
+\echo # a column that old rows lack is dropped while another such one comes
+CREATE TABLE flags (id int PRIMARY KEY);
+INSERT INTO flags VALUES (1), (2);
+ALTER TABLE flags ADD young boolean NOT NULL DEFAULT true;
+ALTER TABLE flags ADD why text DEFAULT 'was not asked';
+INSERT INTO flags VALUES (3, false, NULL);
+SELECT up('policy', $$ALTER TABLE flags ADD policy text NOT NULL DEFAULT 'none';
+  UPDATE flags SET policy = young::text WHERE id <> 2; ALTER TABLE flags DROP young$$);
+VACUUM FULL flags;
+SELECT upg.capture_undo('policy') IS NOT NULL;
+SELECT * FROM flags ORDER BY id;
+-- only what was dropped had a default of this kind, and the table is written anew by others
+CREATE TABLE single (id int PRIMARY KEY);
+INSERT INTO single VALUES (1), (2);
+ALTER TABLE single ADD young boolean DEFAULT true;
+SELECT up('single', 'UPDATE single SET id = id + 10 WHERE id = 1; ALTER TABLE single DROP young');
+VACUUM FULL single;
+SELECT upg.capture_undo('single') IS NOT NULL;
+SELECT * FROM single ORDER BY id;
 SET search_path = public;
 DROP SCHEMA undo_real CASCADE;
 DROP ROLE undo_real_app;
