@@ -90,11 +90,7 @@ cmd_apply(UpgContext *ctx)
 	if (ctx->json)
 		json_array_end(render_doc());
 	if (ok && strcmp(outcome.state, "queued") == 0)
-	{
-		err_set(UPG_EXIT_WAITING, "UPG-2022", "migration \"%s\" runs in the background",
-				entry->name);
-		err_next("upg wait %s", entry->name);
-	}
+		run_handed_over(entry->name, false);
 	list_free(&outcome.warnings);
 	return upg_error.exit_code;
 }

@@ -389,7 +389,7 @@ run_check_changes(UpgContext *ctx, UpgCompare *compare)
 		}
 		if (source_problem(todo->entry))
 			return false;
-		err_set(UPG_EXIT_FAILED, "UPG-0002",
+		err_set(UPG_EXIT_USAGE, "UPG-0002",
 				"migration \"%s\" was changed after it was applied",
 				printable(ctx->arena, todo->name));
 		err_where("%s", todo->entry->up.path);

@@ -91,12 +91,21 @@ conn_on_notice(void *arg, const PGresult *res)
 {
 	const UpgConn *conn = arg;
 	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 
 	if (message == NULL || conn->silent)
 		return;
+	if (state != NULL && strcmp(state, "UP015") == 0 && upg_verbosity == 0)
+	{
+		/* said while the server goes on trying */
+		log_progress("%s%s%s%s%s", conn->subject ? conn->subject : "",
+					 conn->subject ? ": " : "", message, detail ? ".  " : "",
+					 detail ? detail : "");
+		return;
+	}
 	if (severity != NULL && strcmp(severity, "WARNING") == 0)
 	{
 		if (conn->subject != NULL && strstr(message, conn->subject) == NULL)
@@ -199,6 +208,8 @@ conn_server_error(UpgConn *conn, const PGresult *res)
 		snprintf(code, sizeof(code), "UPG-0%.3s", state + 2);
 		if (strcmp(state, "UP004") == 0)
 			exit_code = UPG_EXIT_CONFLICT;
+		else if (strcmp(state, "UP002") == 0 || strcmp(state, "UP014") == 0)
+			exit_code = UPG_EXIT_USAGE;
 		else if (strcmp(state, "UP011") == 0)
 			exit_code = UPG_EXIT_UNKNOWN;
 		else if (strcmp(state, "UP012") == 0 || strcmp(state, "UP043") == 0)

@@ -26,11 +26,12 @@ static const struct
 	{0, "the state that was asked for is reached, or was there already"},
 	{1, "failed; nothing of the failed migration is there, what was applied before it "
 		"stays"},
-	{2, "wrong usage, or input files that are not valid; nothing was changed"},
+	{2, "wrong usage, or input files that are not valid, such as one that was changed "
+		"after it was applied; nothing was changed"},
 	{3, "failed, and what this run had applied was taken back (--on-fail=rollback)"},
 	{4, "incomplete: some steps are done and could not be taken back, or a way back "
 		"stopped"},
-	{5, "waiting: the work goes on in the background (--no-wait)"},
+	{5, "waiting: the work goes on in the background, as --no-wait asks for"},
 	{6, "another run or session holds what this one needs (--no-wait)"},
 	{7, "the outcome of a statement is not known; \"upg repair\" settles it"},
 	{8, "verification failed"},

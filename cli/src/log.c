@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
@@ -297,7 +298,7 @@ err_print(void)
 	if (upg_error.exit_code == 0)
 		return;
 	if (upg_error.what != NULL)
-		put_line("\033[1;31m", "error", upg_error.what);
+		put_line("\033[1;31m", upg_error.outcome ? NULL : "error", upg_error.what);
 	if (upg_error.where != NULL)
 		put_line(NULL, "at", upg_error.where);
 	if (upg_error.excerpt != NULL)
@@ -346,6 +347,27 @@ log_progress_wanted(void)
 }
 
 /*
+ * cut_to_terminal
+ *		Cut text, which is UTF-8, so that it stays on one line: what has wrapped cannot
+ *		be rewritten.
+ */
+static void
+cut_to_terminal(char *text)
+{
+	struct winsize size;
+	int left = 80;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		left = size.ws_col;
+	for (char *p = text; *p; p++)
+		if (*p == '\n' || (((unsigned char) *p & 0xC0) != 0x80 && --left == 0))
+		{
+			*p = '\0';
+			return;
+		}
+}
+
+/*
  * log_progress
  *		Rewrite the progress line; nothing unless stderr is a terminal.
  */
@@ -360,6 +382,7 @@ log_progress(const char *fmt, ...)
 	va_start(args, fmt);
 	text = vformat(fmt, args);
 	va_end(args);
+	cut_to_terminal(text);
 	fputs("\r\033[K", stderr);
 	put_escaped(text, "");
 	fflush(stderr);

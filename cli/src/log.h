@@ -22,6 +22,7 @@
 typedef struct UpgError
 {
 	int exit_code;    /* 0: no error */
+	bool outcome;     /* no failure: what was asked for, and has an exit code */
 	char code[12];    /* UPG-nnnn */
 	char sqlstate[6]; /* of the server's error, else empty */
 	char *what;       /* primary message */

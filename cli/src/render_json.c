@@ -135,7 +135,7 @@ void
 render_json_finish(int exit_code)
 {
 	json_int(&doc, "exit_code", exit_code);
-	if (upg_error.exit_code == 0)
+	if (upg_error.exit_code == 0 || upg_error.outcome)
 		json_null(&doc, "error");
 	else
 	{

@@ -302,9 +302,7 @@ apply_all(UpgContext *ctx, UpgCompare *compare, int last, int64_t upgrade,
 			}
 			if (strcmp(outcome.state, "queued") == 0)
 			{
-				err_set(UPG_EXIT_WAITING, "UPG-2022",
-						"migration \"%s\" runs in the background", todo->name);
-				err_next("upg wait %s", todo->name);
+				run_handed_over(todo->name, false);
 				return count;
 			}
 		}
@@ -408,80 +406,73 @@ run_up(UpgContext *ctx)
  * milliseconds, or is -1.
  */
 static bool
-choose_down(UpgContext *ctx, UpgRows **rows, UpgList *plan, int64_t *rehearsed)
+choose_down(UpgContext *ctx, UpgList *plan, int64_t *rehearsed)
 {
 	const char *to = opt_get(ctx, OPT_TO);
 	const char *name = ctx_arg(ctx, 0);
 	bool all = opt_on(ctx, OPT_ALL);
-	bool found = false;
+	UpgRows *rows;
 
-	*rows = NULL;
 	if ((name != NULL) + (to != NULL) + all > 1)
 	{
 		err_set(UPG_EXIT_USAGE, "UPG-2000", "NAME, --to and --all exclude each other");
 		err_next("Try \"upg down --help\" for more information.");
 		return false;
 	}
-	/* what stopped half-way is the latest; the point of --to may be older than it */
-	*rows = conn_query(ctx->conn,
-					   "SELECT s.migration, s.requires FROM @extschema@.upg_status() s"
-					   " WHERE s.state OPERATOR(pg_catalog.=) 'applied'"
-					   " OR s.state OPERATOR(pg_catalog.=)"
-					   " ANY ('{partial,unknown}'::pg_catalog.text[])"
-					   " AND ($1::pg_catalog.text IS NULL OR EXISTS (SELECT"
-					   " FROM @extschema@.upg_status() p"
-					   " JOIN @extschema@.upg_history(s.migration, 1) h"
-					   " ON h.at OPERATOR(pg_catalog.>) p.applied_at"
-					   " WHERE p.migration OPERATOR(pg_catalog.=) $1))"
-					   " ORDER BY s.state OPERATOR(pg_catalog.=) 'applied', s.ord DESC",
-					   1, &to);
-	if (*rows == NULL)
-		return false;
 	if (name != NULL)
 	{
-		const char *params[1] = {name};
+		const char *params[2] = {name, NULL};
 		int64_t start = now_ms();
-		UpgRows *dry;
+		UpgBuf text;
+		UpgJson json;
+		bool ok;
 
 		if (!opt_on(ctx, OPT_CASCADE))
 		{
 			list_add(plan, name);
 			return true;
 		}
-		dry = conn_query(ctx->conn,
-						 "SELECT migration FROM @extschema@.upg_rollback($1, NULL,"
-						 " '{\"dry_run\": true, \"cascade\": true}')",
-						 1, params);
-		if (dry == NULL)
+		buf_init(&text);
+		json_start(&json, &text);
+		json_object(&json, NULL);
+		json_bool(&json, "dry_run", true);
+		json_bool(&json, "cascade", true);
+		ok = rollback_policy(ctx, &json);
+		json_object_end(&json);
+		params[1] = text.data;
+		rows = !ok ? NULL
+				   : conn_query(ctx->conn,
+								"SELECT migration FROM @extschema@.upg_rollback($1, NULL,"
+								" $2::pg_catalog.jsonb)",
+								2, params);
+		buf_free(&text);
+		if (rows == NULL)
 			return false;
-		for (int i = 0; i < rows_count(dry); i++)
-			list_add(plan, arena_strdup(ctx->arena, rows_get(dry, i, 0)));
-		if (rows_count(dry) > 1)
+		for (int i = 0; i < rows_count(rows); i++)
+			list_add(plan, arena_strdup(ctx->arena, rows_get(rows, i, 0)));
+		if (rows_count(rows) > 1)
 			*rehearsed = now_ms() - start;
-		rows_free(dry);
+		rows_free(rows);
 		return true;
 	}
-	for (int i = 0; i < rows_count(*rows); i++)
+	rows = conn_query(
+		ctx->conn, "SELECT migration FROM @extschema@.upg_rollback_order($1) migration",
+		1, &to);
+	for (int i = 0; rows != NULL && i < rows_count(rows); i++)
 	{
-		const char *one = rows_get(*rows, i, 0);
-
-		if (to != NULL && strcmp(one, to) == 0)
-		{
-			found = true;
-			break;
-		}
-		list_add(plan, one);
+		list_add(plan, arena_strdup(ctx->arena, rows_get(rows, i, 0)));
 		if (to == NULL && !all)
 			break;
 	}
-	if (to != NULL && !found)
+	rows_free(rows);
+	if (to != NULL && (strcmp(upg_error.sqlstate, "UP001") == 0 ||
+					   strcmp(upg_error.sqlstate, "UP009") == 0))
 	{
 		err_set(UPG_EXIT_USAGE, "UPG-2016", "migration \"%s\" is not applied",
 				printable(ctx->arena, to));
 		err_fix("--to names the migration that stays; \"upg status\" lists them.");
-		return false;
 	}
-	return true;
+	return upg_error.exit_code == 0;
 }
 
 /*
@@ -519,10 +510,9 @@ note_method(UpgOutcome *outcome)
 int
 run_down(UpgContext *ctx)
 {
-	UpgRows *rows = NULL;
 	UpgList plan = {NULL, 0, 0};
 	int64_t rehearsed = -1;
-	bool ok = choose_down(ctx, &rows, &plan, &rehearsed);
+	bool ok = choose_down(ctx, &plan, &rehearsed);
 	bool dry_run = opt_on(ctx, OPT_DRY_RUN);
 	const char *previewed = NULL; /* options of what was tried */
 	int64_t upgrade = 0;
@@ -600,8 +590,7 @@ run_down(UpgContext *ctx)
 		list_free(&outcome.warnings);
 		if (ok && strcmp(outcome.state, "queued") == 0)
 		{
-			err_set(UPG_EXIT_WAITING, "UPG-2022",
-					"migration \"%s\" is taken back in the background", plan.items[i]);
+			run_handed_over(plan.items[i], true);
 			ok = false;
 		}
 		else if (!ok && count > 0)
@@ -632,6 +621,5 @@ run_down(UpgContext *ctx)
 		render_text(ctx, "all of it was locked for %lld ms, to try it\n",
 					(long long) rehearsed);
 	list_free(&plan);
-	rows_free(rows);
 	return upg_error.exit_code;
 }

@@ -95,6 +95,7 @@ extern bool run_client_driven(UpgContext *ctx, UpgEntry *entry, UpgScript *scrip
 extern void run_outcome(UpgContext *ctx, const UpgRows *rows, int row,
 						UpgOutcome *outcome);
 extern bool run_verify_script(UpgContext *ctx, const UpgEntry *entry, bool inside);
+extern void run_handed_over(const char *name, bool down);
 extern void run_sleep(int ms);
 
 #endif /* UPG_RUN_H */

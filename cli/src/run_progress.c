@@ -93,7 +93,15 @@ ask_server(UpgContext *ctx, const char *pid)
 					  " WHERE pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4"
 					  " UNION ALL SELECT phase, heap_blks_scanned, heap_blks_total"
 					  " FROM pg_catalog.pg_stat_progress_vacuum"
-					  " WHERE pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4",
+					  " WHERE pid OPERATOR(pg_catalog.=) $1::pg_catalog.int4"
+					  " UNION ALL SELECT 'waits for ' OPERATOR(pg_catalog.||)"
+					  " pg_catalog.string_agg('process ' OPERATOR(pg_catalog.||) a.pid"
+					  " OPERATOR(pg_catalog.||) COALESCE(' (' OPERATOR(pg_catalog.||)"
+					  " NULLIF(a.application_name, '') OPERATOR(pg_catalog.||) ')', ''),"
+					  " ', '), NULL, NULL FROM pg_catalog.pg_stat_activity a"
+					  " WHERE a.pid OPERATOR(pg_catalog.=) ANY ("
+					  "pg_catalog.pg_blocking_pids($1::pg_catalog.int4))"
+					  " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0",
 					  1, params);
 	shown[0] = '\0';
 	if (rows == NULL)
@@ -121,6 +129,8 @@ ask_server(UpgContext *ctx, const char *pid)
 			snprintf(shown, sizeof(shown), "  %s: %d%%%s", now_phase,
 					 (int) (done * 100 / total), left);
 	}
+	else if (now_phase != NULL)
+		snprintf(shown, sizeof(shown), "  %s", now_phase);
 	rows_free(rows);
 }
 

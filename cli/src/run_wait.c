@@ -363,6 +363,22 @@ run_wait_state(UpgContext *ctx, const char *name, const char *wanted, UpgOutcome
 }
 
 /*
+ * run_handed_over
+ *		--no-wait: a migration goes on in the background, as was asked for.
+ */
+void
+run_handed_over(const char *name, bool down)
+{
+	err_set(UPG_EXIT_WAITING, "UPG-2022", "migration \"%s\" %s in the background", name,
+			down ? "is taken back" : "runs");
+	if (down)
+		err_next("upg status");
+	else
+		err_next("upg wait %s", name);
+	upg_error.outcome = true;
+}
+
+/*
  * run_no_worker
  *		Nobody takes up the work, however often we ask: set the error.
  */

@@ -52,6 +52,7 @@ extern bool upg_footprint_try(List *keys, bool session, UpgKey **refused, List *
 extern void upg_footprint_acquire(List *keys, bool session, const char *migration);
 extern List *upg_statement_locks(Node *stmt);
 extern List *upg_lock_holders(const LOCKTAG *tag, LOCKMODE mode);
+extern void upg_retry_say(int try, int tries, const char *blockers);
 extern void upg_retry_pause(int *pause);
 extern char *upg_holder_describe(const UpgHolder *holder);
 

@@ -163,19 +163,20 @@ typedef enum UpgOnConflict
 /* A policy for one table. */
 typedef struct UpgTablePolicy
 {
-	char *table;
+	Oid relation;
 	UpgOnConflict policy;
 } UpgTablePolicy;
 
 /* A value for rows that have none in a column that comes back. */
 typedef struct UpgFill
 {
-	char *table;
+	Oid relation;
+	char *table; /* its qualified name, for messages */
 	char *column;
 	char *value;
+	bool comes_back; /* out: a rollback of this call brings the column back */
+	bool used;       /* out: to a table with rows that have no value for it */
 } UpgFill;
-
-extern const char *upg_fill_value(List *fills, const char *table, const char *column);
 
 typedef struct UpgUndoOptions
 {
@@ -190,6 +191,7 @@ typedef struct UpgUndoOptions
 	List *policies; /* of UpgTablePolicy */
 	List *fills;    /* of UpgFill */
 	List *unfilled; /* out: of char *, "schema.table.column" that "fill" would settle */
+	int nstrict;    /* out: conflicts that the policy "strict" alone makes */
 } UpgUndoOptions;
 
 typedef struct UpgUndoResult
@@ -360,6 +362,12 @@ extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions 
 
 /* in undo_rights.c */
 extern void upg_undo_check_privileges(UpgUndoLog *log);
+
+/* in undo_fill.c */
+extern const char *upg_fill_value(List *fills, Oid relation, const char *column);
+extern void upg_fills_check(List *fills);
+extern void upg_fills_note(UpgUndoLog *log, List *fills);
+extern List *upg_fills_unused(List *fills, const char *name, int64 upgrade);
 
 /* in undo_check.c */
 extern void upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts);

@@ -171,6 +171,7 @@ extern void upg_merge_conflict(UpgMerge *merge, UpgMergeTable *table, char *key,
 							   char *column, char *before, char *application,
 							   const char *what);
 extern void upg_merge_refuse(UpgMerge *merge, char *why);
+extern void upg_merge_refuse_strictly(UpgMerge *merge, char *why);
 extern Bitmapset *upg_returned_columns(UpgUndoLog *log, Oid relation);
 extern void upg_merge_plan(UpgUndoLog *log, UpgUndoOptions *options, List **refusals);
 extern void upg_merge_forget(UpgMerge *merge);
@@ -201,7 +202,7 @@ extern UpgRowWriter *upg_writer_begin(Relation rel);
 extern bool upg_writer_clashes(UpgRowWriter *writer, HeapTuple row, ItemPointer with);
 extern void upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check);
 extern HeapTuple upg_writer_defaults(UpgRowWriter *writer, HeapTuple row,
-									 Bitmapset *columns, List *fills, const char *name);
+									 Bitmapset *columns, List *fills);
 extern void upg_writer_end(UpgRowWriter *writer, bool recheck);
 
 #endif /* UPG_UNDO_MERGE_H */

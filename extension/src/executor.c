@@ -358,6 +358,7 @@ run_with_retries(UpgRun *run, UpgStatement *stmt)
 						 "upg.lock_timeout or upg.lock_retries.")));
 		FreeErrorData(edata);
 
+		upg_retry_say(try, run->lock_retries + 1, blockers);
 		upg_retry_pause(&pause);
 	}
 }

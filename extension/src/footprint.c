@@ -751,6 +751,20 @@ upg_holder_describe(const UpgHolder *holder)
 }
 
 /*
+ * upg_retry_say
+ *		Tell the client at once for whom it waits, and that another try follows.
+ *
+ * The command line knows the notice by its code.
+ */
+void
+upg_retry_say(int try, int tries, const char *blockers)
+{
+	ereport(NOTICE, (errcode(ERRCODE_UPG_LOCK_TIMEOUT),
+					 errmsg("waiting for locks: try %d of %d failed", try, tries),
+					 errdetail("%s", blockers)));
+}
+
+/*
  * upg_retry_pause
  *		Wait before the next try to get locks, a random time that grows from
  *		UPG_RETRY_FIRST on.

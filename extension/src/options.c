@@ -347,8 +347,8 @@ parse_policy(const char *value)
 								  "of such by table");
 }
 
-/* The table that a person means, as plans and reports call it. */
-static char *
+/* The table that a person means. */
+static Oid
 option_table(const char *option, const char *name)
 {
 	Oid relation =
@@ -358,7 +358,7 @@ option_table(const char *option, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s\" in option \"%s\" does not exist", name, option)));
-	return upg_qualified_name(relation);
+	return relation;
 }
 
 /* One policy for all tables, or one by table, where "" stands for the others. */
@@ -386,7 +386,7 @@ parse_on_conflict(UpgOptions *options, JsonbValue *value)
 		{
 			UpgTablePolicy *policy = palloc(sizeof(UpgTablePolicy));
 
-			policy->table = option_table("on_conflict", table);
+			policy->relation = option_table("on_conflict", table);
 			policy->policy = parse_policy(option_text("on_conflict", &element));
 			options->policies = lappend(options->policies, policy);
 		}
@@ -411,15 +411,16 @@ parse_fill(UpgOptions *options, JsonbValue *value)
 			name = pnstrdup(element.val.string.val, element.val.string.len);
 		else if (token == WJB_VALUE)
 		{
-			UpgFill *fill = palloc(sizeof(UpgFill));
+			UpgFill *fill = palloc0(sizeof(UpgFill));
 			List *names = upg_name_list(name);
 
 			if (list_length(names) < 2)
 				invalid_option("fill", "an object of values by table and column, such as "
 									   "{\"public.t.c\": \"value\"}");
 			fill->column = pstrdup(strVal(llast(names)));
-			fill->table = option_table("fill", NameListToQuotedString(list_truncate(
-												   names, list_length(names) - 1)));
+			fill->relation = option_table("fill", NameListToQuotedString(list_truncate(
+													  names, list_length(names) - 1)));
+			fill->table = upg_qualified_name(fill->relation);
 			fill->value = option_text("fill", &element);
 			options->fills = lappend(options->fills, fill);
 		}

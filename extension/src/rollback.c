@@ -44,6 +44,7 @@
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(upg_rollback);
+PG_FUNCTION_INFO_V1(upg_rollback_order);
 PG_FUNCTION_INFO_V1(upg_finalize);
 
 /* One migration of a call, for upg_guarded(). */
@@ -54,6 +55,7 @@ typedef struct RollbackCall
 	UpgOptions *options;
 } RollbackCall;
 
+static void note_unused(const UpgOptions *options, const char *first, UpgResult *result);
 static List *choose(const char *name, const char *to_name, UpgOptions *options);
 static List *with_dependents(const char *name, List *chosen, UpgOptions *options);
 static void rollback_action(void *arg, UpgCut *cut, UpgRun *volatile *run,
@@ -96,6 +98,7 @@ upg_rollback(PG_FUNCTION_ARGS)
 						errhint("Give either \"name\" or \"to_name\".")));
 
 	names = choose(name, to_name, options);
+	upg_fills_check(options->fills);
 	/* whether one can be taken back is known only when those after it are */
 	rehearse = options->dry_run && list_length(names) > 1;
 	if (rehearse)
@@ -111,6 +114,8 @@ upg_rollback(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		upg_guarded(call.name, "down", options, &cut, options->dry_run, rollback_action,
 					&call, &result);
+		if (lnext(names, lc) == NULL || strcmp(result.state, "queued") == 0)
+			note_unused(options, linitial(names), &result);
 		upg_result_values(&result, values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		if (strcmp(result.state, "queued") == 0)
@@ -119,6 +124,62 @@ upg_rollback(PG_FUNCTION_ARGS)
 	if (rehearse)
 		upg_subxact_abandon(&rehearsal);
 
+	return (Datum) 0;
+}
+
+/* Say which values for columns that come back were given in vain. */
+static void
+note_unused(const UpgOptions *options, const char *first, UpgResult *result)
+{
+	ListCell *lc;
+
+	foreach (lc, upg_fills_unused(options->fills, first, options->upgrade))
+		upg_result_warn(result, lfirst(lc));
+}
+
+/*
+ * order_to
+ *		What is taken back to come to a point, or all of it (NULL), in order.
+ */
+static List *
+order_to(const char *to_name)
+{
+	UpgMigration *point;
+
+	if (to_name == NULL)
+		return upg_ledger_applied_after(0);
+	point = upg_ledger_find(to_name);
+	if (point == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
+						errmsg("migration \"%s\" is not in the books", to_name),
+						errhint("upg_status() lists what is.")));
+	if (point->state != UPG_STATE_APPLIED)
+		ereport(ERROR,
+				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
+				 errmsg("cannot roll back to migration \"%s\", because it is not applied",
+						to_name),
+				 errdetail("Its state is \"%s\".", upg_state_name(point->state))));
+	return upg_ledger_applied_after(point->applied_order);
+}
+
+/*
+ * upg_rollback_order
+ *		The same for clients that take back one after the other.
+ */
+Datum
+upg_rollback_order(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell *lc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	foreach (lc, order_to(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))))
+	{
+		Datum value = CStringGetTextDatum(lfirst(lc));
+		bool isnull = false;
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
+	}
 	return (Datum) 0;
 }
 
@@ -137,25 +198,9 @@ choose(const char *name, const char *to_name, UpgOptions *options)
 		return with_dependents(name, NIL, options);
 	}
 
+	applied = order_to(to_name);
 	if (to_name != NULL)
-	{
-		UpgMigration *point = upg_ledger_find(to_name);
-
-		if (point == NULL)
-			ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
-							errmsg("migration \"%s\" is not in the books", to_name),
-							errhint("upg_status() lists what is.")));
-		if (point->state != UPG_STATE_APPLIED)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_UPG_ILLEGAL_STATE),
-				 errmsg("cannot roll back to migration \"%s\", because it is not applied",
-						to_name),
-				 errdetail("Its state is \"%s\".", upg_state_name(point->state))));
-		return upg_ledger_applied_after(point->applied_order);
-	}
-
-	applied = upg_ledger_applied_after(0);
+		return applied;
 	if (applied == NIL)
 		ereport(ERROR, (errcode(ERRCODE_UPG_MIGRATION_NOT_FOUND),
 						errmsg("there is nothing to roll back"),

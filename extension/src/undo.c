@@ -253,6 +253,10 @@ way_out(UpgUndoLog *log, List *conflicts, const UpgUndoOptions *options)
 			"Nothing was changed.",
 			names.data);
 	}
+	if (options->nstrict == list_length(conflicts))
+		return "The policy \"strict\" refuses what was written since; the option "
+			   "{\"on_conflict\": \"keep\"} (--on-conflict=keep) keeps it, \"discard\" "
+			   "gives it up. Nothing was changed.";
 	foreach (lc, upg_order_later(log))
 		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "",
 						 (char *) lfirst(lc));
@@ -368,6 +372,7 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	upg_alias_load();
 	INSTR_TIME_SET_CURRENT(start);
 	log = decide(unit, options, result);
+	upg_fills_note(log, options->fills);
 	result->plan_ms += upg_ms_since(start);
 	result->work_ms += upg_estimate_work(log);
 	if (options->dry_run)

@@ -418,11 +418,11 @@ can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 		 UpgChange *change)
 {
 	Form_pg_attribute before = (Form_pg_attribute) GETSTRUCT(change->before);
-	char *name = upg_qualified_name(before->attrelid);
 
 	switch (upg_policy_of(options, before->attrelid))
 	{
 		case UPG_ON_CONFLICT_STRICT:
+			options->nstrict++;
 			return false;
 		case UPG_ON_CONFLICT_DISCARD:
 			return !before->attnotnull;
@@ -434,10 +434,12 @@ can_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgKeptColumns *kept,
 		return false;
 	if (!before->attnotnull || before->atthasdef || before->attidentity != '\0')
 		return true;
-	if (upg_fill_value(options->fills, name, NameStr(before->attname)) != NULL)
+	if (upg_fill_value(options->fills, before->attrelid, NameStr(before->attname)) !=
+		NULL)
 		return true;
 	options->unfilled =
-		lappend(options->unfilled, psprintf("%s.%s", name, NameStr(before->attname)));
+		lappend(options->unfilled, psprintf("%s.%s", upg_qualified_name(before->attrelid),
+											quote_identifier(NameStr(before->attname))));
 	return false;
 }
 

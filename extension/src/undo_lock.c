@@ -279,6 +279,7 @@ try_again(Oid taken, LOCKMODE mode, const UpgUndoOptions *options, UpgUndoTries 
 						 "upg.lock_timeout or upg.lock_retries.")));
 	if (tries->pause == 0)
 		tries->pause = UPG_RETRY_FIRST;
+	upg_retry_say(tries->count, options->lock_retries + 1, blockers_of(taken, mode));
 	upg_retry_pause(&tries->pause);
 }
 

@@ -57,7 +57,7 @@ upg_policy_of(UpgUndoOptions *options, Oid relation)
 	{
 		UpgTablePolicy *policy = lfirst(lc);
 
-		if (strcmp(policy->table, upg_qualified_name(relation)) == 0)
+		if (policy->relation == relation)
 			return policy->policy;
 	}
 	return options->on_conflict;
@@ -138,6 +138,17 @@ void
 upg_merge_refuse(UpgMerge *merge, char *why)
 {
 	*merge->refusals = lappend(*merge->refusals, why);
+}
+
+/*
+ * upg_merge_refuse_strictly
+ *		Note why there will be no rollback under the policy "strict".
+ */
+void
+upg_merge_refuse_strictly(UpgMerge *merge, char *why)
+{
+	merge->options->nstrict++;
+	upg_merge_refuse(merge, why);
 }
 
 /*
@@ -313,7 +324,7 @@ plan_aside(UpgMerge *merge, UpgMergeTable *table)
 	if (count == 0)
 		return;
 	if (table->policy == UPG_ON_CONFLICT_STRICT)
-		upg_merge_refuse(
+		upg_merge_refuse_strictly(
 			merge,
 			table->kind == UPG_TABLE_GOES
 				? psprintf("table %s holds " INT64_FORMAT " rows written since",
@@ -499,8 +510,7 @@ upg_columns_fill(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 			{
 				if (HeapTupleHasExternal(row))
 					row = toast_flatten_tuple(row, RelationGetDescr(rel));
-				row = upg_writer_defaults(writer, row, returned, options->fills,
-										  upg_qualified_name(kept->relation));
+				row = upg_writer_defaults(writer, row, returned, options->fills);
 				simple_heap_delete(rel, lfirst(lc2));
 				upg_writer_insert(writer, row, true);
 			}

@@ -472,14 +472,14 @@ upg_merge_plan_file(UpgMerge *merge, UpgMergeTable *table)
 	if (table->policy == UPG_ON_CONFLICT_STRICT)
 	{
 		if (plan.nsince > 0)
-			upg_merge_refuse(merge, psprintf("table %s holds " INT64_FORMAT
-											 " rows written since",
-											 table->name, plan.nsince));
+			upg_merge_refuse_strictly(merge, psprintf("table %s holds " INT64_FORMAT
+													  " rows written since",
+													  table->name, plan.nsince));
 		if (plan.untouched != expected)
-			upg_merge_refuse(merge,
-							 psprintf(INT64_FORMAT
-									  " rows of table %s were changed or deleted since",
-									  expected - plan.untouched, table->name));
+			upg_merge_refuse_strictly(
+				merge,
+				psprintf(INT64_FORMAT " rows of table %s were changed or deleted since",
+						 expected - plan.untouched, table->name));
 	}
 	else if (table->policy == UPG_ON_CONFLICT_DISCARD)
 		table->discarded = plan.nsince;
@@ -594,8 +594,7 @@ upg_merge_apply_file(UpgMerge *merge, UpgMergeTable *table)
 			oldcxt = MemoryContextSwitchTo(cxt);
 			row = ExecCopySlotHeapTuple(slot);
 			if (lfirst(lc) == NULL && returned)
-				row = upg_writer_defaults(writer, row, returned, merge->options->fills,
-										  table->name);
+				row = upg_writer_defaults(writer, row, returned, merge->options->fills);
 			upg_writer_insert(writer, row, true);
 			MemoryContextSwitchTo(oldcxt);
 			MemoryContextReset(cxt);

@@ -721,10 +721,10 @@ upg_merge_plan_same(UpgMerge *merge, UpgMergeTable *table)
 	if (table->policy == UPG_ON_CONFLICT_STRICT)
 	{
 		if (touched != 0)
-			upg_merge_refuse(merge,
-							 psprintf(INT64_FORMAT " rows of table %s that the migration "
-												   "wrote were changed or deleted since",
-									  touched, table->name));
+			upg_merge_refuse_strictly(
+				merge, psprintf(INT64_FORMAT " rows of table %s that the migration "
+											 "wrote were changed or deleted since",
+								touched, table->name));
 		table->restored = plan.nimages;
 		table->removed = table->nours;
 	}

@@ -70,6 +70,7 @@ upg_rollback_preview(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_UPG_NO_UNDO),
 						errmsg("no undo is kept of migration \"%s\"", name),
 						errdetail("Its way back is \"%s\".", migration->undo)));
+	upg_fills_check(options->fills);
 	upg_options_of_undo(options, &undo);
 	undo.dry_run = true;
 	upg_undo_rollback(migration->id, &undo, &result);
@@ -235,7 +236,7 @@ writable_columns(Oid relation, KeptRow *row)
 static char *
 fill_for(List *fills, KeptRow *row, Form_pg_attribute att)
 {
-	const char *value = upg_fill_value(fills, row->table, NameStr(att->attname));
+	const char *value = upg_fill_value(fills, att->attrelid, NameStr(att->attname));
 
 	if (value == NULL)
 		return NULL;

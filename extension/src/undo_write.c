@@ -165,23 +165,29 @@ upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check)
 	MemoryContextReset(writer->rowcxt);
 }
 
-/*
- * upg_fill_value
- *		The value that a person gave for a column, or NULL.
- */
-const char *
-upg_fill_value(List *fills, const char *table, const char *column)
+static void
+fill_context(void *arg)
 {
-	ListCell *lc;
+	errcontext("option \"fill\" for column \"%s\"", (char *) arg);
+}
 
-	foreach (lc, fills)
-	{
-		UpgFill *fill = lfirst(lc);
+/* A value that a person gave, in the type of the column. */
+static Datum
+filled_value(Relation rel, Form_pg_attribute att, const char *fill)
+{
+	ErrorContextCallback context = {error_context_stack, fill_context,
+									psprintf("%s.%s",
+											 upg_qualified_name(RelationGetRelid(rel)),
+											 NameStr(att->attname))};
+	Oid input;
+	Oid ioparam;
+	Datum value;
 
-		if (strcmp(fill->table, table) == 0 && strcmp(fill->column, column) == 0)
-			return fill->value;
-	}
-	return NULL;
+	getTypeInputInfo(att->atttypid, &input, &ioparam);
+	error_context_stack = &context;
+	value = OidInputFunctionCall(input, (char *) fill, ioparam, att->atttypmod);
+	error_context_stack = context.previous;
+	return value;
 }
 
 /*
@@ -190,8 +196,7 @@ upg_fill_value(List *fills, const char *table, const char *column)
  *		to their defaults.
  */
 HeapTuple
-upg_writer_defaults(UpgRowWriter *writer, HeapTuple row, Bitmapset *columns, List *fills,
-					const char *name)
+upg_writer_defaults(UpgRowWriter *writer, HeapTuple row, Bitmapset *columns, List *fills)
 {
 	TupleDesc desc = RelationGetDescr(writer->rel);
 	Datum *values = palloc0(sizeof(Datum) * desc->natts);
@@ -215,15 +220,11 @@ upg_writer_defaults(UpgRowWriter *writer, HeapTuple row, Bitmapset *columns, Lis
 
 		if (att->attisdropped || att->attgenerated != '\0')
 			continue;
-		fill = upg_fill_value(fills, name, NameStr(att->attname));
+		fill =
+			upg_fill_value(fills, RelationGetRelid(writer->rel), NameStr(att->attname));
 		if (fill)
 		{
-			Oid input;
-			Oid ioparam;
-
-			getTypeInputInfo(att->atttypid, &input, &ioparam);
-			values[attnum - 1] =
-				OidInputFunctionCall(input, (char *) fill, ioparam, att->atttypmod);
+			values[attnum - 1] = filled_value(writer->rel, att, fill);
 			nulls[attnum - 1] = false;
 			continue;
 		}

@@ -10,6 +10,14 @@ COMMENT ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) IS
     'what a rollback would do, table by table: restored, merged, kept, set aside, in conflict, how long, which locks';
 REVOKE ALL ON FUNCTION @extschema@.upg_rollback_preview(text, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION @extschema@.upg_rollback_order(to_name text DEFAULT NULL)
+    RETURNS SETOF text
+    LANGUAGE C STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'upg_rollback_order';
+COMMENT ON FUNCTION @extschema@.upg_rollback_order(text) IS
+    'names of the migrations that a rollback to a point takes back, or of all, what goes first first';
+REVOKE ALL ON FUNCTION @extschema@.upg_rollback_order(text) FROM PUBLIC;
+
 CREATE FUNCTION @extschema@.upg_rollback_locks(name text, OUT relation text, OUT mode text, OUT against text)
     RETURNS SETOF record
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE

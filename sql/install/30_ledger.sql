@@ -141,8 +141,10 @@ REVOKE ALL ON FUNCTION upg.lock_key(text) FROM PUBLIC;
 CREATE VIEW upg.status AS
     SELECT m.migration_id, m.applied_order AS ord, m.name AS migration, m.state, m.applied_at, m.applied_by,
            m.duration,
-           -- A log stays behind in the database that it was written in.
-           CASE WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
+           -- What was taken back has no way back; a log stays behind in the database that
+           -- it was written in.
+           CASE WHEN m.state = 'rolled_back' THEN NULL
+                WHEN m.undo IN ('exact', 'inexact') AND m.state = 'applied' AND NOT EXISTS (
                      SELECT FROM upg.undo_log l WHERE l.migration = m.migration_id)
                 THEN CASE WHEN m.down_sha256 IS NULL THEN 'expired' ELSE 'given' END
                 ELSE m.undo END AS undo,

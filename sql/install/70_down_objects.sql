@@ -29,6 +29,16 @@ $function$;
 COMMENT ON FUNCTION upg.down_labels(oid, oid, integer) IS 'security labels of an object';
 REVOKE ALL ON FUNCTION upg.down_labels(oid, oid, integer) FROM PUBLIC;
 
+-- A text as a regular expression that matches it and nothing else.
+CREATE FUNCTION upg.ddl_pattern(words text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT regexp_replace(words, '(\W)', '\\\1', 'g');
+END;
+COMMENT ON FUNCTION upg.ddl_pattern(text) IS 'a regular expression that matches this text and nothing else';
+REVOKE ALL ON FUNCTION upg.ddl_pattern(text) FROM PUBLIC;
+
 -- 'ARRAY[...]::text[]' of a deparsed IN list reads back as other casts; without the
 -- cast it reads back as it was.
 CREATE FUNCTION upg.down_reparse(definition text)

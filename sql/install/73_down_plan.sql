@@ -49,8 +49,8 @@ CREATE FUNCTION upg.down_nameless(statement text, def jsonb)
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT regexp_replace(regexp_replace(statement, regexp_replace(coalesce(nullif(def ->> 'id', ''), '?'), '(\W)', '\\\1', 'g') || '(?![\w$])', '@', 'g'),
-                      regexp_replace(quote_ident(coalesce(nullif(def ->> 'name', ''), '?')), '(\W)', '\\\1', 'g') || '(?![\w$])', '#', 'g')
+SELECT regexp_replace(regexp_replace(statement, upg.ddl_pattern(coalesce(nullif(def ->> 'id', ''), '?')) || '(?![\w$])', '@', 'g'),
+                      upg.ddl_pattern(quote_ident(coalesce(nullif(def ->> 'name', ''), '?'))) || '(?![\w$])', '#', 'g')
 $function$;
 COMMENT ON FUNCTION upg.down_nameless(text, jsonb) IS 'a statement with marks in place of the name of what it makes';
 REVOKE ALL ON FUNCTION upg.down_nameless(text, jsonb) FROM PUBLIC;

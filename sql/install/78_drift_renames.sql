@@ -67,7 +67,7 @@ BEGIN
         FROM jsonb_array_elements(renames) WITH ORDINALITY u (x, n) ORDER BY n
     LOOP
         IF r.kind NOT IN ('column', 'constraint', 'trigger', 'rule', 'policy') THEN
-            old_name := regexp_replace(regexp_replace(r.old_name, ' USING \w+$', ''), '([^\w])', '\\\1', 'g');
+            old_name := upg.ddl_pattern(regexp_replace(r.old_name, ' USING \w+$', ''));
             new_name := replace(regexp_replace(r.new_name, ' USING \w+$', ''), '\', '\\');
             lines := regexp_replace(lines, '(?<![\w$."\\])' || old_name || CASE WHEN r.kind = 'schema' THEN '(?=\.|")' ELSE '(?![\w$])' END, new_name, 'g');
             -- at the beginning of a value, which a key is not
@@ -76,7 +76,7 @@ BEGIN
             result := '{}';
             SELECT jsonb_object_agg(CASE WHEN e.key = r.old THEN r.new ELSE e.key END,
                        CASE WHEN e.value ->> 'of' = r.of OR e.key = r.of
-                            THEN upg.ddl_attribute_renamed(e.value -> 'ddl', upg.ddl_part(r.old), upg.ddl_part(r.new)) || regexp_replace((e.value - 'ddl')::text, '(?<![\w$.])' || regexp_replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.old))::text), '([^\w])', '\\\1', 'g') || '(?![\w$])',
+                            THEN upg.ddl_attribute_renamed(e.value -> 'ddl', upg.ddl_part(r.old), upg.ddl_part(r.new)) || regexp_replace((e.value - 'ddl')::text, '(?<![\w$.])' || upg.ddl_pattern(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.old))::text)) || '(?![\w$])',
                                                 replace(trim(BOTH '"' FROM to_jsonb(upg.ddl_part(r.new))::text), '\', '\\'), 'g')::jsonb
                             ELSE e.value END) INTO result
             FROM jsonb_each(lines::jsonb) e;

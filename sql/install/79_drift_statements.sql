@@ -124,7 +124,7 @@ CREATE FUNCTION upg.ddl_mentions(definition text, name text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $function$
-SELECT CASE WHEN strpos(definition, name) > 0 THEN definition ~ ('(?<![\w$."])' || regexp_replace(name, '([^\w])', '\\\1', 'g') || '(?![\w$"])') ELSE false END
+SELECT CASE WHEN strpos(definition, name) > 0 THEN definition ~ ('(?<![\w$."])' || upg.ddl_pattern(name) || '(?![\w$"])') ELSE false END
 $function$;
 COMMENT ON FUNCTION upg.ddl_mentions(text, text) IS 'does a definition name an object?';
 REVOKE ALL ON FUNCTION upg.ddl_mentions(text, text) FROM PUBLIC;

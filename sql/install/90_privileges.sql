@@ -54,6 +54,7 @@ GRANT EXECUTE ON FUNCTION
     @extschema@.upg_rollback(text, text, jsonb),
     @extschema@.upg_finalize(text),
     @extschema@.upg_rollback_preview(text, jsonb),
+    @extschema@.upg_rollback_order(text),
     @extschema@.upg_rollback_locks(text),
     @extschema@.upg_put_back(text, jsonb),
     @extschema@.upg_expire(interval, boolean),

@@ -41,6 +41,7 @@ INSERT INTO matrix VALUES
     ('upg_finalize', 'oa'),
     ('upg_rollback_preview', 'oa'),
     ('upg_rollback_locks', 'oa'),
+    ('upg_rollback_order', 'oa'),
     ('upg_put_back', 'oa'),
     ('upg_expire', 'oa'),
     ('upg_kept_rows', 'oa'),

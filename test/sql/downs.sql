@@ -86,20 +86,7 @@ INSERT INTO migrations VALUES
   ('unlogged, replica identity', 'ALTER TABLE downs.nokey SET UNLOGGED; ALTER TABLE downs.people REPLICA IDENTITY FULL'),
   ('large object', 'SELECT lo_create(4711)');
 
-CREATE FUNCTION pg_temp.tried(kind text, script text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  result text;
-BEGIN
-  BEGIN
-    PERFORM public.upg_apply('down of ' || kind, script, NULL, '{}', '{"undo": "required"}');
-    SELECT concat_ws(', ', nullif(count(*) FILTER (WHERE tag = 'exact'), 0) || ' exact',
-                     string_agg(tag || ' ' || reason, ', ' ORDER BY n) FILTER (WHERE tag <> 'exact'))
-    INTO result FROM public.upg_down_statements('down of ' || kind, true);
-    RAISE EXCEPTION USING ERRCODE = 'UP999', MESSAGE = 'back';
-  EXCEPTION WHEN SQLSTATE 'UP999' THEN
-    RETURN coalesce(result, 'nothing');
-  END;
-END $$;
+\i test/fixtures/downs_tried.psql
 SELECT kind, pg_temp.tried(kind, script) FROM migrations ORDER BY ord;
 
 -- the script itself, as it is reviewed

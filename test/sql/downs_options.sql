@@ -44,20 +44,7 @@ INSERT INTO migrations VALUES
   ('typed table', 'ALTER TABLE downs_options.typed NOT OF'),
   ('comment of an identity', 'COMMENT ON SEQUENCE downs_options.t_b_seq IS NULL'),
   ('unlogged sequence', 'CREATE UNLOGGED SEQUENCE downs_options.us; COMMENT ON INDEX downs_options.t_pkey IS ''key''');
-CREATE FUNCTION pg_temp.tried(kind text, script text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  result text;
-BEGIN
-  BEGIN
-    PERFORM public.upg_apply('down of ' || kind, script, NULL, '{}', '{"undo": "required"}');
-    SELECT concat_ws(', ', nullif(count(*) FILTER (WHERE tag = 'exact'), 0) || ' exact',
-                     string_agg(tag || ' ' || reason, ', ' ORDER BY n) FILTER (WHERE tag <> 'exact'))
-    INTO result FROM public.upg_down_statements('down of ' || kind, true);
-    RAISE EXCEPTION USING ERRCODE = 'UP999', MESSAGE = 'back';
-  EXCEPTION WHEN SQLSTATE 'UP999' THEN
-    RETURN coalesce(result, 'nothing');
-  END;
-END $$;
+\i test/fixtures/downs_tried.psql
 SELECT kind, pg_temp.tried(kind, script) FROM migrations ORDER BY ord;
 DROP SCHEMA downs_options CASCADE;
 DROP FOREIGN DATA WRAPPER downs_options_fdw CASCADE;

@@ -110,6 +110,57 @@ is($rc, 0, 'an index of a worker, on a terminal') or diag $seen;
 like($seen, qr/1_index: step 1 of 1  building index[^\r]*: \d+%/, '... with the part that is done') or diag $seen;
 like($seen, qr/: \d+%, about \d+:\d\d left/, '... and the time that is left');
 
+# who is waited for, and how often it was tried
+{
+	local $ENV{PGOPTIONS} = '-c upg.lock_timeout=200ms -c upg.lock_retries=2';
+	files("$work/locked", '1_locked.sql' => 'ALTER TABLE wide ADD locked int;');
+	my $holder = hold('term', 'LOCK TABLE wide IN ACCESS SHARE MODE');
+	($rc, $seen) = on_terminal([ 'up', '-d', 'term', "$work/locked" ]);
+	is($rc, 1, 'up, while another session holds the table');
+	like($seen, qr/\r\e\[K1_locked: waiting for locks: try 1 of 3 failed\. +wide is locked by process \d+/, '... says for whom it waits') or diag $seen;
+	like($seen, qr/\r\e\[K1_locked: waiting for locks: try 2 of 3 failed/, '... and which try it is') or diag $seen;
+	unlike($seen, qr/\e\[K[^\r\n]{81}/, '... on one line') or diag $seen;
+	my ($code, $out, $err) = upg('up', '-d', 'term', "$work/locked");
+	is($code, 1, 'the same without a terminal');
+	unlike($err, qr/waiting for locks/, '... says nothing on the way') or diag $err;
+	like($err, qr/after 3 tries/, '... and how it ended');
+	($code, $out, $err) = upg('up', '-v', '-d', 'term', "$work/locked");
+	like($err, qr/^upg: notice: waiting for locks: try 2 of 3 failed\n  wide is locked by process \d+/m, '... unless it is asked to') or diag $err;
+	release($holder);
+	($rc, $seen) = on_terminal([ 'up', '-d', 'term', "$work/locked" ]);
+	is($rc, 0, '... and when it is gone') or diag $seen;
+	unlike($seen, qr/waiting/, '... nobody is waited for');
+	$holder = hold('term', 'LOCK TABLE wide IN ACCESS SHARE MODE');
+	($rc, $seen) = on_terminal([ 'down', '-d', 'term' ]);
+	is($rc, 1, 'down, while another session holds the table') or diag $seen;
+	like($seen, qr/waiting for locks: try 1 of 3 failed\. +public\.wide is locked by process \d+/, '... says for whom it waits') or diag $seen;
+	like($seen, qr/waiting for locks: try 2 of 3 failed/, '... and which try it is') or diag $seen;
+	release($holder);
+	($rc, $seen) = on_terminal([ 'down', '-d', 'term' ]);
+	is($rc, 0, '... and when it is gone') or diag $seen;
+	files("$work/worker", '1_worker.sql' => 'CREATE INDEX CONCURRENTLY wide_i ON wide (i);');
+	$holder = hold('term', 'LOCK TABLE wide IN SHARE ROW EXCLUSIVE MODE');
+	($rc, $seen) = on_terminal([ 'up', '-d', 'term', '--timeout=3s', "$work/worker" ]);
+	like($seen, qr/1_worker: step 1 of 1  waits for process \d+/, 'whom a worker waits for') or diag $seen;
+	release($holder);
+	upg('wait', '-d', 'term', '1_worker');
+}
+
+# work that is handed over, as was asked for, is no error
+files("$work/index2", '1_index2.sql' => 'CREATE INDEX CONCURRENTLY wide_2 ON wide (slowly(t));');
+($rc, $seen) = on_terminal([ 'up', '-d', 'term', '--no-wait', "$work/index2" ]);
+is($rc, 5, '--no-wait leaves the work to the worker') or diag $seen;
+like($seen, qr/^upg: migration "1_index2" runs in the background\r?\nupg: next: upg wait 1_index2/m, '... and says so') or diag $seen;
+unlike($seen, qr/error/, '... not as an error') or diag $seen;
+my (undef, $json) = upg('up', '-d', 'term', '--no-wait', '--json', "$work/index2");
+like($json, qr/"exit_code":\s*5,\s*"error":\s*null/, '... with --json, too') or diag $json;
+upg('wait', '-d', 'term', '1_index2');
+my (undef, $status) = upg('status', '-d', 'term');
+like($status, qr/^rolled_back +1_locked .*[^ct]$/m, 'what was taken back has no way back') or diag $status;
+unlike($status, qr/^rolled_back.*exact/m, '... in words') or diag $status;
+(undef, $status) = upg('status', '-d', 'term', '--json');
+like($status, qr/"migration":\s*"1_locked"[^}]*"undo":\s*null/, '... nor in JSON') or diag $status;
+
 # watch: clears the screen until Ctrl-C
 ($rc, $seen) = on_terminal([ 'status', '-d', 'term', '--watch', '--interval=200ms', "$work/m" ],
 	[ qr/applied, \d+ pending/ => '' ], [ qr/applied, \d+ pending/ => "\cC" ]);

@@ -128,9 +128,13 @@ like($err, qr/warning: migration "2_m" is applied but not in directory/, '... th
 like($err, qr/warning: migration "3_m" was edited after it was applied; its meaning is the same/, '... the edited one, too');
 files($dir, '4_m.sql' => "CREATE TABLE m4 (j int);\n", '5_m.sql' => "CREATE TABLE m5 (i int);\n");
 ($rc, $out, $err) = upg('up', '-d', $db, $dir);
-is($rc, 1, 'a change of meaning is refused');
+is($rc, 2, 'a change of meaning is refused');
 like($err, qr/"4_m" was changed after it was applied.*4_m\.sql.*SHA-256 of the file: \w{64}, of what was applied: \w{64}/s, '... with both checksums');
 is(sql($db, q{SELECT to_regclass('m5') IS NULL}), 't', '... and nothing else ran');
+($rc, $out, $err) = upg('plan', '-d', $db, $dir);
+is($rc, 2, '... which means the same to plan');
+($rc, $out, $err) = upg('apply', '-d', $db, '--name=4_m', "$dir/4_m.sql");
+is($rc, 2, '... and to apply') or diag $err;
 ($rc, $out, $err) = upg('status', '-d', $db, $dir);
 like($out, qr/^changed     4_m/m, 'status shows the change');
 like($out, qr/^vanished    2_m/m, 'status shows what vanished');

@@ -4,30 +4,12 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
-use IPC::Run qw(finish pump start);
 use JSON::PP qw(decode_json);
 use Test::More;
 use UpgTest;
 
 server_start();
 my ($rc, $out, $err);
-
-# A session that has run a statement and stays in its transaction until release().
-sub hold
-{
-	my ($db, $statement) = @_;
-	my %session = (in => "BEGIN; $statement; SELECT 'held';\n", out => '');
-	$session{run} = start([ 'psql', '-XAtq', '-d', $db ], '<', \$session{in}, '>', \$session{out}, '2>', \$session{err});
-	pump $session{run} until $session{out} =~ /held/;
-	return \%session;
-}
-
-sub release
-{
-	my ($session) = @_;
-	finish $session->{run};
-	return;
-}
 
 # --- the half-done migration is the latest
 my %half = (

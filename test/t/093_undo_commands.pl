@@ -89,7 +89,7 @@ for my $bad ('must', '=x', 'public.extra.must', '"a=b')
 	like($err, qr/invalid value of --fill.*TABLE\.COLUMN=VALUE/s, '... with what is wanted');
 }
 ($rc, $out, $err) = upg('put-back', '-d', $db, '--fill', 'public.extra.nope=1', '3_extra');
-is($rc, 1, '--fill of a column that is not there') or diag $err;
+is($rc, 2, '--fill of a column that is not there') or diag $err;
 ($rc, $out, $err) = upg('put-back', '-d', $db, '--fill', 'public.extra.must=a=b, c', '3_extra');
 is($rc, 0, '--fill') or diag $err;
 is(sql($db, q{SELECT string_agg(id || must, ' ' ORDER BY id) FROM extra WHERE id > 1}), '7a=b, c 8a=b, c', '... is what they get');
@@ -145,11 +145,32 @@ for my $bad ('must', '=x', 'public.f.must', '"a=b')
 	is($rc, 2, "down --fill $bad is refused") or diag $out;
 	like($err, qr/invalid value of --fill.*TABLE\.COLUMN=VALUE/s, '... with what is wanted');
 }
+for my $bad ([ 'public.nowhere.must=x', qr/table "public\.nowhere" in option "fill" does not exist/ ],
+	[ 'public.f.nope=x', qr/option "fill": table public\.f has no column "nope" that can be given a value/ ])
+{
+	for my $more ([], ['--dry-run'], [ '--cascade', '--dry-run' ])
+	{
+		($rc, $out, $err) = upg('down', '-d', $fill, @$more, '--fill', $bad->[0], '2_drop');
+		is($rc, $bad->[0] =~ /nowhere/ ? 1 : 2, "down @$more --fill $bad->[0] is refused") or diag $out;
+		like($err, $bad->[1], '... which says what is wrong');
+	}
+}
 is(sql($fill, 'SELECT count(*) FROM f'), 3, '... and nothing was changed');
 ($rc, $out, $err) = upg('down', '-d', $fill, '--dry-run', '--fill', 'public.f.must=a=b, c', '2_drop');
 is($rc, 0, 'down --fill --dry-run') or diag $err;
-($rc, $out, $err) = upg('down', '-d', $fill, '--fill', 'public.f.must=a=b, c', '--fill', 'public.f.may=7', '2_drop');
+is($err, '', '... which is needed') or diag $err;
+($rc, $out, $err) = upg('down', '-d', $fill, '--dry-run', '--fill', 'public.f.must=b', '--fill', 'public.f.id=7', '2_drop');
+is($rc, 0, 'a value for a column that is there') or diag $err;
+like($err, qr/^upg: warning: option "fill": table public\.f does not get column "id" back by this[^\n]*\n\z/, '... is not needed, as it says once');
+sql($fill, q{SELECT upg_apply('3_later', 'ALTER TABLE f ADD later int; ALTER TABLE f ALTER id TYPE bigint')});
+($rc, $out, $err) = upg('down', '-d', $fill, '--cascade', '--dry-run', '--fill', 'public.f.must=a=b, c', '2_drop');
+is($rc, 0, 'down --fill --cascade --dry-run: the rehearsal has the value, too') or diag $err;
+($rc, $out, $err) = upg('down', '-d', $fill, '--yes', '--all', '--fill', 'public.f.nope=7');
+is($rc, 2, 'a wrong value stops a run of several before its first') or diag $out;
+is(sql($fill, q{SELECT state FROM upg_status() WHERE migration = '3_later'}), 'applied', '... which is still there');
+($rc, $out, $err) = upg('down', '-d', $fill, '--yes', '--to=1_f', '--fill', 'public.f.must=a=b, c', '--fill', 'public.f.may=7');
 is($rc, 0, 'down --fill') or diag $err;
+unlike($err, qr/fill/, '... of a run whose second needs it');
 is(sql($fill, q{SELECT string_agg(concat_ws('/', id, must, may), ' ' ORDER BY id) FROM f}), '1/a/1 2/a=b, c/7 3/a=b, c/7', '... is what rows written since get, and no other');
 
 # What is kept

@@ -284,7 +284,7 @@ like($err, qr/CREATEDB/, 'what to ask for');
 # changed after it was applied; interrupted
 files($dir, '1_a.sql' => 'SELECT 2;');
 ($rc, $out, $err) = upg('squash', '-d', $db, $dir);
-is($rc, 1, 'a changed file');
+is($rc, 2, 'a changed file');
 like($err, qr/"1_a" was changed/, 'is named');
 $dir = files(workdir(), '1_a.sql' => 'SELECT pg_sleep(0.4);', '2_b.sql' => 'SELECT pg_sleep(0.4);');
 $db = database('y2');

@@ -9,11 +9,11 @@ use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
-use IPC::Run qw(run start finish timeout);
+use IPC::Run qw(run start finish pump timeout);
 use Test::More ();
 
 our @EXPORT = qw(server_start server_stop database sql upg upg_start upg_finish files
-  slurp tempdir workdir damage kept_files $UPG);
+  slurp tempdir workdir damage kept_files hold release $UPG);
 
 our $TOP = abs_path(dirname(__FILE__) . '/../..');
 our $UPG = $ENV{UPG_PROGRAM} // "$TOP/cli/upg";
@@ -129,6 +129,23 @@ sub kept_files
 {
 	my ($db) = @_;
 	return sql($db, q{SELECT count(*) FROM pg_class WHERE relname ~ '^upg_kept_'});
+}
+
+# A session that has run a statement and stays in its transaction until release().
+sub hold
+{
+	my ($db, $statement) = @_;
+	my %session = (in => "BEGIN; $statement; SELECT 'held';\n", out => '');
+	$session{run} = start([ 'psql', '-XAtq', '-d', $db ], '<', \$session{in}, '>', \$session{out}, '2>', \$session{err});
+	pump $session{run} until $session{out} =~ /held/;
+	return \%session;
+}
+
+sub release
+{
+	my ($session) = @_;
+	finish $session->{run};
+	return;
 }
 
 # Write files below a directory: name => content.
