@@ -1,11 +1,11 @@
 -- Values for columns that come back: which are taken, which are refused before anything
 -- is changed, which were not needed; and what the policy "strict" says.
 \set SHOW_CONTEXT never
+SET client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS upg;
 CREATE SCHEMA uf;
 CREATE TABLE uf.t (id int PRIMARY KEY, v int NOT NULL, w text, twice int GENERATED ALWAYS AS (id * 2) STORED);
 INSERT INTO uf.t VALUES (1, 10, 'a');
-SET client_min_messages = error;
 CREATE FUNCTION uf.ups() RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(r.undo, ' ') FROM (VALUES
     (1, 'ALTER TABLE uf.t DROP COLUMN v, DROP COLUMN twice'),
