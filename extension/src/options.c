@@ -356,8 +356,10 @@ option_table(const char *option, const char *name)
 
 	if (!OidIsValid(relation))
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"%s\" in option \"%s\" does not exist", name, option)));
+				(errcode(ERRCODE_UPG_INVALID_OPTION),
+				 errmsg("table \"%s\" in option \"%s\" does not exist", name, option),
+				 errhint("Name it as it is called now, with its schema. Nothing was "
+						 "changed.")));
 	return relation;
 }
 
