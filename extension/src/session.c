@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/elog.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -54,7 +55,8 @@ typedef struct Open
 	UpgMigration *before;
 	TimestampTz started;
 	SubTransactionId subid;
-	int level; /* of nesting, at upg_begin() */
+	int level;     /* of nesting, at upg_begin() */
+	int guc_level; /* what the script SETs is above it */
 	char *actor;
 	UpgCapture *capture;           /* or NULL: no undo is kept */
 	UpgDrift *drift;               /* or NULL: the schema is not recorded */
@@ -180,6 +182,7 @@ upg_begin(PG_FUNCTION_ARGS)
 		upg_warn_of_server(&result);
 	if (options->undo != UPG_UNDO_NONE)
 		current->capture = begin_capture(def.name, options, fresh);
+	current->guc_level = NewGUCNestLevel();
 
 	PG_RETURN_VOID();
 }
@@ -260,6 +263,10 @@ upg_finish(PG_FUNCTION_ARGS)
 	attempt.upgrade = current->def.upgrade;
 	upg_ledger_attempt(&attempt);
 	upg_verify_after(current->verification, &result);
+
+	/* Whatever the script SET, LOCAL or not, ends with it, as in upg_apply(). */
+	if (GetCurrentTransactionNestLevel() == current->level)
+		AtEOXact_GUC(false, current->guc_level);
 	current = NULL;
 
 	upg_result_values(&result, values, nulls);

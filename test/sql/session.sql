@@ -14,6 +14,32 @@ COMMIT;
 SELECT count(*) FROM cs;
 SELECT migration, state, meaning IS NULL AS no_meaning FROM upg_status();
 
+-- what the script sets ends with it, also where savepoints come and go
+CREATE ROLE upg_test_session_role;
+GRANT upg_operator TO upg_test_session_role;
+SET work_mem = '5MB';
+BEGIN;
+SELECT upg_begin('set', 'whatever');
+SELECT set_config('search_path', '', false), set_config('own.word', 'x', false);
+SET work_mem = '6MB';
+SAVEPOINT s;
+SET LOCAL statement_timeout = '7min';
+RELEASE s;
+SAVEPOINT s;
+SET work_mem = '8MB';
+ROLLBACK TO s;
+RELEASE s;
+SET ROLE upg_test_session_role;
+SELECT current_user, current_setting('work_mem') AS work_mem, current_setting('statement_timeout') AS timeout;
+SELECT migration, state FROM public.upg_finish();
+SELECT current_user = session_user AS myself, current_setting('work_mem') AS work_mem, current_setting('statement_timeout') AS timeout,
+    current_setting('search_path') AS search_path, current_setting('own.word', true) AS other;
+COMMIT;
+SELECT current_user = session_user AS myself, current_setting('work_mem') AS work_mem, current_setting('search_path') AS search_path;
+RESET work_mem;
+DROP OWNED BY upg_test_session_role;
+DROP ROLE upg_test_session_role;
+
 -- what is wrong
 SELECT upg_finish();
 SELECT upg_begin('c2', 'SELECT 1');

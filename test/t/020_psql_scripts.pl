@@ -16,7 +16,8 @@ my $dir = files(
 	'2_include.sql' => "\\ir inc/part.sql\nINSERT INTO a VALUES (20, 'after');\n",
 	'inc/part.sql'  => "INSERT INTO a VALUES (19, 'included')",
 	'3_copy.sql'    => "CREATE TABLE c (i int, t text);\nCOPY c FROM stdin;\n1\tone; '\n2\t\$\$two\n\\.\nINSERT INTO c VALUES (3, 'three');\n"
-	  . "COPY c (i, t) FROM STDIN WITH (FORMAT csv);\n4,four\n\\.\n\\copy c from 'data.txt' with (format csv)\n",
+	  . "COPY c (i, t) FROM STDIN WITH (FORMAT csv);\n4,four\n\\.\n\\copy c from 'data.txt' with (format csv)\n"
+	  . "SELECT pg_catalog.set_config('search_path', '', false);\n",    # as pg_dump does, and for this file only
 	'data.txt' => "5,five\n6,six\n",
 	'4_dump.sql' => "\\restrict abc\nSET client_encoding = 'UTF8';\nCREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    BEGIN ATOMIC\n SELECT CASE WHEN true THEN 1 END;\nEND;\n"
 	  . "CREATE FUNCTION g() RETURNS text LANGUAGE sql AS \$_\$ SELECT ';'' \$\$ \\x'; \$_\$;\n/* a /* nested; */ comment */\n\\unrestrict abc\n");
