@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
@@ -200,6 +201,25 @@ already_applied(UpgContext *ctx, const char *name, UpgOutcome *outcome)
 }
 
 /*
+ * leave_nothing_temporary
+ *		Temporary tables and functions end with their migration, as what it SETs does.
+ *
+ * The next one might make others of the same name, or mean a table that they
+ * hide.  Asked only where the script, or a part of it that is not at hand, may
+ * have made one: each question costs a round trip.
+ */
+static void
+leave_nothing_temporary(UpgContext *ctx, const UpgScript *up)
+{
+	bool found = up->streamed;
+
+	for (const char *p = up->text.data; !found && p != NULL && *p != '\0'; p++)
+		found = (*p == 't' || *p == 'T') && strncasecmp(p, "temp", 4) == 0;
+	if (found && conn_execute_text(ctx->conn, "DISCARD TEMP") != UPG_EXEC_DONE)
+		err_clear(); /* the next statement will find out more */
+}
+
+/*
  * run_apply_one
  *		Apply one migration and wait for its end; false with the error set.
  */
@@ -315,6 +335,8 @@ run_apply_one(UpgContext *ctx, UpgEntry *entry, const char *name, const char *af
 		break;
 	}
 	conn_subject(ctx->conn, NULL);
+	if (ok && strcmp(outcome->state, "applied") == 0)
+		leave_nothing_temporary(ctx, &up);
 	if (ok && !up.client_driven && up.statements == 0)
 		outcome->note = "(no statement)";
 	free(said);

@@ -49,6 +49,22 @@ SKIP:
 	is($dumps[0], $dumps[1], 'and the databases are equal');
 }
 
+# temporary tables end with their file: the next one has others, or means what they hid
+$dir = files(workdir(),
+	'1.sql' => "CREATE TABLE u (i int);\nCREATE TEMP TABLE tmp AS SELECT 1 AS a;\nINSERT INTO u SELECT a FROM tmp;\n",
+	'2.sql' => "create temporary table tmp as select 2 as b;\ncreate temporary table u as select b from tmp;\n",
+	'3.sql' => "INSERT INTO u VALUES (3);\nCREATE TEMP TABLE u (i int);\nCOPY u FROM stdin;\n4\n\\.\n",
+	'4.sql' => "INSERT INTO u VALUES (5);\n");
+$db = database('temporary');
+for my $options ([], ['--single-transaction'])
+{
+	($rc, $out, $err) = upg('up', '-d', $db, @$options, $dir);
+	is($rc, 0, "files with temporary tables of the same names go up @$options") or diag $err;
+	is(sql($db, q{SELECT string_agg(i::text, ',' ORDER BY i) FROM u}), '1,3,5', 'each file means the table that is there');
+	($rc, $out, $err) = upg('down', '-d', $db, '--all', '--yes');
+	is($rc, 0, 'and are taken back') or diag $err;
+}
+
 # a failure in COPY data leaves nothing and is recorded
 $dir = files(workdir(), '1_bad.sql' => "CREATE TABLE d (i int);\nCOPY d FROM stdin;\n1\nx\n\\.\n");
 $db  = database('bad');
