@@ -234,7 +234,8 @@ conn_server_error(UpgConn *conn, const PGresult *res)
 	else if (strcmp(state, "25006") == 0)
 		err_fix("Connect to the primary server: a standby or a read-only session cannot "
 				"be upgraded.");
-	else if (strcmp(state, "42501") == 0)
+	else if (strcmp(state, "42501") == 0 && detail == NULL && message != NULL &&
+			 strstr(message, "upg") != NULL) /* a function or the schema of ours */
 		err_fix("Ask for membership in the role that the function needs (upg_viewer, "
 				"upg_operator, "
 				"upg_admin or upg_auditor).");
