@@ -175,6 +175,11 @@ ends_later(UpgScript *script, int begin)
  * cut_into_steps
  *		Turn transaction control and statements that no transaction can hold
  *		into steps.
+ *
+ * Some tools run a file inside a transaction of theirs.  Files written for them
+ * end it and begin it anew: COMMIT comes before BEGIN, and the last BEGIN has no
+ * COMMIT.  Others say BEGIN and leave COMMIT to the tool.  They mean the same
+ * here, since each step is committed.
  */
 static void
 cut_into_steps(UpgScript *script, const UpgCut *cut)
@@ -198,6 +203,13 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 			{
 				case TRANS_STMT_BEGIN:
 				case TRANS_STMT_START:
+					if (begun != NULL && control->options != NIL)
+						ereport(ERROR,
+								(errcode(ERRCODE_UPG_INVALID_SCRIPT),
+								 errmsg("BEGIN in line %d, which has options, is inside "
+										"the transaction begun in line %d",
+										stmt->line, begun->line),
+								 errhint("Remove one of them, or write SAVEPOINT.")));
 					if (begun != NULL)
 					{
 						note(script,
@@ -219,10 +231,11 @@ cut_into_steps(UpgScript *script, const UpgCut *cut)
 					continue;
 				case TRANS_STMT_COMMIT:
 					if (begun == NULL)
-						note(
-							script,
-							psprintf("line %d: COMMIT ends no transaction of this script",
-									 stmt->line));
+						note(script,
+							 psprintf("line %d: COMMIT ends no transaction that the "
+									  "script begins; what precedes it is committed by "
+									  "itself",
+									  stmt->line));
 					if (!control->chain)
 						begun = NULL;
 					step = NULL;

@@ -34,9 +34,20 @@ SELECT statements, steps, transactional, notes FROM upg_script_info(E'BEGIN; SEL
 SELECT statements, steps, transactional, notes FROM upg_script_info('SELECT 1; BEGIN; VACUUM');
 SELECT statements, steps, transactional, notes FROM upg_script_info(E'BEGIN;\nBEGIN; COMMIT');
 SELECT statements, steps, transactional, notes FROM upg_script_info('SELECT 1; ROLLBACK');
+SELECT * FROM upg_script_info(E'BEGIN;\nBEGIN ISOLATION LEVEL SERIALIZABLE; COMMIT');
 SELECT * FROM upg_script_info(E'BEGIN;\nVACUUM; COMMIT');
 SELECT * FROM upg_script_info('PREPARE TRANSACTION ''x''');
 SELECT * FROM upg_script_info('COPY st FROM stdin');
+
+-- written for a tool that begins a transaction around the file: ended in it, and begun anew for the tool to commit
+SELECT statements, steps, transactional, notes FROM upg_script_info(E'SELECT 1;\nCOMMIT;\nBEGIN; SELECT 2');
+SELECT no, step, kind FROM upg_script_statements('SELECT 1; COMMIT; VACUUM st; BEGIN;');
+SELECT state, steps FROM upg_apply('n0', 'CREATE TABLE st_own (a int); COMMIT; CREATE INDEX CONCURRENTLY ON st_own (a); BEGIN; INSERT INTO st_own VALUES (1)');
+CALL upg_wait('n0');
+SELECT state FROM upg_migration_state('n0');
+SELECT state, steps FROM upg_apply('n00', 'BEGIN; BEGIN; INSERT INTO st_own VALUES (2); COMMIT; COMMIT; BEGIN');
+SELECT a FROM st_own ORDER BY a;
+DROP TABLE st_own;
 
 -- handed over, waited for
 SELECT state, statements, steps FROM upg_apply('n1',
