@@ -360,6 +360,10 @@ extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 						  const UpgUndoOptions *options, UpgUndoTries *tries);
 extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options);
 
+/* in undo_image.c */
+extern void upg_note_short(HeapTuple image, int natts);
+extern int upg_short_natts(HeapTuple image);
+
 /* in undo_rights.c */
 extern void upg_undo_check_privileges(UpgUndoLog *log);
 

@@ -107,6 +107,7 @@ row_again(HeapTuple row, TupleDesc desc, Datum *values, bool *nulls)
 	HeapTuple result = heap_form_tuple(desc, values, nulls);
 
 	result->t_data->t_choice.t_heap = row->t_data->t_choice.t_heap;
+	result->t_data->t_ctid = row->t_data->t_ctid;
 	result->t_data->t_infomask &= ~HEAP_XACT_MASK;
 	result->t_data->t_infomask |= row->t_data->t_infomask & HEAP_XACT_MASK;
 	return result;
@@ -173,7 +174,8 @@ note_defaults(DataCollector *collector, UpgUndoLog *log, Form_pg_class before)
 
 /*
  * with_defaults
- *		Form the row again with the defaults of columns that it lacks.
+ *		Form the row again with the defaults of columns that it lacks, and a note
+ *		of how many columns it had.
  *
  * Not by heap_expand_tuple(): it leaves room behind the last value, which does no
  * harm to a row that is only read, but is taken for values once the row has been
@@ -185,14 +187,18 @@ with_defaults(HeapTuple row, DataCollector *collector)
 	TupleDesc desc = row_desc(collector->desc, collector->ndefaults);
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	HeapTuple result;
 
 	heap_deform_tuple(row, desc, values, nulls);
-	for (int i = HeapTupleHeaderGetNatts(row->t_data); i < desc->natts; i++)
+	for (int i = natts; i < desc->natts; i++)
 	{
 		values[i] = collector->defaults[i].am_value;
 		nulls[i] = !collector->defaults[i].am_present;
 	}
-	return row_again(row, desc, values, nulls);
+	result = row_again(row, desc, values, nulls);
+	upg_note_short(result, natts);
+	return result;
 }
 
 static struct varlena *

@@ -124,6 +124,34 @@ upg_key_hash(HeapTuple row, TupleDesc desc, int nkey, const AttrNumber *key)
  */
 
 /*
+ * upg_note_short
+ *		Note in an image how many columns the row had when it lacked some.
+ *
+ * An image has no use for its t_ctid, and no row on disk has this one.
+ */
+void
+upg_note_short(HeapTuple image, int natts)
+{
+	ItemPointerSet(&image->t_data->t_ctid, InvalidBlockNumber, natts + 1);
+}
+
+/*
+ * upg_short_natts
+ *		What was noted, or -1.
+ */
+int
+upg_short_natts(HeapTuple image)
+{
+	ItemPointer note = &image->t_data->t_ctid;
+	OffsetNumber natts = ItemPointerGetOffsetNumberNoCheck(note);
+
+	if (ItemPointerGetBlockNumberNoCheck(note) != InvalidBlockNumber || natts == 0 ||
+		natts > MaxTupleAttributeNumber)
+		return -1;
+	return natts - 1;
+}
+
+/*
  * upg_image_read
  *		Take an entry 'R' (deleted, or of a file that is kept) or 'U' (updated)
  *		apart.  The result points into the entry.

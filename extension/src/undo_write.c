@@ -21,10 +21,12 @@
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tupdesc_details.h"
 #include "access/tupconvert.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
@@ -115,6 +117,52 @@ upg_writer_clashes(UpgRowWriter *writer, HeapTuple row, ItemPointer with)
 }
 
 /*
+ * as_short
+ *		A copy of a row of the log that lacks the columns which it lacked before.
+ *
+ * Such a row has a default in each of them.  While the table gives the same, the
+ * row is stored as it was: another column that it lacks may be a dropped one, whose
+ * default comes back with it, but not to a row that has a null there.
+ */
+static HeapTuple
+as_short(HeapTuple row, TupleDesc desc)
+{
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	int had = upg_short_natts(row);
+	TupleDesc shorter;
+	Datum *values;
+	bool *nulls;
+	HeapTuple result;
+
+	if (had < 0 || had >= natts || natts > desc->natts)
+		return heap_copytuple(row);
+	values = palloc(sizeof(Datum) * desc->natts);
+	nulls = palloc(sizeof(bool) * desc->natts);
+	heap_deform_tuple(row, desc, values, nulls);
+	for (int i = had; i < natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		AttrMissing none = {false, (Datum) 0};
+		AttrMissing *missing =
+			desc->constr && desc->constr->missing ? &desc->constr->missing[i] : &none;
+
+		if (att->attisdropped)
+			continue;
+		if (missing->am_present == nulls[i] ||
+			(!nulls[i] &&
+			 !datum_image_eq(values[i], missing->am_value, att->attbyval, att->attlen)))
+			return heap_copytuple(row);
+	}
+	shorter = upg_truncated_desc(desc, had);
+	/* an image is no value of the table's row type */
+	shorter->tdtypeid = RECORDOID;
+	shorter->tdtypmod = -1;
+	result = heap_form_tuple(shorter, values, nulls);
+	result->t_self = row->t_self;
+	return result;
+}
+
+/*
  * upg_writer_insert
  *		Insert a row; with "check", generated columns are computed anew and the
  *		table's constraints checked: for rows that were not in it like this
@@ -125,7 +173,7 @@ upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(writer->rowcxt);
 	Relation rel = writer->rel;
-	HeapTuple stored = heap_copytuple(row);
+	HeapTuple stored = check ? heap_copytuple(row) : as_short(row, RelationGetDescr(rel));
 
 	CHECK_FOR_INTERRUPTS();
 	stored->t_tableOid = RelationGetRelid(rel);
