@@ -3,7 +3,7 @@
 from another session, compare, apply again; at the end roll the whole chain back.
 
     roundtrip.py [--db NAME] [--first FILE] [--downs] [--no-seed] [--no-chain]
-                 [--from N] [--limit N] PATH...
+                 [--chain-only] [--from N] [--limit N] PATH...
 
 A PATH is a file, or a directory whose *.sql files (down files left out) are
 taken in order.  The server is the one that PGHOST and friends name; it must
@@ -128,7 +128,7 @@ class Run:
     def __init__(self, args):
         self.a = args
         self.db = args.db
-        self.count = dict(exact=0, refused=0, unsupported=0, wrong=0, failed=0, script_error=0)
+        self.count = dict(exact=0, applied=0, refused=0, unsupported=0, wrong=0, failed=0, script_error=0)
         self.chain = []
         self.downs = {'exact': 0, 'schema only': 0, 'schema differs': 0, 'fails': 0}
         self.lines = []
@@ -152,7 +152,7 @@ class Run:
 
     def say(self, kind, name, text=''):
         self.count[kind] += 1
-        if kind != 'exact' or self.a.verbose:
+        if kind not in ('exact', 'applied') or self.a.verbose:
             print('%-12s %s  %s' % (kind, name, text[:1500]), flush=True)
 
     @timed('capture')
@@ -240,7 +240,7 @@ class Run:
             WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e');
             IF t IS NOT NULL THEN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; END IF; END $$;""", before, was)
-        self.emptied = True
+        self.emptied = name + '+empty'
 
     def given_down(self, path, raw):
         """Up and down as people wrote them, in a copy of the database."""
@@ -295,11 +295,11 @@ class Run:
             except SQLError as e2:
                 self.say('failed', name, e.text + 'and the steps done stay: ' + e2.text)
                 return None
+            self.reset_sequences(was)
             if self.a.seed and not self.emptied and (e.code[:2] in ('22', '23') or e.code == 'P0001'
                                                      or e.code == '42601' and 'at or near' not in e.message):
                 # our rows, not the file, are at fault: once more on empty tables
                 try:
-                    self.reset_sequences(was)
                     if self.differs(was):
                         self.say('wrong', name, 'what failed left ' + self.differs(was))
                         return None
@@ -320,7 +320,13 @@ class Run:
                     self.say('script_error', name, str(e2) if e2.message == e.message else '%s; under capture: %s' % (e2, e))
                     return None
             self.say(kind, name, str(e) if kind == 'unsupported' else e.text)
+            self.emptied = ''  # psql went on from there
             return None
+        self.emptied = ''
+        if self.a.chain_only:
+            self.chain.append((name, before, was))
+            self.say('applied', name)
+            return dump(self.db) if before else None
         after = dump(self.db) if before else None
         if self.a.vacuum:
             psql(self.db, 'VACUUM;')
@@ -377,11 +383,13 @@ class Run:
         was = self.look()
         for i, path in enumerate(files[self.a.start - 1:], self.a.start - 1):
             name = '%04d:%s' % (i + 1, os.path.relpath(path, self.a.paths[0] if os.path.isdir(self.a.paths[0]) else '.'))
-            self.emptied = False
+            self.emptied = ''
             self.number = i + 1
             after = self.one(path, name, before, was)
-            if (not self.chain or self.chain[-1][0] != name) and self.look() != was:
+            if (not self.chain or self.chain[-1][0] not in (name, self.emptied)) and self.look() != was:
                 # the database went on without a link: the chain starts anew
+                if self.chain:
+                    print('chain starts anew after %s, %d links so far' % (name, len(self.chain)), flush=True)
                 self.chain = []
             if self.a.seed:
                 try:
@@ -389,13 +397,15 @@ class Run:
                 except SQLError as e:
                     self.say('failed', name + '+seed', e.text)
             before = dump(self.db) if self.number % self.a.every == 0 else None
-            was = self.look()
+            settings, was = was.get('pg_db_role_setting'), self.look()
+            if was.get('pg_db_role_setting') != settings:
+                self.leave()  # a session has the settings of its start
         if self.a.chain:
             total = len(self.chain)
             done = since = 0
             while self.chain:
                 name, want, was = self.chain.pop()
-                if done % 21 == 3:
+                if done % 7 == 3:
                     psql(self.db, 'VACUUM;' if done % 2 else 'VACUUM FREEZE;')
                 try:
                     self.undo(name)
@@ -437,6 +447,7 @@ ap.add_argument('paths', nargs='+')
 ap.add_argument('--db', default='upg_roundtrip')
 ap.add_argument('--no-seed', dest='seed', action='store_false')
 ap.add_argument('--no-chain', dest='chain', action='store_false')
+ap.add_argument('--chain-only', action='store_true', help='only apply, and roll the whole chain back at the end')
 ap.add_argument('--vacuum', action='store_true', help='VACUUM between apply and rollback')
 ap.add_argument('--every', type=int, default=5, help='compare dumps, too, of every Nth file, and of the chain at about every Nth link; hashes of all rows at each')
 ap.add_argument('--first', help='a file that makes what the migrations expect: roles, schemas, functions')

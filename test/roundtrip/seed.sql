@@ -73,6 +73,9 @@ BEGIN
                 ELSE
                     EXECUTE format('INSERT INTO %s (%s) VALUES (%s)', t.name, cols, vals);
                 END IF;
+                -- a deferred check refuses this row, not all of them at the end
+                SET CONSTRAINTS ALL IMMEDIATE;
+                SET CONSTRAINTS ALL DEFERRED;
             EXCEPTION WHEN OTHERS THEN
                 NULL;
             END;
