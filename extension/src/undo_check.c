@@ -34,6 +34,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_shdepend.h"
@@ -762,6 +763,10 @@ upg_undo_check_references(UpgUndoLog *log)
 				if (changes->catalog == AttributeRelationId &&
 					ref->column == Anum_pg_attribute_attcollation &&
 					((Form_pg_attribute) GETSTRUCT(change->before))->attisdropped)
+					continue;
+				/* DROP TABLE leaves the OID of a table whose rows an extension has dumped */
+				if (changes->catalog == ExtensionRelationId &&
+					ref->column == Anum_pg_extension_extconfig)
 					continue;
 				value = heap_getattr(change->before, ref->column, desc, &isnull);
 				if (isnull)

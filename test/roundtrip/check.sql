@@ -14,6 +14,8 @@ BEGIN
         CONTINUE WHEN fk.fktable::text IN ('pg_depend', 'pg_shdepend', 'pg_description', 'pg_statistic', 'pg_statistic_ext_data');
         -- up to 15 nothing keeps who granted a membership
         CONTINUE WHEN fk.fkcols = '{grantor}' AND current_setting('server_version_num')::int < 160000;
+        -- the server leaves OIDs of dropped tables there
+        CONTINUE WHEN fk.fkcols = '{extconfig}';
         IF fk.is_array AND cardinality(fk.fkcols) = 1 THEN
             q := format('(SELECT unnest(%I) k FROM %s) f WHERE k >= 12000 AND NOT EXISTS (SELECT FROM %s p WHERE p.%I = f.k)',
                         fk.fkcols[1], fk.fktable, fk.pktable, fk.pkcols[1]);

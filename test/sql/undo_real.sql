@@ -144,6 +144,15 @@ SELECT upg.capture_undo('shorter 2') IS NOT NULL;
 SELECT * FROM shorter ORDER BY id;
 SELECT upg.capture_undo('shorter 1') IS NOT NULL;
 SELECT * FROM shorter ORDER BY id;
+
+\echo # an extension keeps the number of a table whose rows it has dumped when that is dropped
+CREATE EXTENSION citext SCHEMA undo_real VERSION '1.4';
+CREATE TABLE configured ();
+UPDATE pg_extension SET extconfig = ARRAY['configured'::regclass::oid], extcondition = '{""}' WHERE extname = 'citext';
+DROP TABLE configured;
+SELECT up('extension', 'ALTER EXTENSION citext UPDATE TO ''1.5''');
+SELECT upg.capture_undo('extension') IS NOT NULL;
+SELECT extversion, cardinality(extconfig) FROM pg_extension WHERE extname = 'citext';
 SET search_path = public;
 DROP SCHEMA undo_real CASCADE;
 DROP ROLE undo_real_app;
