@@ -357,6 +357,25 @@ decide(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 	return log;
 }
 
+/* What helps where a constraint refuses a row that is put back, or one that stays. */
+static const char *
+remedy(int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_FOREIGN_KEY_VIOLATION:
+			return "Rows written since refer to what goes away, or rows that come "
+				   "back to what is gone: change or remove those, then roll back "
+				   "again.";
+		case ERRCODE_NOT_NULL_VIOLATION:
+		case ERRCODE_CHECK_VIOLATION:
+			return "Rows written since are not what they had to be before: correct them, "
+				   "then roll back again.";
+		default:
+			return "A name or key that comes back is taken by now.";
+	}
+}
+
 /*
  * take_back
  *		Take back one unit; in a dry run, say what that would do.
@@ -399,14 +418,11 @@ take_back(UpgUndoUnit *unit, UpgUndoOptions *options, UpgUndoResult *result)
 			edata->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION &&
 			edata->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 			ReThrowError(edata);
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_UPG_LATER_CHANGES),
-			 errmsg("later changes stand in the way of the rollback"),
-			 errdetail("%s%s%s", edata->message, edata->detail ? "\n" : "",
-					   edata->detail ? edata->detail : ""),
-			 errhint(
-				 "A name or key that comes back is taken by now. Nothing was changed.")));
+		ereport(ERROR, (errcode(ERRCODE_UPG_LATER_CHANGES),
+						errmsg("later changes stand in the way of the rollback"),
+						errdetail("%s%s%s", edata->message, edata->detail ? "\n" : "",
+								  edata->detail ? edata->detail : ""),
+						errhint("%s Nothing was changed.", remedy(edata->sqlerrcode))));
 	}
 	PG_END_TRY();
 

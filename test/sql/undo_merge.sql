@@ -230,6 +230,21 @@ INSERT INTO empty VALUES (1, 'app');
 UPDATE empty SET a = 'changed';
 SELECT try('empty');
 TABLE empty;
+\echo # a constraint comes back that rows written since do not satisfy: what to do about it
+CREATE TABLE target (id int PRIMARY KEY);
+CREATE TABLE refers (id int PRIMARY KEY, a int CONSTRAINT key REFERENCES target);
+\set VERBOSITY default
+SELECT up('no key', 'ALTER TABLE refers DROP CONSTRAINT key');
+INSERT INTO refers VALUES (1, 77);
+SELECT upg.capture_merge('no key', '{}');
+DELETE FROM refers;
+SELECT upg.capture_merge('no key', '{}') IS NOT NULL;
+SELECT up('no unique', 'ALTER TABLE refers DROP CONSTRAINT refers_pkey');
+INSERT INTO refers VALUES (1, NULL), (1, NULL);
+SELECT upg.capture_merge('no unique', '{}');
+DELETE FROM refers;
+SELECT upg.capture_merge('no unique', '{}') IS NOT NULL;
+\set VERBOSITY terse
 \echo # unknown options and tables
 SELECT try('m20', '{"on_conflict": "maybe"}');
 SELECT try('m20', '{"on_conflict": {"um.nowhere": "keep"}}');
