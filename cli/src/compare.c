@@ -517,6 +517,30 @@ run_check_driven(UpgContext *ctx, const UpgEntry *entry, bool down,
 }
 
 /*
+ * leave_out_down
+ *		Go on without a down script that nobody could run, with a warning; false
+ *		where it would be the only way back.
+ *
+ * The server says the same of one with a syntax error.  Here a quote or a comment
+ * is not closed, or the bytes are no text.
+ */
+static bool
+leave_out_down(UpgContext *ctx, UpgEntry *entry)
+{
+	const char *undo = opt_get(ctx, OPT_UNDO);
+
+	if (entry->down.path == NULL || entry->down_text != NULL ||
+		strcmp(entry->down.path, entry->up.path) == 0 ||
+		(undo != NULL && strcmp(undo, "none") == 0))
+		return false;
+	log_warning("the down script of migration \"%s\" cannot be run: %s", entry->name,
+				upg_error.what);
+	err_clear();
+	entry->down.path = NULL;
+	return true;
+}
+
+/*
  * run_read_scripts
  *		Read what an entry would run, in both directions; false with the error set.
  */
@@ -531,7 +555,11 @@ run_read_scripts(UpgContext *ctx, UpgEntry *entry)
 		bool ok;
 
 		if (!script_load(ctx->source, entry, down, &script))
-			return false;
+		{
+			if (!down || !leave_out_down(ctx, entry))
+				return false;
+			break;
+		}
 		ok = run_check_driven(ctx, entry, down, &script);
 		script_free(&script);
 		if (!ok)

@@ -68,11 +68,30 @@ source_path(const UpgSource *source, const char *name)
 }
 
 /*
+ * time_order
+ *		The sort key of a date with a time of day that may be short of digits, or
+ *		have some behind the seconds: people write these by hand, and diesel sorts
+ *		them as text.
+ */
+static const char *
+time_order(UpgArena *arena, const char *digits, const char *rest)
+{
+	static const char zeros[] = "00000000000000";
+	int n = (int) strlen(digits);
+	int whole = (int) sizeof(zeros) - 1;
+
+	if (n == 8)
+		return arena_printf(arena, "%s%s", digits, rest);
+	return arena_printf(arena, "%.*s%s%s%s%s", whole, digits, n < whole ? zeros + n : "",
+						n > whole ? "~" : "", n > whole ? digits + whole : "", rest);
+}
+
+/*
  * number_of
  *		The version that a name begins with, or NULL; *order gets the sort key.
  *
  * A date written with dashes counts like the same digits without them, so that both
- * forms may live in one directory.
+ * forms may live in one directory; with a time of day, like the second it begins.
  */
 const char *
 number_of(UpgArena *arena, const char *name, const char **order)
@@ -97,7 +116,7 @@ number_of(UpgArena *arena, const char *name, const char **order)
 			if (number[i] != '-')
 				number[k++] = number[i];
 		number[k] = '\0';
-		*order = arena_printf(arena, "%s%s", number, p + n);
+		*order = time_order(arena, number, p + n);
 	}
 	else
 		*order = p;

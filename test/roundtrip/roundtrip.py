@@ -94,8 +94,13 @@ def files_of(path):
     found = [f for f in found if for_postgres(os.path.relpath(f, path), names)]
     def key(f):
         rel = os.path.relpath(f, path)
+        if rel.endswith('/migration.sql'):
+            return (0, rel)  # Prisma sorts by text
         m = re.match(r'\D{0,2}([\d-]+)', rel)
-        return (int((m.group(1).replace('-', '') or '0')[:14]) if m else 0, rel)
+        digits = (m.group(1).replace('-', '') or '0')[:14] if m else '0'
+        if m and len(digits) > 8 and re.match(r'\d{4}-\d\d-', m.group(1)):
+            digits = digits.ljust(14, '0')  # a time that lacks digits
+        return (int(digits), rel)
     return sorted(found, key=key)
 
 DOWN = r'^--\s*(migrate:down|\+goose\s+Down|\+migrate\s+Down|//@UNDO)'

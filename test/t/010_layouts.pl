@@ -78,6 +78,11 @@ layout_ok('Prisma', 'prisma', '20260101000000_init 20260102000000_more',
 layout_ok('Prisma sorts names as text', 'prisma', '20250101000000_init 20250625_date_only 20260102000000_more',
 	{ '20250625_date_only/migration.sql' => 'ALTER TABLE a ADD j int;', '20250101000000_init/migration.sql' => 'CREATE TABLE a (i int);',
 	  '20260102000000_more/migration.sql' => 'ALTER TABLE a RENAME j TO k;' }, no_down => 1);
+layout_ok('times with digits too few and too many, as diesel sorts them', 'folder',
+	'2020-12-06-235959_a 2020-12-7-190800_b 2022-03-09-07000_c 2023-05-23-1715-d 2023-05-24-000000_e 2023-05-24-000000-0001_f',
+	{ '2020-12-06-235959_a/up.sql' => 'CREATE TABLE a (i int);', '2020-12-7-190800_b/up.sql' => 'ALTER TABLE a RENAME TO b;',
+	  '2022-03-09-07000_c/up.sql' => 'ALTER TABLE b RENAME TO c;', '2023-05-23-1715-d/up.sql' => 'ALTER TABLE c RENAME TO d;',
+	  '2023-05-24-000000_e/up.sql' => 'ALTER TABLE d RENAME TO e;', '2023-05-24-000000-0001_f/up.sql' => 'ALTER TABLE e RENAME TO f;' });
 layout_ok('diesel', 'folder', '20250101000000_old 2026-01-01-000000_a 2026-01-02-000000_i',
 	{ '20250101000000_old/up.sql' => 'SELECT 1;', '20250101000000_old/down.sql' => 'SELECT 1;',
 	  '2026-01-01-000000_a/up.sql' => 'CREATE TABLE a (i int);', '2026-01-01-000000_a/down.sql' => 'DROP TABLE a;',

@@ -159,4 +159,19 @@ is($rc, 2, '--to an unknown migration is refused');
 $dir = files(workdir(), "1_\e[31m.sql" => "SELECT \e[31m boom;");
 ($rc, $out, $err) = upg('up', '-d', $db, $dir);
 unlike($out . $err, qr/\e/, 'no escape sequence of a file reaches the terminal');
+# a down script that cannot be read is no reason to apply nothing: there is the undo
+$db  = database('unread_down');
+$dir = files(workdir(), '1_a/up.sql' => 'CREATE TABLE a (i int);', '1_a/down.sql' => "DROP TABLE a;\nDO \$\$ BEGIN END \$;\n",
+	'2_b/up.sql' => 'ALTER TABLE a ADD b int;', '2_b/down.sql' => 'ALTER TABLE a DROP b;');
+($rc, $out, $err) = upg('up', '-d', $db, '--undo=none', $dir);
+is($rc, 2, 'without an undo, a down script that is not closed is refused');
+like($err, qr{1_a/down\.sql:2}, '... with its line');
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+is($rc, 0, 'with one it is left out') or diag $err;
+like($err, qr/the down script of migration "1_a" cannot be run: unterminated dollar-quoted string/, '... with a warning');
+($rc, $out, $err) = upg('up', '-d', $db, $dir);
+like($out, qr/nothing to do/, '... and applied is applied');
+($rc, $out, $err) = upg('down', '-d', $db, '--all');
+is($rc, 0, '... and taken back') or diag $err;
+is(sql($db, q{SELECT to_regclass('a') IS NULL}), 't', '... wholly');
 done_testing();
