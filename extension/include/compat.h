@@ -248,4 +248,21 @@ typedef enum UpgToken
 #define upg_name_list(name) stringToQualifiedNameList(name)
 #endif
 
+/* PostgreSQL 16 asks for rights on an object by its class. */
+#if PG_VERSION_NUM >= 160000
+#define UPG_NAMESPACE_ACLCHECK(oid, role, mode) \
+	object_aclcheck(NamespaceRelationId, (oid), (role), (mode))
+#define UPG_TABLESPACE_ACLCHECK(oid, role, mode) \
+	object_aclcheck(TableSpaceRelationId, (oid), (role), (mode))
+#define UPG_SERVER_ACLCHECK(oid, role, mode) \
+	object_aclcheck(ForeignServerRelationId, (oid), (role), (mode))
+#else
+#define UPG_NAMESPACE_ACLCHECK(oid, role, mode) \
+	pg_namespace_aclcheck((oid), (role), (mode))
+#define UPG_TABLESPACE_ACLCHECK(oid, role, mode) \
+	pg_tablespace_aclcheck((oid), (role), (mode))
+#define UPG_SERVER_ACLCHECK(oid, role, mode) \
+	pg_foreign_server_aclcheck((oid), (role), (mode))
+#endif
+
 #endif /* UPG_COMPAT_H */

@@ -59,4 +59,15 @@ extern void upg_after_renew_versions(UpgUndoRun *run);
 extern void upg_after_enum_indexes(UpgUndoRun *run);
 extern void upg_after_rebuild(UpgUndoRun *run);
 
+/* Parts of extensions that changed and that the caller owns. */
+typedef struct UpgMembers
+{
+	UpgUndoLog *log;
+	List *parts; /* of ObjectAddress */
+	bool searched;
+} UpgMembers;
+
+/* in undo_members.c */
+extern bool upg_member_of_own(UpgMembers *members, Oid class, Oid object);
+
 #endif /* UPG_UNDO_INTERNAL_H */
