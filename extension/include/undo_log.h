@@ -51,5 +51,6 @@ extern void upg_undo_damaged(int64 log, const char *what);
 
 /* in undo_log.c */
 extern uint64 upg_undo_digest(UpgUndoLog *log);
+extern uint64 upg_undo_head_digest(Datum snapshot, const char *verdict);
 
 #endif /* UPG_UNDO_LOG_H */

@@ -112,6 +112,21 @@ upg_undo_digest(UpgUndoLog *log)
 	return digest;
 }
 
+/*
+ * upg_undo_head_digest
+ *		What the digest covers of a log's head besides: the snapshot that tells what
+ *		was written since, and the verdict, which tells a part from a whole.
+ */
+uint64
+upg_undo_head_digest(Datum snapshot, const char *verdict)
+{
+	struct varlena *data = PG_DETOAST_DATUM_PACKED(snapshot);
+
+	return hash_bytes_extended((unsigned char *) VARDATA_ANY(data),
+							   VARSIZE_ANY_EXHDR(data), 8) +
+		   hash_bytes_extended((const unsigned char *) verdict, strlen(verdict), 9);
+}
+
 static Datum
 int2_array(int16 *numbers, int n)
 {
@@ -239,12 +254,42 @@ upg_undo_log_write(UpgUndoLog *log, const char *mode, uint64 digest, int64 catal
 	values[LOG_DATABASE - 1] = ObjectIdGetDatum(MyDatabaseId);
 	values[LOG_CATVERSION - 1] = Int32GetDatum(CATALOG_VERSION_NO);
 	values[LOG_SERVER - 1] = Int32GetDatum(UPG_SERVER_VERSION);
-	values[LOG_DIGEST - 1] = Int64GetDatum((int64) (digest + upg_undo_digest(log)));
+	digest +=
+		upg_undo_digest(log) + upg_undo_head_digest(values[LOG_SNAPSHOT - 1], "unproven");
+	values[LOG_DIGEST - 1] = Int64GetDatum((int64) digest);
 	values[LOG_CAPTURED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[LOG_CAPTURE_MS - 1] = true;
 	nulls[LOG_PROOF_MS - 1] = true;
 	upg_undo_insert("undo_log", values, nulls);
 	CommandCounterIncrement();
+}
+
+/* A copy of a log's head. */
+static HeapTuple
+read_head(int64 id)
+{
+	Relation rel = upg_undo_table("undo_log", RowExclusiveLock);
+	SysScanDesc scan = upg_undo_scan(rel, id);
+	HeapTuple tuple = systable_getnext(scan);
+
+	if (!HeapTupleIsValid(tuple))
+		upg_undo_damaged(id, "Its head is gone.");
+	tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	table_close(rel, RowExclusiveLock);
+	return tuple;
+}
+
+/* A column of a head, which is never null. */
+static Datum
+head_column(HeapTuple head, AttrNumber column)
+{
+	Relation rel = upg_undo_table("undo_log", NoLock);
+	bool isnull;
+	Datum value = heap_getattr(head, column, RelationGetDescr(rel), &isnull);
+
+	table_close(rel, NoLock);
+	return value;
 }
 
 /* Replace columns of a log's head. */
@@ -278,7 +323,15 @@ upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
 	Datum *elems = palloc(sizeof(Datum) * (list_length(differences) + 1));
 	int n = 0;
 	ListCell *lc;
+	HeapTuple head = read_head(id);
+	Datum snapshot = head_column(head, LOG_SNAPSHOT);
+	uint64 digest = (uint64) DatumGetInt64(head_column(head, LOG_DIGEST));
 
+	digest -= upg_undo_head_digest(snapshot,
+								   TextDatumGetCString(head_column(head, LOG_VERDICT)));
+	digest += upg_undo_head_digest(snapshot, verdict);
+	values[LOG_DIGEST - 1] = Int64GetDatum((int64) digest);
+	replace[LOG_DIGEST - 1] = true;
 	foreach (lc, differences)
 		elems[n++] = CStringGetTextDatum(lfirst(lc));
 	values[LOG_VERDICT - 1] = CStringGetTextDatum(verdict);
@@ -300,13 +353,10 @@ upg_undo_log_verdict(int64 id, const char *verdict, List *differences,
 void
 upg_undo_log_exempt(int64 id, List *oids)
 {
-	Relation rel;
-	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple head;
 	Datum values[LOG_NATTS] = {0};
 	bool nulls[LOG_NATTS] = {0};
 	bool replace[LOG_NATTS] = {0};
-	bool isnull;
 	Datum *elems;
 	int n;
 	uint64 digest;
@@ -314,18 +364,10 @@ upg_undo_log_exempt(int64 id, List *oids)
 
 	if (oids == NIL)
 		return;
-	rel = upg_undo_table("undo_log", RowExclusiveLock);
-	scan = upg_undo_scan(rel, id);
-	tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
-		upg_undo_damaged(id, "Its head is gone.");
-	deconstruct_array(DatumGetArrayTypePCopy(heap_getattr(
-						  tuple, LOG_EXEMPT, RelationGetDescr(rel), &isnull)),
-					  OIDOID, sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
-	digest = (uint64) DatumGetInt64(
-		heap_getattr(tuple, LOG_DIGEST, RelationGetDescr(rel), &isnull));
-	systable_endscan(scan);
-	table_close(rel, RowExclusiveLock);
+	head = read_head(id);
+	deconstruct_array(DatumGetArrayTypePCopy(head_column(head, LOG_EXEMPT)), OIDOID,
+					  sizeof(Oid), true, TYPALIGN_INT, &elems, NULL, &n);
+	digest = (uint64) DatumGetInt64(head_column(head, LOG_DIGEST));
 
 	elems = repalloc(elems, sizeof(Datum) * (n + list_length(oids)));
 	foreach (lc, oids)

@@ -373,6 +373,8 @@ upg_undo_log_read(int64 id, bool own)
 	}
 
 	expected = (uint64) DatumGetInt64(heap_getattr(head, LOG_DIGEST, desc, &isnull));
+	expected -= upg_undo_head_digest(heap_getattr(head, LOG_SNAPSHOT, desc, &isnull),
+									 log->verdict);
 	table_close(rel, NoLock);
 
 	read_part(log, "undo_relations", read_relation);
