@@ -367,6 +367,9 @@ extern int upg_short_natts(HeapTuple image);
 /* in undo_rights.c */
 extern void upg_undo_check_privileges(UpgUndoLog *log);
 
+/* in undo_after.c */
+extern void upg_index_rebuild(Oid index);
+
 /* in undo_fill.c */
 extern const char *upg_fill_value(List *fills, Oid relation, const char *column);
 extern void upg_fills_check(List *fills);

@@ -71,6 +71,37 @@ upg_class_switched(UpgChange *change)
 }
 
 /*
+ * check_usable
+ *		What this transaction has both made and dropped, the server takes for gone
+ *		until it ends, whatever the catalogs say.
+ */
+static void
+check_usable(UpgUndoLog *log)
+{
+	ListCell *lc;
+
+	foreach (lc, upg_change_list(log->catalogs, RelationRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Form_pg_class form;
+		Relation rel;
+
+		if (change->before == NULL || change->after != NULL)
+			continue;
+		form = (Form_pg_class) GETSTRUCT(change->before);
+		rel = RelationIdGetRelation(form->oid);
+		if (!RelationIsValid(rel))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("\"%s\" cannot come back in the transaction in which it was "
+							"made and dropped",
+							NameStr(form->relname)),
+					 errhint("Commit before the rollback. Nothing was changed.")));
+		RelationClose(rel);
+	}
+}
+
+/*
  * upg_undo_perform
  *		Take the logged step back.
  *
@@ -109,6 +140,8 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	CommandCounterIncrement();
 	upg_after_invalidate(&run);
 	CommandCounterIncrement();
+	if (!options->proof && TransactionIdIsCurrentTransactionId(log->xids[0]))
+		check_usable(log);
 	upg_after_set_flags(&run);
 	upg_after_sweep(&run);
 	CommandCounterIncrement();

@@ -39,6 +39,7 @@
 #include "commands/seclabel.h"
 #include "miscadmin.h"
 #include "utils/inval.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -283,6 +284,23 @@ upg_after_enum_indexes(UpgUndoRun *run)
 	table_close(rel, AccessShareLock);
 }
 
+/*
+ * upg_index_rebuild
+ *		Build an index anew.  The server evaluates its expressions as the table's
+ *		owner, but before 17 under the path of whoever rolls back.
+ */
+void
+upg_index_rebuild(Oid index)
+{
+	ReindexParams params = {0};
+	int nestlevel = NewGUCNestLevel();
+
+	RestrictSearchPath();
+	upg_reindex_index(index, get_rel_persistence(index), &params);
+	AtEOXact_GUC(false, nestlevel);
+	CommandCounterIncrement();
+}
+
 /* Build the indexes that came back without content. */
 void
 upg_after_rebuild(UpgUndoRun *run)
@@ -293,7 +311,6 @@ upg_after_rebuild(UpgUndoRun *run)
 	{
 		Oid index = lfirst_oid(lc);
 		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-		ReindexParams params = {0};
 		bool valid;
 
 		if (!HeapTupleIsValid(tuple))
@@ -308,8 +325,7 @@ upg_after_rebuild(UpgUndoRun *run)
 			index_close(rel, NoLock);
 			continue;
 		}
-		upg_reindex_index(index, get_rel_persistence(index), &params);
-		CommandCounterIncrement();
+		upg_index_rebuild(index);
 		run->result->indexes_rebuilt++;
 		run->result->actions =
 			lappend(run->result->actions,

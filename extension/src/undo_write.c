@@ -323,12 +323,6 @@ upg_writer_end(UpgRowWriter *writer, bool recheck)
 	CommandCounterIncrement();
 	if (recheck)
 		foreach (lc, writer->recheck)
-		{
-			ReindexParams params = {0};
-
-			upg_reindex_index(lfirst_oid(lc), get_rel_persistence(lfirst_oid(lc)),
-							  &params);
-			CommandCounterIncrement();
-		}
+			upg_index_rebuild(lfirst_oid(lc));
 	pfree(writer);
 }
