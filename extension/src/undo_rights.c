@@ -647,8 +647,13 @@ upg_undo_check_privileges(UpgUndoLog *log)
 
 	if (superuser())
 		return;
+	/* dependencies last: a message had better name an object */
 	foreach (lc, log->catalogs)
-		check_catalog(&members, lfirst(lc));
+		if (((UpgCatalogChanges *) lfirst(lc))->catalog != DependRelationId)
+			check_catalog(&members, lfirst(lc));
+	foreach (lc, log->catalogs)
+		if (((UpgCatalogChanges *) lfirst(lc))->catalog == DependRelationId)
+			check_catalog(&members, lfirst(lc));
 	foreach (lc, log->relations)
 		check_table(&members, lfirst(lc));
 	foreach (lc, log->sequences)
