@@ -45,6 +45,7 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
+#include "as_owner.h"
 #include "undo_internal.h"
 
 /*
@@ -287,7 +288,7 @@ upg_after_enum_indexes(UpgUndoRun *run)
 /*
  * upg_index_rebuild
  *		Build an index anew.  The server evaluates its expressions as the table's
- *		owner, but before 17 under the path of whoever rolls back.
+ *		owner; since 17 with nothing but pg_catalog in the search_path.
  */
 void
 upg_index_rebuild(Oid index)
@@ -295,7 +296,7 @@ upg_index_rebuild(Oid index)
 	ReindexParams params = {0};
 	int nestlevel = NewGUCNestLevel();
 
-	RestrictSearchPath();
+	upg_catalog_first();
 	upg_reindex_index(index, get_rel_persistence(index), &params);
 	AtEOXact_GUC(false, nestlevel);
 	CommandCounterIncrement();

@@ -477,6 +477,63 @@ check_copied(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change, bool r
 									  NameStr(before->attname)));
 }
 
+/* Are all columns that come back to a table computed from the others? */
+static bool
+only_computed(UpgUndoLog *log, Oid relation)
+{
+	ListCell *lc;
+
+	foreach (lc, upg_dropped_columns(log->catalogs, relation))
+		if (((Form_pg_attribute) GETSTRUCT((HeapTuple) lfirst(lc)))->attgenerated == '\0')
+			return false;
+	return true;
+}
+
+/* A scan for rows whose values of generated columns are to be computed. */
+typedef struct ComputeScan
+{
+	MissingScan missing;
+	bool all; /* the table was rewritten, so no row has kept any */
+	UpgKeptColumns *computed;
+} ComputeScan;
+
+static void
+note_computed(HeapTuple row, bool own, bool since, void *arg)
+{
+	ComputeScan *scan = arg;
+	int64 before = scan->missing.missing;
+	ItemPointer tid;
+
+	if (own)
+		return; /* goes away */
+	count_missing(row, own, since || scan->all, &scan->missing);
+	if (scan->missing.missing == before)
+		return;
+	tid = palloc(sizeof(ItemPointerData));
+	*tid = row->t_self;
+	scan->computed->strangers = lappend(scan->computed->strangers, tid);
+}
+
+/*
+ * compute_columns
+ *		Note the rows that have no values in the generated columns that come back,
+ *		and nothing else to come: they are written again with the other new rows, which
+ *		computes them.
+ */
+static void
+compute_columns(UpgUndoLog *log, Relation rel, const UpgTableHead *head,
+				AttrNumber attnum, bool rewritten)
+{
+	ComputeScan scan = {{attnum, RelationGetDescr(rel), 0}, rewritten, NULL};
+
+	scan.computed = palloc0(sizeof(UpgKeptColumns));
+	scan.computed->relation = RelationGetRelid(rel);
+	scan.computed->unique = true;
+	scan.computed->looked_up = true;
+	upg_since_scan(rel, log, rewritten ? NULL : head, note_computed, &scan);
+	log->columns = lappend(log->columns, scan.computed);
+}
+
 /*
  * check_column
  *		Values missing in a column that comes back to a table that keeps its
@@ -491,25 +548,29 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
 	UpgMergeTable *table = upg_merge_find(log, before->attrelid);
 	MissingScan scan = {before->attnum, RelationGetDescr(rel), 0};
 	char *name = upg_qualified_name(before->attrelid);
+	bool rewritten = table == NULL || table->rows == NULL ||
+					 table->rows->filenumber != UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
 
-	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP ||
+		before->attgenerated == 'v' /* virtual, since 18: there is nothing to lose */)
 	{
 		table_close(rel, NoLock);
 		return;
 	}
 	if (upg_columns_find(log, before->attrelid))
 	{
-		bool rewritten =
-			table == NULL || table->rows == NULL ||
-			table->rows->filenumber != UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel));
-
 		table_close(rel, NoLock);
 		check_copied(log, options, change, rewritten, conflicts);
 		return;
 	}
-	if ((table == NULL || table->rows == NULL ||
-		 table->rows->filenumber != UPG_LOCATOR_NUMBER(UPG_REL_LOCATOR(rel))) &&
-		RelationGetNumberOfBlocks(rel) > 0)
+	if (upg_policy_of(options, before->attrelid) != UPG_ON_CONFLICT_STRICT &&
+		only_computed(log, before->attrelid))
+	{
+		compute_columns(log, rel, table ? &table->head : NULL, before->attnum, rewritten);
+		table_close(rel, NoLock);
+		return;
+	}
+	if (rewritten && RelationGetNumberOfBlocks(rel) > 0)
 	{
 		*conflicts = lappend(
 			*conflicts, psprintf("table %s was rewritten since, so the values of its "

@@ -41,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "as_owner.h"
 #include "errors.h"
 #include "subxact.h"
 #include "undo.h"
@@ -412,19 +413,13 @@ upg_columns_restore(UpgUndoLog *log, UpgUndoResult *result)
 	{
 		UpgKeptColumns *kept = lfirst(lc);
 		Relation rel;
-		Oid saved_user;
-		int saved_context;
-		int nestlevel;
+		UpgAsOwner before;
 		List *groups;
 
 		if (kept->patches == NIL)
 			continue;
 		rel = table_open(kept->relation, AccessExclusiveLock);
-		GetUserIdAndSecContext(&saved_user, &saved_context);
-		SetUserIdAndSecContext(rel->rd_rel->relowner,
-							   saved_context | SECURITY_RESTRICTED_OPERATION);
-		nestlevel = NewGUCNestLevel();
-		RestrictSearchPath();
+		upg_as_owner_begin(&before, rel->rd_rel->relowner, 0);
 		groups = group_patches(kept->patches, others);
 		for (int i = 0; i < list_length(groups); i++)
 		{
@@ -441,8 +436,7 @@ upg_columns_restore(UpgUndoLog *log, UpgUndoResult *result)
 			patch_group(rel, kept, i);
 			upg_subxact_release(&sub);
 		}
-		AtEOXact_GUC(false, nestlevel);
-		SetUserIdAndSecContext(saved_user, saved_context);
+		upg_as_owner_end(&before);
 		result->data_rows += list_length(kept->patches);
 		result->actions =
 			lappend(result->actions,

@@ -47,6 +47,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "as_owner.h"
 #include "errors.h"
 #include "subxact.h"
 #include "undo_merge.h"
@@ -451,17 +452,11 @@ upg_data_restore(UpgUndoLog *log, UpgRelationRows *rows, UpgUndoOptions *options
 static List *
 run_query(const char *query, Oid owner, long limit, uint64 *found)
 {
-	Oid saved_user;
-	int saved_context;
-	int nestlevel;
+	UpgAsOwner before;
 	List *tids = NIL;
 	MemoryContext cxt = CurrentMemoryContext;
 
-	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(owner, saved_context | SECURITY_RESTRICTED_OPERATION |
-									  SECURITY_NOFORCE_RLS);
-	nestlevel = NewGUCNestLevel();
-	RestrictSearchPath();
+	upg_as_owner_begin(&before, owner, SECURITY_NOFORCE_RLS);
 	/* a constraint that came back must not be taken as the proof of itself */
 	(void) set_config_option("constraint_exclusion", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -487,8 +482,7 @@ run_query(const char *query, Oid owner, long limit, uint64 *found)
 	}
 	PopActiveSnapshot();
 	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(saved_user, saved_context);
+	upg_as_owner_end(&before);
 	return tids;
 }
 

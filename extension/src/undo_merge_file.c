@@ -36,6 +36,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "as_owner.h"
 #include "capture_internal.h"
 #include "errors.h"
 #include "subxact.h"
@@ -438,9 +439,7 @@ upg_merge_plan_file(UpgMerge *merge, UpgMergeTable *table)
 	UpgChange *change = upg_class_change(merge->log, table->relation);
 	UpgKeptFile *file = upg_keep_find(merge->log->files, table->relation);
 	MemoryContext oldcxt;
-	Oid saved_user;
-	int saved_context;
-	int nestlevel;
+	UpgAsOwner before;
 	int64 expected;
 
 	plan.rel = table_open(table->relation, NoLock);
@@ -485,15 +484,10 @@ upg_merge_plan_file(UpgMerge *merge, UpgMergeTable *table)
 		table->discarded = plan.nsince;
 	else if (plan.nsince > 0 || plan.untouched != expected)
 	{
-		GetUserIdAndSecContext(&saved_user, &saved_context);
-		SetUserIdAndSecContext(plan.rel->rd_rel->relowner,
-							   saved_context | SECURITY_RESTRICTED_OPERATION);
-		nestlevel = NewGUCNestLevel();
-		RestrictSearchPath();
+		upg_as_owner_begin(&before, plan.rel->rd_rel->relowner, 0);
 		upg_form_describe(&plan);
 		plan_merge(&plan, expected);
-		AtEOXact_GUC(false, nestlevel);
-		SetUserIdAndSecContext(saved_user, saved_context);
+		upg_as_owner_end(&before);
 	}
 	table_close(plan.caretaker, AccessShareLock);
 	table_close(plan.rel, NoLock);

@@ -33,6 +33,7 @@
 #include "utils/rel.h"
 
 #include "apply.h"
+#include "as_owner.h"
 #include "audit.h"
 #include "compat.h"
 #include "errors.h"
@@ -464,7 +465,7 @@ upg_put_back(PG_FUNCTION_ARGS)
 	rows = read_kept(migration->id);
 	check_fills(options->fills, rows);
 	nestlevel = NewGUCNestLevel();
-	RestrictSearchPath();
+	upg_catalog_first();
 	(void) set_config_option("session_replication_role", "replica", PGC_SUSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	foreach (lc, rows)

@@ -38,6 +38,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "as_owner.h"
 #include "errors.h"
 #include "undo_merge.h"
 
@@ -52,9 +53,7 @@ struct UpgRowWriter
 	ExprState **defaults;
 	bool *defaults_known;
 	MemoryContext rowcxt;
-	Oid saved_user;
-	int saved_context;
-	int nestlevel;
+	UpgAsOwner before;
 };
 
 /*
@@ -67,11 +66,7 @@ upg_writer_begin(Relation rel)
 	UpgRowWriter *writer = palloc0(sizeof(UpgRowWriter));
 
 	writer->rel = rel;
-	GetUserIdAndSecContext(&writer->saved_user, &writer->saved_context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner,
-						   writer->saved_context | SECURITY_RESTRICTED_OPERATION);
-	writer->nestlevel = NewGUCNestLevel();
-	RestrictSearchPath();
+	upg_as_owner_begin(&writer->before, rel->rd_rel->relowner, 0);
 	writer->rowcxt = AllocSetContextCreate(CurrentMemoryContext, "upg write row",
 										   ALLOCSET_DEFAULT_SIZES);
 	writer->estate = CreateExecutorState();
@@ -318,8 +313,7 @@ upg_writer_end(UpgRowWriter *writer, bool recheck)
 	ExecCloseIndices(writer->info);
 	FreeExecutorState(writer->estate);
 	MemoryContextDelete(writer->rowcxt);
-	AtEOXact_GUC(false, writer->nestlevel);
-	SetUserIdAndSecContext(writer->saved_user, writer->saved_context);
+	upg_as_owner_end(&writer->before);
 	CommandCounterIncrement();
 	if (recheck)
 		foreach (lc, writer->recheck)

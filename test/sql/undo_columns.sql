@@ -120,6 +120,23 @@ SELECT upg.capture_finalize('c11');
 RESET upg.undo_copy_limit;
 SELECT count(*) FROM upg.undo_values;
 
+-- generated columns are computed for rows that were written since, and for all after a rewrite
+CREATE TABLE computed (id int PRIMARY KEY, name text, g text NOT NULL GENERATED ALWAYS AS (lower(name)) STORED, h text GENERATED ALWAYS AS (upper(name)) STORED);
+INSERT INTO computed SELECT i, 'N' || i FROM generate_series(1, 5) i;
+SELECT undo FROM public.upg_apply('c21', 'UPDATE undo_columns.computed SET name = name || ''m'' WHERE id IN (1, 5); ALTER TABLE undo_columns.computed DROP g, DROP h');
+UPDATE computed SET name = 'U' WHERE id = 5;
+INSERT INTO computed VALUES (8, 'x');
+SELECT state FROM public.upg_rollback('c21');
+SELECT * FROM computed ORDER BY id;
+SELECT undo FROM public.upg_apply('c22', 'UPDATE undo_columns.computed SET name = name || ''m'' WHERE id = 1; ALTER TABLE undo_columns.computed DROP g, DROP h');
+UPDATE computed SET name = 'V' WHERE id = 3;
+DELETE FROM computed WHERE id = 4;
+INSERT INTO computed VALUES (9, 'X');
+VACUUM FULL computed;
+SELECT state FROM public.upg_rollback('c22');
+SELECT * FROM computed ORDER BY id;
+DROP TABLE computed;
+
 -- a dropped column outlives its collation
 CREATE TABLE had (id int, x text);
 CREATE COLLATION gone FROM "C";
