@@ -114,7 +114,7 @@ def unwrap(text):
     """Take off one outer BEGIN ... COMMIT, and the down half of a two-way file."""
     text = up_of(text)
     m = re.match(r'((?:\s|--[^\n]*\n|/\*.*?\*/)*)(BEGIN|START TRANSACTION)(\s+(WORK|TRANSACTION))?\s*;', text, re.I | re.S)
-    e = re.search(r'\b(COMMIT|END)(\s+(WORK|TRANSACTION))?\s*;\s*((--[^\n]*)?\s*)*$', text, re.I)
+    e = re.search(r'\b(COMMIT|END)(\s+(WORK|TRANSACTION))?\s*;(\s|--[^\n]*(\n|$))*$', text, re.I)
     if m and e and e.start() > m.end():
         text = text[:m.end(1)] + text[m.end():e.start()]
     return text
