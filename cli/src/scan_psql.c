@@ -61,11 +61,13 @@ put_variable(UpgScan *scan, const char **p, UpgBuf *out)
 }
 
 /*
- * next_argument
+ * take_argument
  *		The next argument of a psql command; NULL at the end (or with the error set).
+ *
+ * In words that are only shown, a quote that does not end is an apostrophe.
  */
 static const char *
-next_argument(UpgScan *scan, const char **p)
+take_argument(UpgScan *scan, const char **p, bool shown)
 {
 	UpgBuf out;
 	const char *result;
@@ -89,6 +91,7 @@ next_argument(UpgScan *scan, const char **p)
 		if (c == '\'' || c == '"')
 		{
 			const char *s = *p + 1;
+			size_t start = out.len;
 
 			if (c == '"')
 				buf_addc(&out, c);
@@ -105,6 +108,13 @@ next_argument(UpgScan *scan, const char **p)
 				}
 				else
 					buf_addc(&out, *s);
+			}
+			if (*s == '\0' && shown)
+			{
+				out.len = start;
+				buf_addc(&out, c);
+				(*p)++;
+				continue;
 			}
 			if (*s == '\0')
 			{
@@ -127,6 +137,12 @@ next_argument(UpgScan *scan, const char **p)
 	result = arena_strndup(scan->arena, out.data, out.len);
 	buf_free(&out);
 	return result;
+}
+
+static const char *
+next_argument(UpgScan *scan, const char **p)
+{
+	return take_argument(scan, p, false);
 }
 
 /*
@@ -451,7 +467,7 @@ scan_backslash(UpgScan *scan, bool in_statement)
 		UpgBuf text;
 
 		buf_init(&text);
-		while ((arg = next_argument(scan, &p)) != NULL)
+		while ((arg = take_argument(scan, &p, true)) != NULL)
 		{
 			if (strcmp(arg, "-n") == 0 && text.len == 0)
 				continue;

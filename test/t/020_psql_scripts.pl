@@ -12,7 +12,7 @@ my $dir = files(
 	workdir(),
 	'1_vars.sql' => "\\set tab 'a'\n\\set n 5\nCREATE TABLE :tab (i int, t text);\n"
 	  . "INSERT INTO :\"tab\" VALUES (:n, :'note'), ((ARRAY[1,2,3])[2], 'x:n'::text);\n"
-	  . "\\if :{?note}\nINSERT INTO a VALUES (10, 'if');\n\\else\nboom;\n\\endif\n\\if false\nnonsense 'unclosed is fine' ;\n\\elif true\nINSERT INTO a VALUES (11, 'elif');\n\\endif\n\\echo done with :tab\n",
+	  . "\\if :{?note}\nINSERT INTO a VALUES (10, 'if');\n\\else\nboom;\n\\endif\n\\if false\nnonsense 'unclosed is fine' ;\n\\elif true\nINSERT INTO a VALUES (11, 'elif');\n\\endif\n\\echo done with :tab\n\\qecho it isn't over\n",
 	'2_include.sql' => "\\ir inc/part.sql\nINSERT INTO a VALUES (20, 'after');\n",
 	'inc/part.sql'  => "INSERT INTO a VALUES (19, 'included')",
 	'3_copy.sql'    => "CREATE TABLE c (i int, t text);\nCOPY c FROM stdin;\n1\tone; '\n2\t\$\$two\n\\.\nINSERT INTO c VALUES (3, 'three');\n"
@@ -24,6 +24,7 @@ my $dir = files(
 my ($rc, $out, $err) = upg('up', '-d', $db, '--set', "note=it's", $dir);
 is($rc, 0, 'psql scripts go up') or diag $err;
 like($err, qr/done with a/, '\echo is shown');
+like($err, qr/it isn't over/, 'an apostrophe in what is shown does not begin a string');
 is(sql($db, 'SELECT string_agg(i || t, \',\' ORDER BY i, t) FROM a'),
 	q{2x:n,5it's,10if,11elif,19included,20after}, 'variables, \if and \ir did what psql does');
 is(sql($db, 'SELECT string_agg(i || t, \',\' ORDER BY i) FROM c'),
