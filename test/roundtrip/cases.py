@@ -25,21 +25,9 @@ import os
 import re
 import sys
 
-from rtlib import Dead, Session, command, differences, dump, error_of, look, quote
+from rtlib import PSQL, Dead, Session, command, differences, dump, error_of, globals_, look, must, quote
 
 here = os.path.dirname(os.path.abspath(__file__))
-PSQL = ['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d']
-
-
-def must(args):
-    out, err = command(args)
-    if out is None:
-        raise SystemExit('%s: %s' % (' '.join(args), err))
-    return out
-
-
-def globals_():
-    return [l for l in must(['pg_dumpall', '-g']).split('\n') if 'restrict' not in l]
 
 
 class Failed(Exception):

@@ -19,7 +19,7 @@ CREATE VIEW rt.hidden AS
     UNION ALL SELECT r.oid FROM pg_policy r JOIN pg_class k ON k.oid = r.polrelid WHERE k.relpersistence = 't'
     UNION ALL SELECT n.oid FROM pg_namespace n WHERE n.nspname ~ '^pg_(toast_)?temp_';
 
-CREATE FUNCTION rt.build() RETURNS void LANGUAGE plpgsql AS $build$
+CREATE FUNCTION rt.build(more text[] DEFAULT '{}') RETURNS void LANGUAGE plpgsql AS $build$
 DECLARE
     t record;
     c record;
@@ -30,7 +30,7 @@ DECLARE
     skip text[] := '{pg_class.relfilenode,pg_class.relpages,pg_class.reltuples,pg_class.relallvisible,pg_class.relallfrozen,
         pg_class.reltoastrelid,pg_class.relhasindex,pg_class.relhasrules,pg_class.relhastriggers,pg_class.relhassubclass,
         pg_class.relfrozenxid,pg_class.relminmxid,pg_class.relrewrite,pg_class.relnatts,pg_index.indcheckxmin,
-        pg_attribute.attcacheoff,pg_database.datfrozenxid,pg_database.datminmxid}';
+        pg_attribute.attcacheoff,pg_database.datfrozenxid,pg_database.datminmxid}' || more;
 BEGIN
     FOR t IN SELECT oid, relname::text FROM pg_class
              WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'

@@ -99,8 +99,22 @@ def command(args, env=None):
     return p.stdout.decode('utf8', 'replace'), ''
 
 
+PSQL = ['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d']
+
+
+def must(args):
+    out, err = command(args)
+    if out is None:
+        raise SystemExit('%s: %s' % (' '.join(args), err))
+    return out
+
+
+def globals_():
+    return [l for l in must(['pg_dumpall', '-g']).split('\n') if 'restrict' not in l]
+
+
 def dump(db):
-    out, err = command(['pg_dump', '-d', db, '-N', 'rt', '-N', 'amchk', '--load-via-partition-root'])
+    out, err = command(['pg_dump', '-d', db, '-N', 'rt', '-N', 'amchk', '-N', 'upg', '--load-via-partition-root'])
     if out is None:
         return ['pg_dump: ' + err]
     lines, block = [], None  # rows of a table are put in order
