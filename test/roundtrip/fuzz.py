@@ -36,6 +36,7 @@ import fuzz_tables
 here = os.path.dirname(os.path.abspath(__file__))
 # what a migration may be refused for, by what its text says
 RIGHTLY = [(r'\bnever matches\b', r'x')]
+ROWS = {'insert_rows', 'update_rows', 'delete_rows', 'truncate', 'merge', 'upsert', 'move_rows', 'rewrite_rows', 'row_locks', 'comment', 'settings', 'grant'}
 CARE = ['VACUUM', 'VACUUM FREEZE', 'VACUUM FULL', 'ANALYZE', 'REINDEX SCHEMA s1', 'REINDEX DATABASE {db}', 'CLUSTER', 'CHECKPOINT', 'VACUUM ANALYZE']
 
 
@@ -48,6 +49,10 @@ class Failure(Exception):
     def sign(self):
         text = re.sub(r'"[^"]*"|\$\$.*?\$\$|\d+', '#', self.text.split('\n')[0])
         return self.kind, re.sub(r'\b[a-z]+#(\.\w+#)?', '#', text)[:60]
+
+
+class Rights(Exception):
+    """What its owner did needs a superuser to be taken back: shared catalogs."""
 
 
 class Scenario:
@@ -83,6 +88,7 @@ class Fuzz:
         self.spent = collections.Counter()
         self.sessions = []
         self.deep = {}
+        self.said = collections.Counter()
 
     # -- the database
     def prepare(self):
@@ -123,6 +129,7 @@ class Fuzz:
 
     def fresh(self, s):
         self.leave()
+        self.user = s.user
         must(PSQL + ['postgres', '-c', 'DROP DATABASE IF EXISTS %s WITH (FORCE)' % self.a.db])
         if self.shared() != self.shared_was:
             self.prepare()
@@ -187,9 +194,12 @@ class Fuzz:
 
     def generate(self, g, n):
         """n units that work, or as many as there are after so many tries."""
-        units, names = [], [k[0] for k in KINDS]
+        units, names, changed = [], [k[0] for k in KINDS], False
         weights = [k[3] if g.base else k[2] for k in KINDS]
         g.look()
+        g.focus = set()
+        if not g.base:
+            g.choose_focus()
         for _ in range(n * 4):
             if len(units) >= n:
                 break
@@ -203,7 +213,10 @@ class Fuzz:
                 units.append(unit)
                 self.kinds[names[at]] += 1
                 self.n['statements'] += len(unit['s'])
-                g.look()
+                changed = changed or names[at] not in ROWS
+                if changed and (not g.base or g.chance(0.6)):
+                    g.look()
+                    changed = False
         return units
 
     def trial(self, g, units, n):
@@ -229,7 +242,7 @@ class Fuzz:
             g.base = True
             for _ in range(6):
                 self.T.run('BEGIN;')
-                units = self.generate(g, int(6 * s.size) + 1)
+                units = self.generate(g, int(5 * s.size) + 1)
                 out = self.T.run('COMMIT;')
                 if not error_of(out):
                     s.base += units
@@ -267,6 +280,8 @@ class Fuzz:
         self.n['rollbacks'] += 1
         error = error_of(out)
         if error:
+            if error[0] == '42501' and self.user and 'change of catalog' in error[1]:
+                raise Rights()
             raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))
         if out.strip('\n') != 'rolled_back':
             raise Failure('rollback', 'result: ' + out)
@@ -276,6 +291,123 @@ class Fuzz:
             out = self.timed('care', lambda: self.C.run(sql.format(db=self.a.db) + ';'))
             if error_of(out):
                 raise Failure('care', '%s: %s' % (sql, out))
+
+    # -- rows that an application writes meanwhile
+    def write(self, g, link, key):
+        """Some transactions of an application; what fails is left out."""
+        if g:
+            g.look()
+            g.application = True
+            made = [fuzz_rows.application(g) for _ in range(g.r.randint(0, 6))]
+            link[key] = [x for x in made if isinstance(x, str)]
+            g.application = False
+        for sql in link.get(key, []):
+            if not error_of(self.C.run('SET statement_timeout = 9000; %s; RESET statement_timeout;' % sql)):
+                self.n['application'] += 1
+
+    def table_rows(self):
+        out = self.timed('rows', lambda: self.C.value('SELECT * FROM rt.rows();'))
+        tables = [json.loads(l) for l in out.split('\n') if l.startswith('{')]
+        return {t['oid']: t for t in tables}
+
+    def catalogs(self):
+        """What hashes say, but for rows and values of sequences."""
+        return {k: v for k, v in self.look().items() if '.' not in k and k != 'large objects'}
+
+    @staticmethod
+    def project(t, cols, generated):
+        at = [i for i, c in enumerate(t['cols']) if c in cols and int(c.split()[0]) not in generated]
+        return collections.Counter(tuple(r[i] for i in at) for r in t['rows'])
+
+    def judge_rows(self, was, after, now, back, told):
+        """Is every row there that was there before and that the application wrote, and no other?  Of tables in which the
+        application changed or deleted rows, or with something told about them, only that none was invented."""
+        for oid, t in was.items():
+            if oid not in back:
+                raise Failure('rows', 'table %s is not back' % t['q'])
+            if oid not in now:
+                want = collections.Counter(tuple(r) for r in t['rows'])
+                got = collections.Counter(tuple(r) for r in back[oid]['rows'])
+                if want != got:
+                    raise Failure('rows', 'table %s that was dropped: missing %s, too many %s' % (t['q'], list(want - got)[:3], list(got - want)[:3]))
+                continue
+            if oid not in after:
+                continue
+            cols = set(t['cols']) & set(after[oid]['cols']) & set(now[oid]['cols']) & set(back[oid]['cols'])
+            made = set(t['made'] + after[oid]['made'] + back[oid]['made'])
+            w, a, n, b = [self.project(x[oid], cols, made) for x in (was, after, now, back)]
+            gone, more = a - n, n - a
+            missing, extra = w + more - b, b - (w + more)
+            if gone or t['q'] in told:
+                continue
+            if missing or extra:
+                raise Failure('rows', 'table %s: missing %s, too many %s' % (t['q'], list(missing)[:3], list(extra)[:3]))
+            self.n['judged'] += 1
+
+    def take_back_rows(self, name, link, stored):
+        """Take back what an application has written into since; False if that is refused, rightly."""
+        catalogs, was, after, self.deep = stored
+        now = self.table_rows()
+        look_was = self.look()
+        out = self.timed('rollback', lambda: self.B.run("SELECT state FROM public.upg_rollback(%s, NULL, '%s');" % (quote(name), link.get('options', '{}'))))
+        self.n['rollbacks'] += 1
+        error = error_of(out)
+        if error:
+            if error[0] == '42501' and self.user and 'change of catalog' in error[1]:
+                raise Rights()
+            if error[0] != 'UP022':
+                raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))
+            if self.look() != look_was:
+                raise Failure('rollback', 'refused, and changed something: ' + out)
+            self.n['refused later'] += 1
+            self.said[re.sub(r'"[^"]*"|\d+', '#', ' '.join(l for l in out.split('\n') if l.startswith('DETAIL')))[:110]] += 1
+            self.last_refusal = out
+            return False
+        here = self.catalogs()
+        changed = sorted(k for k in set(here) | set(catalogs) if here.get(k) != catalogs.get(k))
+        if changed:
+            found = []
+            if self.deep:
+                rows = self.rows(changed)
+                found = [l for k in changed for l in differences(sorted(self.deep.get(k, [])), sorted(rows.get(k, [])))]
+            raise Failure('after rows', 'differ: %s | %s' % (', '.join(changed), ' | '.join(found[:20])))
+        told = set(self.C.value("SELECT DISTINCT table_name FROM public.upg_rollback_conflicts(%s);" % quote(name)).split('\n'))
+        if 'discard' not in link.get('options', ''):
+            self.judge_rows(was, after, now, self.table_rows(), told)
+        return True
+
+    def link_rows(self, s, number, link, g):
+        """As link(), with an application that writes."""
+        name = 'm%d' % number
+        self.T.run('DISCARD ALL;')
+        for turn in ('app1', 'app2'):
+            catalogs, was = self.catalogs(), self.table_rows()
+            if self.a.replay:
+                self.deep = self.rows(catalogs)
+            if turn == 'app2' and g is None and not self.attempt_all(link['units']):
+                return None
+            if turn == 'app2' and g and not self.attempt_all(link['units']):
+                return None
+            if self.apply(name, link['units']) == 'refused':
+                return None
+            self.n['migrations'] += turn == 'app1'
+            stored = catalogs, was, self.table_rows(), self.deep
+            if turn == 'app2':
+                if g and g.chance(0.5):
+                    link['put_back'] = True
+                if link.get('put_back'):
+                    out = self.B.run('SELECT count(*) FROM public.upg_put_back(%s);' % quote(name))
+                    if error_of(out) and error_of(out)[0] not in ('UP022', 'UP006', 'UP009'):
+                        raise Failure('put back', out)
+            self.write(g, link, turn)
+            self.care(link['between'] if turn == 'app1' else [])
+            if turn == 'app1' and not self.take_back_rows(name, link, stored):
+                return None
+        return name, stored
+
+    def attempt_all(self, units):
+        """Do all of these still work?  The application's rows may stand in their way."""
+        return len(self.trial(None, units, 0)) == len(units)
 
     def link(self, s, number, link):
         """Apply, take back, apply again; what was there before, or None if nothing was done."""
@@ -309,7 +441,7 @@ class Fuzz:
         found = differences(after, self.dump()) if after else []
         if found and not re.search(r'now\(\)|random|gen_random|clock|lo_from|current_|lo_creat', self.text(link['units']) + ' '.join(after)):
             raise Failure('again', 'differ: ' + ' | '.join(found[:30]))
-        return name, before, dumped
+        return name, before, dumped, self.deep
 
     def execute(self, s, generating):
         """Run a scenario; while it is generated it is written into s."""
@@ -320,16 +452,24 @@ class Fuzz:
             self.make_base(s, g)
             globals_were = globals_() if s.globals else None
             stack = []
-            total = g.one([1, 2, 2, 3, 3, 4, 5]) if g else len(s.links)
+            total = g.one([1, 2, 3, 4, 4, 5, 5]) if g else len(s.links)
             for number in range(total):
                 if g:
                     units = self.trial(g, None, max(1, int(g.one([1, 1, 2, 3, 4, 6, 8, 12, 15]) * s.size)))
-                    link = {'units': units, 'between': g.some(CARE, 2) if g.chance(0.5) else [], 'dry': g.chance(0.2), 'act': g.chance(0.4),
+                    link = {'units': units, 'options': g.one(['{}', '{}', '{"on_conflict": "discard"}']) if s.rows else '{}', 'between': g.some(CARE, 2) if g.chance(0.5) else [], 'dry': g.chance(0.2), 'act': g.chance(0.4),
                             'dump': g.chance(0.12)}
                     s.links.append(link)
                 else:
                     link = dict(s.links[number], units=self.trial(None, s.links[number]['units'], 0))
                 if not link['units']:
+                    continue
+                if s.rows:
+                    done = self.link_rows(s, number, link, g)
+                    if not done:
+                        # it may still be applied
+                        stack = []
+                        break
+                    stack.append((number, link, done))
                     continue
                 done = self.link(s, number, link)
                 if done:
@@ -338,7 +478,12 @@ class Fuzz:
                         link['later'] = g.some(CARE, 2)
                     self.care(link.get('later', []))
             while stack:
-                number, link, (name, before, dumped) = stack.pop()
+                number, link, done = stack.pop()
+                if s.rows:
+                    if self.take_back_rows(done[0], link, done[1]):
+                        continue
+                    break
+                name, before, dumped, self.deep = done
                 self.take_back(name)
                 self.same(before, dumped, 'chain', link)
             found = [l for l in self.C.run('SELECT * FROM rt.check();').split('\n') if l.strip()][:10]
@@ -347,6 +492,9 @@ class Fuzz:
             found = differences(globals_were, globals_()) if s.globals else []
             if found:
                 raise Failure('globals', ' | '.join(found[:6]))
+            self.n['scenarios'] += 1
+        except Rights:
+            self.n['for superusers'] += 1
             self.n['scenarios'] += 1
         except Dead as e:
             self.sessions = []
@@ -439,6 +587,7 @@ class Fuzz:
         r = random.Random(seed * 7919)
         s.user = 'fz_owner' if r.random() < 0.2 else None
         s.globals = r.random() < 0.2
+        s.rows = r.random() < self.a.rows
         s.path = r.choice([None, None, 'pg_catalog', 's2, s1', "''"])
         try:
             self.execute(s, True)
@@ -476,6 +625,8 @@ class Fuzz:
         never = [k[0] for k in KINDS if not self.kinds[k[0]]]
         if never:
             print('never: ' + ', '.join(never))
+        for text, n in self.said.most_common(25):
+            print('refused since rows were written: %d x %s' % (n, text))
         print('seconds: ' + ', '.join('%s %.0f' % kv for kv in sorted(self.spent.items())) + ', in all %.0f' % (time.time() - began))
         print('seeds %d: ' % self.n['seeds'] + ', '.join('%s %d' % (k, self.n[k]) for k in
               ('scenarios', 'migrations', 'statements', 'tried', 'applies', 'rollbacks', 'refused', 'failures')), flush=True)
@@ -491,6 +642,7 @@ ap.add_argument('--db', default='upg_fuzz')
 ap.add_argument('--shrink', type=float, default=120, help='seconds spent on making a failing scenario smaller')
 ap.add_argument('--replay', help='run the scenario in this file again')
 ap.add_argument('--shrink-replay', action='store_true', help='and make it smaller')
+ap.add_argument('--rows', type=float, default=0.3, help='share of scenarios in which an application writes')
 ap.add_argument('-v', '--verbose', action='store_true')
 if __name__ == '__main__':
     sys.exit(Fuzz(ap.parse_args()).run())

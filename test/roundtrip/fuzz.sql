@@ -139,3 +139,23 @@ BEGIN
     PERFORM rt.put_sequences(values_were);
 END
 $act$;
+
+-- Rows of all tables: by the table's OID its name, the columns' numbers and types, and each row's values as texts.
+CREATE FUNCTION rt.rows() RETURNS SETOF jsonb LANGUAGE plpgsql SET search_path = pg_catalog SET datestyle = iso SET extra_float_digits = 3
+SET session_replication_role = replica SET row_security = off AS $rows$
+DECLARE
+    r record;
+    found jsonb;
+BEGIN
+    FOR r IN SELECT c.oid, c.oid::regclass::text AS q, coalesce(string_agg(quote_ident(attname) || '::text', ', ' ORDER BY attnum), '') AS list,
+                coalesce(jsonb_agg(attnum || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum) FILTER (WHERE attnum > 0), '[]') AS cols,
+                coalesce(jsonb_agg(attnum ORDER BY attnum) FILTER (WHERE attgenerated <> ''), '[]') AS made
+             FROM pg_class c JOIN pg_namespace ns ON ns.oid = relnamespace
+             LEFT JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+             WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^(pg_|information_schema$|upg$|rt$|amchk$)'
+             GROUP BY 1 ORDER BY 1 LOOP
+        EXECUTE format('SELECT coalesce(jsonb_agg(ARRAY[%s]::text[]), ''[]'') FROM ONLY %s', r.list, r.q) INTO found;
+        RETURN NEXT jsonb_build_object('oid', r.oid::bigint, 'q', r.q, 'cols', r.cols, 'made', r.made, 'rows', found);
+    END LOOP;
+END
+$rows$;

@@ -27,7 +27,9 @@ class Gen:
         self.r = random.Random(seed)
         self.ask = ask
         self.m = None
-        self.base = False
+        # what a migration is about, mostly
+        self.focus = set()
+        self.base = self.application = False
 
     def look(self):
         self.m = self.ask()
@@ -37,6 +39,13 @@ class Gen:
             t['cols'] = t['cols'] or []
             t['parents'] = t['parents'] or []
         self.by_oid = {t['oid']: t for t in self.m['tables']}
+
+    def choose_focus(self):
+        """Some tables and what hangs on them, so that statements meet."""
+        self.focus = {t['oid'] for t in self.some(self.m['tables'], 3)}
+        for t in self.m['tables']:
+            if t['oid'] in self.focus or any(p in self.focus for p in t['parents']):
+                self.focus |= {t['oid']} | set(t['parents'])
 
     # -- choices
     def chance(self, p):
@@ -52,6 +61,9 @@ class Gen:
 
     def table(self, kinds='rp', cond=None):
         found = [t for t in self.m['tables'] if t['kind'] in kinds and (cond is None or cond(t))]
+        near = [t for t in found if t['oid'] in self.focus]
+        if near and self.chance(0.6):
+            return self.r.choice(near)
         # what was made lately is more often what a migration is about
         return found[-1 - int(self.r.random() ** 1.5 * len(found))] if found else None
 

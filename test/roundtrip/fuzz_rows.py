@@ -14,7 +14,7 @@ def values(g, t, most=8):
 
 def insert(g, t, rows=None):
     cols, exprs = values(g, t)
-    start = g.r.randint(1, 400)
+    start = g.r.randint(5000, 9000) if g.application else g.r.randint(1, 400)
     if not cols:
         return 'INSERT INTO %s DEFAULT VALUES' % t['q']
     return 'INSERT INTO %s (%s) SELECT %s FROM generate_series(%d, %d) i' % (
@@ -110,3 +110,14 @@ def row_locks(g):
     t = g.table('r')
     if t:
         return 'DO $$BEGIN PERFORM 1 FROM %s FOR %s; END$$' % (t['q'], g.one(['UPDATE', 'SHARE', 'KEY SHARE', 'NO KEY UPDATE']))
+
+
+def application(g):
+    """What an application writes; rows of its own, mostly."""
+    t = g.table('rp')
+    if not t:
+        return None
+    what = g.r.random()
+    if what < 0.7:
+        return insert(g, t, g.one([0, 1, 4])) + ' ON CONFLICT DO NOTHING'
+    return update_rows(g) if what < 0.9 else delete_rows(g)

@@ -56,6 +56,14 @@ SET ROLE upg_test_other;
 SELECT upg.capture_undo('g3') IS NULL;
 SET ROLE upg_test_writer;
 SELECT upg.capture_undo('g3') IS NULL;
+-- the server gives the functions of a range type to the superuser; they go and come with the type
+SELECT verdict FROM upg.capture_run('g3', 'CREATE TYPE undo_guard.span AS RANGE (SUBTYPE = int)');
+SELECT upg.capture_undo('g3') IS NULL;
+CREATE TYPE undo_guard.span AS RANGE (SUBTYPE = int);
+SELECT verdict FROM upg.capture_run('g3', 'DROP TYPE undo_guard.span');
+SELECT upg.capture_undo('g3') IS NULL;
+SELECT undo_guard.span(1, 3), '{[1,3)}'::undo_guard.span_multirange;
+DROP TYPE undo_guard.span;
 RESET ROLE;
 
 -- expressions run as the table's owner, without its rights leaking
