@@ -92,6 +92,9 @@ typedef struct UpgSequenceState
 	int64 after_value;
 	bool after_called;
 	bool switched; /* the file was changed, not only the value */
+	bool used;     /* the new file, since; then its value now */
+	int64 now_value;
+	bool now_called;
 } UpgSequenceState;
 
 /* A copy of the values of a table's dropped columns. */
@@ -433,6 +436,7 @@ extern void upg_columns_fill(UpgUndoLog *log, UpgUndoOptions *options,
 /* in undo_sequence.c */
 extern List *upg_sequences_remember(void);
 extern List *upg_sequences_changed(List *before, List *catalogs);
+extern void upg_sequences_look(UpgUndoLog *log);
 extern void upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result);
 extern bool upg_sequence_read(Oid sequence, int64 *value, bool *called);
 

@@ -129,6 +129,8 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	}
 	CommandCounterIncrement();
 
+	upg_sequences_look(log);
+
 	/* catalogs, in one go */
 	foreach (lc, log->catalogs)
 		upg_rows_take_back(&run, lfirst(lc));

@@ -137,14 +137,31 @@ upg_sequences_remember(void)
 	return result;
 }
 
+/* What was remembered of a sequence, or NULL. */
+static UpgSequenceState *
+remembered(List *before, Oid sequence)
+{
+	ListCell *lc;
+
+	foreach (lc, before)
+	{
+		UpgSequenceState *state = lfirst(lc);
+
+		if (state->sequence == sequence)
+			return state;
+	}
+	return NULL;
+}
+
 /*
  * upg_sequences_changed
  *		Those that we moved.
  *
  * nextval() and setval() hold a lock on the sequence until the transaction
  * ends, so a sequence that has moved without our holding that lock was moved
- * by others.  A sequence with a new file is noted with its value of now: it
- * tells later whether the new one was used.
+ * by others.  A sequence with a new file is noted with the value of that one:
+ * it tells later whether the new one was used.  The old file may have been moved
+ * before it was exchanged or dropped, so what it was at first is noted, too.
  */
 List *
 upg_sequences_changed(List *before, List *catalogs)
@@ -158,6 +175,7 @@ upg_sequences_changed(List *before, List *catalogs)
 		UpgChange *change = lfirst(lc);
 		Form_pg_class form;
 		UpgSequenceState *state;
+		UpgSequenceState *old;
 
 		if (change->before == NULL)
 			continue;
@@ -168,13 +186,26 @@ upg_sequences_changed(List *before, List *catalogs)
 			((Form_pg_class) GETSTRUCT(change->after))->relfilenode == form->relfilenode)
 			continue;
 		changed = lappend_oid(changed, form->oid);
-		if (change->after == NULL)
-			continue;
 		state = palloc0(sizeof(UpgSequenceState));
 		state->sequence = form->oid;
 		state->switched = true;
-		if (upg_sequence_read(form->oid, &state->after_value, &state->after_called))
-			result = lappend(result, state);
+		if (!read_by_class(form, &state->before_value, &state->before_called))
+			continue;
+		state->after_value = state->before_value;
+		state->after_called = state->before_called;
+		old = remembered(before, form->oid);
+		if (old)
+		{
+			state->before_value = old->before_value;
+			state->before_called = old->before_called;
+		}
+		if (change->after)
+			(void) upg_sequence_read(form->oid, &state->after_value,
+									 &state->after_called);
+		else if (state->before_value == state->after_value &&
+				 state->before_called == state->after_called)
+			continue; /* comes back with its file */
+		result = lappend(result, state);
 	}
 
 	foreach (lc, before)
@@ -254,12 +285,77 @@ would_repeat(UpgSequenceState *state)
 		table);
 }
 
+/* Would the sequence reach "a" later than "b"? */
+static bool
+is_beyond(Form_pg_sequence form, int64 a, bool acalled, int64 b, bool bcalled)
+{
+	if (a == b)
+		return acalled && !bcalled;
+	return form->seqincrement > 0 ? a > b : a < b;
+}
+
+/*
+ * set_value
+ *		Give a sequence a value, as its owner.
+ *
+ * ALTER SEQUENCE ... RESTART gives the sequence a new file; setval() on that
+ * file is undone with it if this transaction fails.
+ */
+static void
+set_value(Oid sequence, int64 value, bool called)
+{
+	AlterSeqStmt *stmt = makeNode(AlterSeqStmt);
+	HeapTuple tuple;
+	ParseState *pstate;
+	Oid saved_user;
+	int saved_context;
+
+	stmt->sequence = makeRangeVar(get_namespace_name(get_rel_namespace(sequence)),
+								  get_rel_name(sequence), -1);
+	stmt->options = list_make1(
+		makeDefElem("restart", (Node *) makeFloat(psprintf(INT64_FORMAT, value)), -1));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
+	GetUserIdAndSecContext(&saved_user, &saved_context);
+	SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
+						   saved_context | SECURITY_RESTRICTED_OPERATION);
+	ReleaseSysCache(tuple);
+	pstate = make_parsestate(NULL);
+	(void) AlterSequence(pstate, stmt);
+	free_parsestate(pstate);
+	CommandCounterIncrement();
+	(void) DirectFunctionCall3(setval3_oid, ObjectIdGetDatum(sequence),
+							   Int64GetDatum(value), BoolGetDatum(called));
+	SetUserIdAndSecContext(saved_user, saved_context);
+}
+
+/*
+ * upg_sequences_look
+ *		Note the values of sequences whose files are about to be exchanged.
+ */
+void
+upg_sequences_look(UpgUndoLog *log)
+{
+	ListCell *lc;
+
+	foreach (lc, log->sequences)
+	{
+		UpgSequenceState *state = lfirst(lc);
+
+		if (state->switched)
+			state->used = upg_sequence_read(state->sequence, &state->now_value,
+											&state->now_called) &&
+						  (state->now_value != state->after_value ||
+						   state->now_called != state->after_called);
+	}
+}
+
 /*
  * upg_sequences_restore
  *		Put values back where nobody has used the sequence since.
  *
- * ALTER SEQUENCE ... RESTART gives the sequence a new file; setval() on that
- * file is undone with it if this transaction fails.
+ * A sequence that came back with its old file has the value of the moment in
+ * which the migration exchanged or dropped it.  If the new one was used since,
+ * the old one goes on after the values that were given out.
  */
 void
 upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
@@ -272,18 +368,38 @@ upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 		int64 value;
 		bool called;
 		char *name;
-		AlterSeqStmt *stmt;
-		ParseState *pstate;
-		Oid saved_user;
-		int saved_context;
 		HeapTuple tuple;
+		FormData_pg_sequence form;
 
-		if (state->switched)
-			continue; /* came back with its file */
 		LockRelationOid(state->sequence, ShareRowExclusiveLock);
 		if (!upg_sequence_read(state->sequence, &value, &called))
 			continue;
 		name = get_rel_name(state->sequence);
+		tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(state->sequence));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		memcpy(&form, GETSTRUCT(tuple), sizeof(form));
+		ReleaseSysCache(tuple);
+
+		if (state->switched)
+		{
+			state->after_value = value;
+			state->after_called = called;
+			if (state->used && is_beyond(&form, state->now_value, state->now_called,
+										 state->before_value, state->before_called))
+			{
+				state->before_value = state->now_value;
+				state->before_called = state->now_called;
+				result->notes =
+					lappend(result->notes,
+							psprintf("sequence \"%s\" was used since and keeps its "
+									 "value " INT64_FORMAT,
+									 name, state->now_value));
+			}
+			if ((value == state->before_value && called == state->before_called) ||
+				state->before_value < form.seqmin || state->before_value > form.seqmax)
+				continue;
+		}
 		if (value != state->after_value || called != state->after_called)
 		{
 			result->notes = lappend(
@@ -293,7 +409,7 @@ upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 					name, value));
 			continue;
 		}
-		if (would_repeat(state))
+		if (!(state->switched && state->used) && would_repeat(state))
 		{
 			result->notes =
 				lappend(result->notes,
@@ -302,27 +418,10 @@ upg_sequences_restore(UpgUndoLog *log, UpgUndoResult *result)
 								 name, value));
 			continue;
 		}
-		stmt = makeNode(AlterSeqStmt);
-		stmt->sequence = makeRangeVar(
-			get_namespace_name(get_rel_namespace(state->sequence)), name, -1);
-		stmt->options = list_make1(makeDefElem(
-			"restart", (Node *) makeFloat(psprintf(INT64_FORMAT, state->before_value)),
-			-1));
-		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(state->sequence));
-		GetUserIdAndSecContext(&saved_user, &saved_context);
-		SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
-							   saved_context | SECURITY_RESTRICTED_OPERATION);
-		ReleaseSysCache(tuple);
-		pstate = make_parsestate(NULL);
-		(void) AlterSequence(pstate, stmt);
-		free_parsestate(pstate);
-		CommandCounterIncrement();
-		(void) DirectFunctionCall3(setval3_oid, ObjectIdGetDatum(state->sequence),
-								   Int64GetDatum(state->before_value),
-								   BoolGetDatum(state->before_called));
-		SetUserIdAndSecContext(saved_user, saved_context);
-		result->actions = lappend(result->actions,
-								  psprintf("sequence \"%s\" goes back to " INT64_FORMAT,
-										   name, state->before_value));
+		set_value(state->sequence, state->before_value, state->before_called);
+		if (!state->used)
+			result->actions = lappend(
+				result->actions, psprintf("sequence \"%s\" goes back to " INT64_FORMAT,
+										  name, state->before_value));
 	}
 }
