@@ -386,6 +386,10 @@ extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
 								List **conflicts);
 extern void upg_undo_check_references(UpgUndoLog *log);
 
+/* in undo_types.c */
+extern void upg_undo_check_types(UpgUndoLog *log, UpgUndoOptions *options,
+								 List **conflicts);
+
 /* in undo_hide.c */
 extern void upg_row_hide(Relation rel, ItemPointer tid);
 

@@ -55,6 +55,7 @@ extern void upg_rows_bring_back(UpgUndoRun *run, UpgCatalogChanges *changes);
 extern void upg_after_set_flags(UpgUndoRun *run);
 extern void upg_after_invalidate(UpgUndoRun *run);
 extern void upg_after_sweep(UpgUndoRun *run);
+extern void upg_after_toast(UpgUndoRun *run);
 extern void upg_after_renew_versions(UpgUndoRun *run);
 extern void upg_after_enum_indexes(UpgUndoRun *run);
 extern void upg_after_rebuild(UpgUndoRun *run);

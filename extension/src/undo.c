@@ -147,6 +147,8 @@ upg_undo_perform(UpgUndoLog *log, UpgUndoOptions *options, UpgUndoResult *result
 	upg_after_set_flags(&run);
 	upg_after_sweep(&run);
 	CommandCounterIncrement();
+	if (!options->proof)
+		upg_after_toast(&run);
 
 	/* rows that the migration removed, in the files that they belong to */
 	foreach (lc, log->relations)

@@ -35,6 +35,7 @@
 #include "catalog/pg_publication_namespace.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/toasting.h"
 #include "commands/comment.h"
 #include "commands/seclabel.h"
 #include "miscadmin.h"
@@ -232,6 +233,38 @@ upg_after_renew_versions(UpgUndoRun *run)
 		CommandCounterIncrement();
 	}
 #endif
+}
+
+/*
+ * upg_after_toast
+ *		Tables that get back columns may need a TOAST table again: VACUUM FULL
+ *		and CLUSTER drop one that is not needed.
+ */
+void
+upg_after_toast(UpgUndoRun *run)
+{
+	List *done = NIL;
+	ListCell *lc;
+
+	foreach (lc, upg_change_list(run->log->catalogs, AttributeRelationId))
+	{
+		UpgChange *change = lfirst(lc);
+		Oid relation;
+		char relkind;
+
+		if (change->before == NULL || change->current == NULL)
+			continue;
+		relation = ((Form_pg_attribute) GETSTRUCT(change->before))->attrelid;
+		relkind = get_rel_relkind(relation);
+		if ((relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW) &&
+			get_rel_persistence(relation) != RELPERSISTENCE_TEMP &&
+			relation >= FirstNormalObjectId && !list_member_oid(done, relation))
+		{
+			done = lappend_oid(done, relation);
+			AlterTableCreateToastTable(relation, (Datum) 0, AccessExclusiveLock);
+		}
+	}
+	CommandCounterIncrement();
 }
 
 /*

@@ -186,6 +186,28 @@ updated_in_place(Relation rel, HeapTuple row)
 }
 
 /*
+ * is_of_toast
+ *		Is this row part of a TOAST table that the migration made?
+ *
+ * VACUUM FULL and CLUSTER drop the TOAST table of a table that needs none by
+ * then; one that a table gets later is another one, and goes with it.
+ */
+static bool
+is_of_toast(UpgUndoLog *log, Oid catalog, HeapTuple row, TupleDesc desc)
+{
+	Oid second;
+	Oid relation = upg_row_relation(catalog, row, desc, &second);
+	UpgChange *class;
+
+	if (catalog == DependRelationId &&
+		((Form_pg_depend) GETSTRUCT(row))->classid == RelationRelationId)
+		relation = ((Form_pg_depend) GETSTRUCT(row))->objid;
+	class = OidIsValid(relation) ? upg_class_change(log, relation) : NULL;
+	return class && class->before == NULL && class->after &&
+		   ((Form_pg_class) GETSTRUCT(class->after))->relnamespace == PG_TOAST_NAMESPACE;
+}
+
+/*
  * upg_undo_locate
  *		Find the current row of every row that the migration left, and list
  *		what others did to it.
@@ -235,6 +257,9 @@ upg_undo_locate(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 				LockTuple(rel, &change->current->t_self, ExclusiveLock);
 				change->current = upg_catalog_find(rel, info, change->after, &claimed);
 			}
+			if (change->current == NULL &&
+				is_of_toast(log, changes->catalog, change->after, RelationGetDescr(rel)))
+				continue;
 			if (change->current == NULL)
 			{
 				*conflicts =
@@ -591,60 +616,6 @@ check_column(UpgUndoLog *log, UpgUndoOptions *options, UpgChange *change,
 }
 
 /*
- * check_label
- *		Is an enum label that would go away in use?
- */
-static void
-check_label(UpgChange *change, List **conflicts)
-{
-	Form_pg_enum label = (Form_pg_enum) GETSTRUCT(change->current);
-	Relation rel = table_open(AttributeRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple tuple;
-	char *text = pstrdup(NameStr(label->enumlabel));
-
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
-		StringInfoData query;
-		char relkind;
-		Oid type = att->atttypid;
-
-		if (att->attisdropped || att->attnum <= 0 || type < FirstNormalObjectId)
-			continue;
-		relkind = get_rel_relkind(att->attrelid);
-		if (relkind != RELKIND_RELATION && relkind != RELKIND_MATVIEW)
-			continue;
-		if (get_rel_persistence(att->attrelid) == RELPERSISTENCE_TEMP)
-			continue;
-		if (relkind == RELKIND_MATVIEW && !upg_rel_is_populated(att->attrelid))
-			continue;
-		initStringInfo(&query);
-		if (type == label->enumtypid)
-			appendStringInfo(&query, "SELECT 1 FROM ONLY %s WHERE %s::text = %s LIMIT 1",
-							 upg_qualified_name(att->attrelid),
-							 quote_identifier(NameStr(att->attname)),
-							 quote_literal_cstr(text));
-		else if (upg_type_contains(type, label->enumtypid))
-			appendStringInfo(
-				&query,
-				"SELECT 1 FROM ONLY %s WHERE pg_catalog.strpos(%s::text, %s) > 0 LIMIT 1",
-				upg_qualified_name(att->attrelid),
-				quote_identifier(NameStr(att->attname)), quote_literal_cstr(text));
-		else
-			continue;
-		if (upg_data_finds_row(query.data, att->attrelid))
-			*conflicts = lappend(
-				*conflicts,
-				psprintf("value \"%s\" of enum %s is used in column \"%s\" of table %s",
-						 text, format_type_be(label->enumtypid), NameStr(att->attname),
-						 upg_qualified_name(att->attrelid)));
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-}
-
-/*
  * upg_undo_check_rows
  *		List the rows written since that a rollback would lose, and those of
  *		the migration that are not as it left them.
@@ -682,14 +653,7 @@ upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 	list_sort(found, upg_text_cmp); /* not by OID */
 	*conflicts = list_concat(*conflicts, found);
 
-	foreach (lc, upg_change_list(log->catalogs, EnumRelationId))
-	{
-		UpgChange *change = lfirst(lc);
-
-		if (change->before == NULL && change->current &&
-			upg_changes_of(log->catalogs, TypeRelationId) == NULL)
-			check_label(change, conflicts);
-	}
+	upg_undo_check_types(log, options, conflicts);
 }
 
 /* ---------------------------------------------------------------------

@@ -117,6 +117,15 @@ tombstone(HeapTuple row, TupleDesc desc)
 	return result;
 }
 
+/* Is this relation one that the log brings back?  Others may have dropped it since. */
+static bool
+comes_back(UpgUndoRun *run, Oid relation)
+{
+	UpgChange *change = upg_class_change(run->log, relation);
+
+	return change && change->before && change->after == NULL;
+}
+
 /*
  * merge_class
  *		Repair the counters and pointers of a merged pg_class row.
@@ -168,7 +177,8 @@ merge_class(UpgUndoRun *run, UpgChange *change, HeapTuple merged)
 		form->relfilenode = upg_file_fresh(form);
 		run->reindex = lappend_oid(run->reindex, form->oid);
 	}
-	else if (OidIsValid(before->reltoastrelid) && !OidIsValid(form->reltoastrelid))
+	else if (OidIsValid(before->reltoastrelid) && !OidIsValid(form->reltoastrelid) &&
+			 comes_back(run, before->reltoastrelid))
 		form->reltoastrelid = before->reltoastrelid;
 }
 

@@ -280,7 +280,7 @@ class Fuzz:
         self.n['rollbacks'] += 1
         error = error_of(out)
         if error:
-            if error[0] == '42501' and self.user and 'change of catalog' in error[1]:
+            if error[0] == '42501' and self.user and ('change of catalog' in error[1] or 'belongs to role "postgres"' in out):
                 raise Rights()
             raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))
         if out.strip('\n') != 'rolled_back':
@@ -289,7 +289,8 @@ class Fuzz:
     def care(self, between):
         for sql in between:
             out = self.timed('care', lambda: self.C.run(sql.format(db=self.a.db) + ';'))
-            if error_of(out):
+            # the schema may be gone; what nobody may cluster or index is not our fault
+            if (error_of(out) or ['00'])[0][:2] in ('XX', '57', '58'):
                 raise Failure('care', '%s: %s' % (sql, out))
 
     # -- rows that an application writes meanwhile
@@ -353,7 +354,7 @@ class Fuzz:
         self.n['rollbacks'] += 1
         error = error_of(out)
         if error:
-            if error[0] == '42501' and self.user and 'change of catalog' in error[1]:
+            if error[0] == '42501' and self.user and ('change of catalog' in error[1] or 'belongs to role "postgres"' in out):
                 raise Rights()
             if error[0] != 'UP022':
                 raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))
@@ -451,7 +452,7 @@ class Fuzz:
         try:
             self.make_base(s, g)
             globals_were = globals_() if s.globals else None
-            stack = []
+            stack, stuck = [], False
             total = g.one([1, 2, 3, 4, 4, 5, 5]) if g else len(s.links)
             for number in range(total):
                 if g:
@@ -467,7 +468,7 @@ class Fuzz:
                     done = self.link_rows(s, number, link, g)
                     if not done:
                         # it may still be applied
-                        stack = []
+                        stack, stuck = [], True
                         break
                     stack.append((number, link, done))
                     continue
@@ -482,6 +483,7 @@ class Fuzz:
                 if s.rows:
                     if self.take_back_rows(done[0], link, done[1]):
                         continue
+                    stuck = True
                     break
                 name, before, dumped, self.deep = done
                 self.take_back(name)
@@ -489,7 +491,7 @@ class Fuzz:
             found = [l for l in self.C.run('SELECT * FROM rt.check();').split('\n') if l.strip()][:10]
             if found:
                 raise Failure('check', ' | '.join(found))
-            found = differences(globals_were, globals_()) if s.globals else []
+            found = differences(globals_were, globals_()) if s.globals and not stuck else []
             if found:
                 raise Failure('globals', ' | '.join(found[:6]))
             self.n['scenarios'] += 1

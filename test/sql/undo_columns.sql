@@ -149,4 +149,27 @@ DROP COLLATION gone CASCADE;
 SELECT verdict FROM upg.capture_run('c13', 'DROP TABLE undo_columns.had');
 SELECT try('c13');
 TABLE had;
+
+-- VACUUM FULL drops a TOAST table that is not needed any more: long values come back
+-- all the same, may be written again, and the migration that made the table goes
+CREATE TABLE long (id int PRIMARY KEY, v text);
+INSERT INTO long SELECT i, (SELECT string_agg(md5(g::text || i), '') FROM generate_series(1, 1000) g) FROM generate_series(1, 3) i;
+SELECT verdict FROM upg.capture_run('c14', 'CREATE TABLE undo_columns.other (id int PRIMARY KEY, v text)');
+SELECT verdict FROM upg.capture_run('c15', 'ALTER TABLE undo_columns.long DROP v; ALTER TABLE undo_columns.other DROP v');
+VACUUM FULL long;
+VACUUM FULL other;
+SELECT relname, reltoastrelid <> 0 AS toast FROM pg_class WHERE relname IN ('long', 'other') ORDER BY 1;
+SELECT try('c15');
+SELECT relname, reltoastrelid <> 0 AS toast FROM pg_class WHERE relname IN ('long', 'other') ORDER BY 1;
+SELECT id, length(v) FROM long ORDER BY id;
+INSERT INTO other SELECT * FROM long;
+DELETE FROM other;
+VACUUM other;
+SELECT try('c14');
+-- nor does a change of something else bring back one that is gone
+SELECT verdict FROM upg.capture_run('c16', 'ALTER TABLE undo_columns.long SET (fillfactor = 50)');
+ALTER TABLE long DROP v;
+VACUUM FULL long;
+SELECT try('c16');
+SELECT count(*) FROM pg_class c WHERE reltoastrelid <> 0 AND NOT EXISTS (SELECT FROM pg_class t WHERE t.oid = c.reltoastrelid);
 DROP SCHEMA undo_columns CASCADE;
