@@ -17,7 +17,7 @@ my $last  = $first + ($ENV{UPG_FULL} ? 100_000 : 11);
 my $dir   = tempdir('upgfuzz.XXXXXX', TMPDIR => 1);    # reproducers stay
 my ($out, $err) = ('', '');
 my $ok = run([ 'python3', "$top/test/roundtrip/fuzz.py", '--seeds', "$first-$last",
-	'--minutes', $ENV{UPG_FULL} ? 30 : 0.75, '--shrink', $ENV{UPG_FULL} ? 300 : 0, '--out', $dir ],
+	'--minutes', $ENV{UPG_FULL} ? 30 : 0.6, '--shrink', $ENV{UPG_FULL} ? 300 : 0, '--out', $dir ],
 	\undef, \$out, \$err);
 ok($ok, "nothing is wrong, and nothing refused that should not (seeds from $first)") or diag($out, $err);
 my ($scenarios, $migrations, $failures) = $out =~ /^seeds \d+: scenarios (\d+), migrations (\d+),.* failures (\d+)/m;
