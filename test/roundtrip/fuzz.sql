@@ -21,7 +21,7 @@ SELECT json_build_object(
  'roles', (SELECT json_agg(quote_ident(rolname) ORDER BY oid) FROM pg_roles WHERE rolname ~ '^fz_'),
  'tables', (SELECT json_agg(json_build_object('oid', r.oid::bigint, 'q', r.q, 's', r.s, 'name', quote_ident(r.relname),
         'kind', r.relkind, 'pers', r.relpersistence, 'part', r.relispartition, 'of', r.reloftype <> 0, 'rls', r.relrowsecurity,
-        'strat', p.partstrat, 'key', pg_get_partkeydef(r.oid), 'owner', pg_get_userbyid(r.relowner),
+        'method', p.partstrat, 'key', pg_get_partkeydef(r.oid), 'owner', pg_get_userbyid(r.relowner),
         'parents', (SELECT json_agg(inhparent::bigint ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = r.oid),
         'children', (SELECT count(*) FROM pg_inherits WHERE inhparent = r.oid),
         'cols', (SELECT json_agg(json_build_object('n', quote_ident(a.attname), 't', format_type(a.atttypid, a.atttypmod),

@@ -84,8 +84,8 @@ def create_table_of(g):
 
 def bound(g, t, i=None):
     """A partition bound that may fit; the statement fails if it does not."""
-    strat = t['strat']
-    if strat == 'h':
+    method = t['method']
+    if method == 'h':
         n = g.one([2, 2, 4])
         return 'FOR VALUES WITH (MODULUS %d, REMAINDER %d)' % (n, g.r.randint(0, n - 1))
     if g.chance(0.2):
@@ -95,7 +95,7 @@ def bound(g, t, i=None):
     c = next((c for c in t['cols'] if c['n'] == key), None)
     type = c['b'] if c else 'integer'
     labels = next((x['labels'] for x in g.m['types'] if x['q'] == type and x['tt'] == 'e'), None)
-    if strat == 'l':
+    if method == 'l':
         if labels:
             return 'FOR VALUES IN (%s)' % ', '.join(g.quote(l) for l in g.some(labels, 2))
         if type in ('integer', 'bigint', 'smallint', 'numeric'):
@@ -113,10 +113,10 @@ def bound(g, t, i=None):
 def create_partitioned(g):
     name = g.new('p', 8)
     keytype = g.one(['integer', 'integer', 'text', 'timestamp with time zone', 'bigint', 'date'] + [t['q'] for t in g.m['types'] if t['tt'] == 'e'][:2])
-    strat = g.one(['LIST', 'RANGE', 'HASH'])
+    method = g.one(['LIST', 'RANGE', 'HASH'])
     cols = ['k %s' % keytype] + columns(g, g.r.randint(1, 4))
     more = ''
-    if strat == 'RANGE' and g.chance(0.25):
+    if method == 'RANGE' and g.chance(0.25):
         cols.append('k2 integer')
         more = ', k2'
     elif g.chance(0.4):
@@ -124,10 +124,10 @@ def create_partitioned(g):
     elif g.chance(0.1):
         more = ''
         cols.append('UNIQUE (k)')
-    out = ['CREATE TABLE %s (%s) PARTITION BY %s (k%s)' % (name, ', '.join(cols), strat, more)]
-    t = {'strat': strat[0].lower(), 'key': '%s (k%s)' % (strat, more), 'cols': [{'n': 'k', 'b': keytype}]}
+    out = ['CREATE TABLE %s (%s) PARTITION BY %s (k%s)' % (name, ', '.join(cols), method, more)]
+    t = {'method': method[0].lower(), 'key': '%s (k%s)' % (method, more), 'cols': [{'n': 'k', 'b': keytype}]}
     for n in range(g.r.randint(0, 3)):
-        out.append('CREATE TABLE %s PARTITION OF %s %s' % (g.new('q', 30), name, bound(g, t, n) if strat != 'HASH' else
+        out.append('CREATE TABLE %s PARTITION OF %s %s' % (g.new('q', 30), name, bound(g, t, n) if method != 'HASH' else
                                                         'FOR VALUES WITH (MODULUS 3, REMAINDER %d)' % n))
     return out
 
