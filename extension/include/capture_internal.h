@@ -36,7 +36,7 @@ struct UpgCapture
 	List *sequences;   /* of UpgSequenceState, or NIL */
 	bool sequences_known;
 	List *irreversible; /* of char *, flagged statements (best effort) */
-	bool notified;      /* a trigger has called pg_notify() */
+	bool notified;      /* a trigger has notified somebody */
 	int line;           /* of the statement in its script, if that is known */
 	MemoryContext cxt;
 
@@ -68,6 +68,7 @@ extern bool upg_statement_may_use_sequences(Node *statement);
 
 /* in capture_functions.c */
 extern void upg_capture_functions_init(void);
+extern bool upg_capture_notified(UpgCapture *capture);
 extern void upg_capture_refuse_calls(UpgCapture *capture, Node *statement);
 
 /* in capture_filter.c */

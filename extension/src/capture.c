@@ -610,7 +610,7 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 	digest += upg_capture_columns(log, &capture->own, &result->notes);
 	if (capture->notified)
 		result->notes =
-			lappend(result->notes, "triggers have called pg_notify(); nobody is told of "
+			lappend(result->notes, "triggers have notified the application; nobody is told of "
 								   "a rollback, which fires no trigger");
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",

@@ -24,6 +24,7 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/catcache.h"
@@ -72,27 +73,41 @@ static Oid builtin_oids[MAX_OIDS];
 static const OutsideFunction *builtin_of[MAX_OIDS];
 static int nbuiltins = -1;
 
+/* How many functions of event triggers run, one inside the other? */
+static int event_trigger_depth = 0;
+
 static object_access_hook_type prev_object_access = NULL;
 static needs_fmgr_hook_type prev_needs_fmgr = NULL;
 static fmgr_hook_type prev_fmgr = NULL;
 
 /*
- * flag_known
- *		Refuse one of those functions, or write it down.
+ * upg_capture_notified
+ *		Note a notification that a trigger sends; false if none does.
  *
  * A trigger that tells the application of changed rows does so for every
- * statement that changes some, and it is not the migration's doing: the data
- * can be taken back exactly, so that is only noted.
+ * statement that changes some, an event trigger for all DDL, and it is not the
+ * migration's doing: schema and data can be taken back exactly, so that is only
+ * noted.
+ */
+bool
+upg_capture_notified(UpgCapture *capture)
+{
+	if (event_trigger_depth == 0 &&
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 0)
+		return false;
+	capture->notified = true;
+	return true;
+}
+
+/*
+ * flag_known
+ *		Refuse one of those functions, or write it down.
  */
 static void
 flag_known(UpgCapture *capture, const OutsideFunction *function)
 {
-	if (strcmp(function->name, "pg_notify") == 0 &&
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 0)
-	{
-		capture->notified = true;
+	if (strcmp(function->name, "pg_notify") == 0 && upg_capture_notified(capture))
 		return;
-	}
 	upg_capture_flag(capture, psprintf("calling function %s()", function->name),
 					 function->why, elsewhere);
 }
@@ -202,21 +217,37 @@ capture_object_access(ObjectAccessType access, Oid class, Oid object, int subid,
 		check_function(object);
 }
 
-/* Any function that is not the server's is looked up: triggers come here, too. */
+/* Is it the function of an event trigger? */
+static bool
+is_event_function(Oid function)
+{
+	return function >= FirstNormalObjectId &&
+		   get_func_rettype(function) == EVENT_TRIGGEROID;
+}
+
+/*
+ * Any function that is not the server's is looked up: triggers come here, too.
+ * Of those of event triggers, begin and end are to be told.
+ */
 static bool
 capture_needs_fmgr(Oid function)
 {
 	if (function >= FirstNormalObjectId)
 		check_function(function);
+	if (upg_capture_watching() != NULL && is_event_function(function))
+		return true;
 	return prev_needs_fmgr ? prev_needs_fmgr(function) : false;
 }
 
-/* One that runs with other rights or settings is called. */
+/* One that runs with other rights or settings is called, or one of an event trigger. */
 static void
 capture_fmgr(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 {
 	if (event == FHET_START && flinfo->fn_oid >= FirstNormalObjectId)
 		check_function(flinfo->fn_oid);
+	if (is_event_function(flinfo->fn_oid))
+		event_trigger_depth =
+			Max(event_trigger_depth + (event == FHET_START ? 1 : -1), 0);
 	if (prev_fmgr)
 		prev_fmgr(event, flinfo, arg);
 }

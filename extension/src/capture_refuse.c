@@ -163,8 +163,9 @@ upg_capture_refuse(UpgCapture *capture, Node *statement)
 							 elsewhere);
 			break;
 		case T_NotifyStmt:
-			upg_capture_flag(capture, "NOTIFY", "Who has heard it cannot forget it.",
-							 "Let the application send it after the upgrade.");
+			if (!upg_capture_notified(capture))
+				upg_capture_flag(capture, "NOTIFY", "Who has heard it cannot forget it.",
+								 "Let the application send it after the upgrade.");
 			break;
 		case T_CreateSubscriptionStmt:
 		case T_AlterSubscriptionStmt:

@@ -49,6 +49,21 @@ CREATE TRIGGER t AFTER INSERT ON with_news FOR EACH ROW EXECUTE FUNCTION trigger
 SELECT state, undo, warnings FROM upg_apply('news', 'INSERT INTO uo.with_news VALUES (1), (2)');
 SELECT state, undo FROM upg_rollback('news');
 SELECT count(*) AS nothing FROM with_news;
+-- so is one that tells of DDL, as API servers have it to read the schema again
+CREATE FUNCTION event_tells() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN NOTIFY a, ''b''; PERFORM pg_notify(''a'', ''c'');
+    IF current_setting(''own.fail'', true) = ''on'' THEN RAISE ''no''; END IF; END';
+CREATE EVENT TRIGGER uo_tells ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE') EXECUTE FUNCTION event_tells();
+CREATE EVENT TRIGGER uo_tells_of_drops ON sql_drop EXECUTE FUNCTION event_tells();
+SELECT state, undo, warnings FROM upg_apply('told', 'CREATE TABLE uo.told (i integer)');
+SELECT state, undo, warnings FROM upg_apply('untold', 'DROP TABLE uo.told');
+SELECT state, undo FROM upg_rollback('untold');
+SELECT state, undo FROM upg_rollback('told');
+-- what the migration itself tells is not, also after a trigger that failed
+SELECT state FROM upg_apply('tells', 'CREATE TABLE uo.told (i integer); SELECT uo.tells()');
+SELECT state FROM upg_apply('tells', $m$SET own.fail = on; DO $$BEGIN CREATE TABLE uo.told (i integer); EXCEPTION WHEN OTHERS THEN NOTIFY a; END$$$m$);
+DROP EVENT TRIGGER uo_tells;
+DROP EVENT TRIGGER uo_tells_of_drops;
+SELECT to_regclass('uo.told');
 -- another function of that name is none of them
 SELECT state, undo FROM upg_apply('namesake', $$INSERT INTO uo.t SELECT 7, uo.lo_export('v'::text)$$);
 -- outside of a migration nobody looks
