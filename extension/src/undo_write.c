@@ -39,6 +39,7 @@
 #include "utils/rel.h"
 
 #include "as_owner.h"
+#include "capture_internal.h"
 #include "errors.h"
 #include "undo_merge.h"
 
@@ -52,6 +53,7 @@ struct UpgRowWriter
 	List *recheck;  /* indexes of deferrable constraints, to be built again */
 	ExprState **defaults;
 	bool *defaults_known;
+	AttrMissing *dropped; /* what old rows have in dropped columns, as kept logs say */
 	MemoryContext rowcxt;
 	UpgAsOwner before;
 };
@@ -111,6 +113,17 @@ upg_writer_clashes(UpgRowWriter *writer, HeapTuple row, ItemPointer with)
 	return clashes;
 }
 
+/* Of a row of the log: an image is no value of the table's row type. */
+static TupleDesc
+image_desc(TupleDesc desc, int natts)
+{
+	TupleDesc copy = upg_truncated_desc(desc, natts);
+
+	copy->tdtypeid = RECORDOID;
+	copy->tdtypmod = -1;
+	return copy;
+}
+
 /*
  * as_short
  *		A copy of a row of the log that lacks the columns which it lacked before.
@@ -124,7 +137,6 @@ as_short(HeapTuple row, TupleDesc desc)
 {
 	int natts = HeapTupleHeaderGetNatts(row->t_data);
 	int had = upg_short_natts(row);
-	TupleDesc shorter;
 	Datum *values;
 	bool *nulls;
 	HeapTuple result;
@@ -148,13 +160,82 @@ as_short(HeapTuple row, TupleDesc desc)
 			 !datum_image_eq(values[i], missing->am_value, att->attbyval, att->attlen)))
 			return heap_copytuple(row);
 	}
-	shorter = upg_truncated_desc(desc, had);
-	/* an image is no value of the table's row type */
-	shorter->tdtypeid = RECORDOID;
-	shorter->tdtypmod = -1;
-	result = heap_form_tuple(shorter, values, nulls);
+	result = heap_form_tuple(image_desc(desc, had), values, nulls);
 	result->t_self = row->t_self;
 	return result;
+}
+
+/* Note what old rows have in a column as it was before a migration. */
+static void
+note_dropped(Oid catalog, char op, HeapTuple row, void *arg)
+{
+	UpgRowWriter *writer = arg;
+	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(row);
+	AttrMissing *dropped;
+	MemoryContext oldcxt;
+
+	if (catalog != AttributeRelationId || op != 'B' ||
+		att->attrelid != RelationGetRelid(writer->rel) || att->attnum <= 0 ||
+		att->attnum > RelationGetDescr(writer->rel)->natts)
+		return;
+	dropped = &writer->dropped[att->attnum - 1];
+	if (dropped->am_present || !upg_missing_value(row, &dropped->am_value))
+		return;
+	oldcxt = MemoryContextSwitchTo(writer->estate->es_query_cxt);
+	dropped->am_value = datumCopy(dropped->am_value, att->attbyval, att->attlen);
+	dropped->am_present = true;
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/*
+ * find_dropped
+ *		What rows that are older than a dropped column had in it, from the logs of
+ *		the migrations that dropped one.
+ */
+static void
+find_dropped(UpgRowWriter *writer)
+{
+	ListCell *lc;
+
+	writer->dropped = MemoryContextAllocZero(writer->estate->es_query_cxt,
+											 sizeof(AttrMissing) *
+												 RelationGetDescr(writer->rel)->natts);
+	foreach (lc, upg_undo_log_heads(0))
+		upg_chunks_read("undo_chunks", ((UpgUndoLog *) lfirst(lc))->id, InvalidOid,
+						note_dropped, writer);
+}
+
+/*
+ * with_dropped
+ *		A row that is too long to stay as short as it is: the server stores part of
+ *		it elsewhere, and completes it.  It would put nulls into dropped columns, so
+ *		here it gets what it had there.
+ */
+static HeapTuple
+with_dropped(UpgRowWriter *writer, HeapTuple row)
+{
+	TupleDesc desc = RelationGetDescr(writer->rel);
+	int natts = HeapTupleHeaderGetNatts(row->t_data);
+	Datum *values;
+	bool *nulls;
+	bool found = false;
+
+	for (int i = natts; i < desc->natts; i++)
+		found |= TupleDescAttr(desc, i)->attisdropped;
+	if (!found)
+		return row;
+	if (writer->dropped == NULL)
+		find_dropped(writer);
+	values = palloc(sizeof(Datum) * desc->natts);
+	nulls = palloc(sizeof(bool) * desc->natts);
+	heap_deform_tuple(row, desc, values, nulls);
+	for (int i = natts; i < desc->natts; i++)
+		if (TupleDescAttr(desc, i)->attisdropped && writer->dropped[i].am_present)
+		{
+			values[i] = writer->dropped[i].am_value;
+			nulls[i] = false;
+		}
+	return heap_form_tuple(image_desc(desc, desc->natts), values, nulls);
 }
 
 /*
@@ -171,6 +252,8 @@ upg_writer_insert(UpgRowWriter *writer, HeapTuple row, bool check)
 	HeapTuple stored = check ? heap_copytuple(row) : as_short(row, RelationGetDescr(rel));
 
 	CHECK_FOR_INTERRUPTS();
+	if (!check && stored->t_len > TOAST_TUPLE_THRESHOLD)
+		stored = with_dropped(writer, stored);
 	stored->t_tableOid = RelationGetRelid(rel);
 	if (check)
 	{

@@ -153,6 +153,17 @@ DROP TABLE configured;
 SELECT up('extension', 'ALTER EXTENSION citext UPDATE TO ''1.5''');
 SELECT upg.capture_undo('extension') IS NOT NULL;
 SELECT extversion, cardinality(extconfig) FROM pg_extension WHERE extname = 'citext';
+-- the same for a row of which a part is stored elsewhere
+CREATE TABLE longer (id int PRIMARY KEY, text text);
+ALTER TABLE longer ALTER text SET STORAGE EXTERNAL;
+INSERT INTO longer VALUES (1, repeat('x', 9000));
+ALTER TABLE longer ADD young boolean DEFAULT true;
+INSERT INTO longer VALUES (2, repeat('y', 9000), false), (3, repeat('z', 9000), NULL);
+SELECT up('longer 1', 'ALTER TABLE longer DROP young');
+SELECT up('longer 2', 'ALTER TABLE longer ADD why text DEFAULT ''x''');
+SELECT up('longer 3', 'UPDATE longer SET why = ''y'', text = text || why');
+SELECT name FROM unnest('{longer 3,longer 2,longer 1}'::text[]) name WHERE upg.capture_undo(name) IS NOT NULL;
+SELECT id, left(text, 1), length(text), young FROM longer ORDER BY id;
 SET search_path = public;
 DROP SCHEMA undo_real CASCADE;
 DROP ROLE undo_real_app;
