@@ -9,14 +9,16 @@ use Test::More;
 use UpgTest;
 
 my $script = $ENV{UPG_SERVER_SCRIPT} // "$UpgTest::TOP/scripts/server.sh";
-my $server = server_start('autovacuum=off');
+# Every page that recovery or the standby makes is compared with the one that was logged.
+my @settings = ('autovacuum=off', 'wal_consistency_checking=all');
+my $server = server_start(@settings);
 my $db     = database('crash');
 
 sub restart_after_crash
 {
 	my $err;
 	server_stop('immediate');
-	run([ $script, 'start', $server, 'fsync=off', 'autovacuum=off' ], \undef, \my $out, \$err) or die $err;
+	run([ $script, 'start', $server, 'fsync=off', @settings ], \undef, \my $out, \$err) or die $err;
 }
 
 # Content of all tables, and what the catalogs say.
@@ -74,7 +76,7 @@ $in .= "BEGIN; SELECT count(*) FROM upg.capture_undo('m'); CHECKPOINT; SELECT 'h
 $h->pump until $out =~ /here/ || $err;
 server_stop('immediate');
 eval { $h->finish };
-run([ $script, 'start', $server, 'fsync=off', 'autovacuum=off' ], \undef, \$out, \$err) or die $err;
+run([ $script, 'start', $server, 'fsync=off', @settings ], \undef, \$out, \$err) or die $err;
 is(sql($db, q{SELECT upg_schema_fingerprint('{public}')}), $after, 'crash before the rollback commits: the migration stands');
 is(kept_files($db), $kept, '... and its kept files');
 
@@ -124,6 +126,7 @@ node_sql(6011, q{SELECT notes FROM upg.capture_undo('m')});
 run([ @as, "$b/pg_ctl", '-D', "$copy/copy", '-m', 'immediate', 'stop' ], '>', '/dev/null');
 
 # 107 a standby follows
+is(sql($db, 'SHOW wal_consistency_checking'), 'all', 'all pages are logged for comparison');
 node('standby', 6012, '-R');
 sql($db, q{SELECT notes FROM upg.capture_undo('m')});
 is(state_of(), $before, 'rolled back after all that');
