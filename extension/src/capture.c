@@ -609,9 +609,9 @@ upg_capture_write(UpgCapture *capture, int64 migration, int32 step, List **diffe
 							   capture->conversions, &result->data_rows, differences);
 	digest += upg_capture_columns(log, &capture->own, &result->notes);
 	if (capture->notified)
-		result->notes =
-			lappend(result->notes, "triggers have notified the application; nobody is told of "
-								   "a rollback, which fires no trigger");
+		result->notes = lappend(
+			result->notes, "triggers have notified the application; nobody is told of "
+						   "a rollback, which fires no trigger");
 	upg_undo_log_write(log,
 					   capture->mode == UPG_UNDO_REQUIRED ? "required" : "best_effort",
 					   digest, result->catalog_rows, result->data_rows);
