@@ -30,6 +30,8 @@
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_default_acl.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_description.h"
@@ -51,6 +53,7 @@
 #include "catalog/pg_seclabel.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_shdepend.h"
+#include "catalog/pg_shdescription.h"
 #include "catalog/pg_tablespace.h"
 #include "catalog/pg_transform.h"
 #include "catalog/pg_trigger.h"
@@ -251,6 +254,21 @@ right_of_row(UpgMembers *members, Oid catalog, HeapTuple row, TupleDesc desc, Oi
 	{
 		case SharedDependRelationId:
 			return RIGHT_ELSEWHERE;
+		case DatabaseRelationId:
+			*owner = ((Form_pg_database) form)->datdba;
+			return RIGHT_OWNER;
+		case SharedDescriptionRelationId:
+			if (((Form_pg_shdescription) form)->classoid != DatabaseRelationId)
+				return RIGHT_SUPERUSER;
+			return right_of_object(members, DatabaseRelationId,
+								   ((Form_pg_shdescription) form)->objoid, owner);
+		case DbRoleSettingRelationId:
+			if (!OidIsValid(((Form_pg_db_role_setting) form)->setrole))
+				return right_of_object(members, DatabaseRelationId,
+									   ((Form_pg_db_role_setting) form)->setdatabase,
+									   owner);
+			*owner = ((Form_pg_db_role_setting) form)->setrole;
+			return *owner == GetUserId() ? RIGHT_OWNER : RIGHT_SUPERUSER;
 		case DependRelationId:
 			return right_of_object(members, ((Form_pg_depend) form)->classid,
 								   ((Form_pg_depend) form)->objid, owner);

@@ -112,6 +112,33 @@ RESET ROLE;
 SET client_min_messages = error;
 SELECT n, (SELECT state FROM upg_rollback('m' || n)) FROM done ORDER BY n DESC;
 
+-- of shared catalogs, what its database has and its own settings; of those of superusers, what its extension has
+SELECT current_database() AS db, rolname AS owner FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = current_database() \gset
+ALTER DATABASE :"db" OWNER TO undo_rights_app;
+SET ROLE undo_rights_app;
+SELECT state, undo FROM upg_apply('m30', format('COMMENT ON DATABASE %I IS ''x''', :'db'));
+SELECT state, undo FROM upg_apply('m31', format('ALTER DATABASE %I SET work_mem = ''5MB''', :'db'));
+SELECT state, undo FROM upg_apply('m32', format('GRANT TEMP ON DATABASE %I TO undo_rights_other', :'db'));
+SELECT state, undo FROM upg_apply('m33', 'ALTER ROLE undo_rights_app SET work_mem = ''6MB''');
+SELECT state, undo FROM upg_apply('m34', 'CREATE EXTENSION unaccent SCHEMA undo_rights');
+SET ROLE undo_rights_other;
+SELECT state FROM upg_rollback('m34');
+SELECT state FROM upg_rollback('m33');
+SELECT state FROM upg_rollback('m32');
+SELECT state FROM upg_rollback('m31');
+SELECT state FROM upg_rollback('m30');
+SET ROLE undo_rights_app;
+SELECT state FROM upg_rollback('m34');
+SELECT state FROM upg_rollback('m33');
+SELECT state FROM upg_rollback('m32');
+SELECT state FROM upg_rollback('m31');
+SELECT state FROM upg_rollback('m30');
+RESET ROLE;
+SELECT shobj_description(oid, 'pg_database'), datacl::text ~ 'rights_other=T' AS granted,
+    (SELECT count(*) FROM pg_db_role_setting WHERE setrole = 'undo_rights_app'::regrole OR setconfig::text ~ 'work_mem') AS settings
+FROM pg_database WHERE datname = current_database();
+ALTER DATABASE :"db" OWNER TO :"owner";
+
 SELECT lo_unlink(77001);
 DROP TABLE done;
 DROP PUBLICATION undo_rights_pub;
