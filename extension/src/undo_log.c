@@ -284,7 +284,7 @@ read_head(int64 id)
 static Datum
 head_column(HeapTuple head, AttrNumber column)
 {
-	Relation rel = upg_undo_table("undo_log", NoLock);
+	Relation rel = upg_undo_table("undo_log", AccessShareLock);
 	bool isnull;
 	Datum value = heap_getattr(head, column, RelationGetDescr(rel), &isnull);
 
