@@ -180,7 +180,7 @@ class Fuzz:
         out = self.timed('act', lambda: self.B.run('SELECT * FROM rt.act();'))
         if error_of(out):
             raise Failure('act', out)
-        return out.split('\n')
+        return [l for l in out.split('\n') if l]
 
     # -- statements
     def attempt(self, unit):
