@@ -190,11 +190,31 @@ plan_verification(UpgContext *ctx, const char *script)
  *		In words, by what a migration will be taken back.
  */
 static const char *
-way_back(const UpgEntry *entry, const char *undo)
+way_back(bool down, const char *undo)
 {
 	if (undo != NULL && strcmp(undo, "none") != 0)
-		return entry_has_down(entry) ? ", undo and a down script" : ", undo";
-	return entry_has_down(entry) ? ", down script" : ", no way back";
+		return down ? ", undo and a down script" : ", undo";
+	return down ? ", down script" : ", no way back";
+}
+
+/*
+ * goes_without_down
+ *		Would "up" apply the migration although its down script cannot be run?  Says so
+ *		with a warning; false with the error kept where that script has to be tried, or
+ *		cannot even be read and is the only way back.
+ */
+static bool
+goes_without_down(UpgContext *ctx, const UpgEntry *entry, const char *undo)
+{
+	const char *check = opt_get(ctx, OPT_DOWN_CHECK);
+
+	if ((check != NULL && strcmp(check, "require") == 0) ||
+		(upg_error.sqlstate[0] == '\0' && undo != NULL && strcmp(undo, "none") == 0))
+		return false;
+	log_warning("the down script of migration \"%s\" cannot be run: %s: %s", entry->name,
+				upg_error.where ? upg_error.where : entry->down.path, upg_error.what);
+	err_clear();
+	return true;
 }
 
 /*
@@ -300,6 +320,7 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 	const char *notes = NULL;
 	const char *undo = opt_get(ctx, OPT_UNDO) ? opt_get(ctx, OPT_UNDO) : entry->undo;
 	bool transactional = !entry->no_transaction;
+	bool down = entry_has_down(entry);
 	int64_t statements = 0;
 	int64_t steps = 1;
 
@@ -328,8 +349,11 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 	}
 	if (notes != NULL && strcmp(notes, "{}") == 0)
 		notes = NULL;
-	if (ok && entry_has_down(entry))
-		ok = check_script(ctx, entry, true);
+	if (ok && down)
+	{
+		down = check_script(ctx, entry, true);
+		ok = down || goes_without_down(ctx, entry, undo);
+	}
 	if (ctx->json)
 	{
 		json_object(render_doc(), NULL);
@@ -339,7 +363,7 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		json_int(render_doc(), "statements", statements);
 		json_int(render_doc(), "steps", steps);
 		json_bool(render_doc(), "transactional", transactional);
-		json_bool(render_doc(), "down", entry_has_down(entry));
+		json_bool(render_doc(), "down", down);
 		json_string(render_doc(), "undo", undo);
 		render_json_array("irreversible",
 						  rows ? rows_named(rows, 0, "irreversible") : NULL);
@@ -365,7 +389,7 @@ plan_one(UpgContext *ctx, const UpgTodo *todo, int no)
 		render_text(ctx, "%3d  %s  %" PRId64 " statement%s, %s%s%s%s%s\n", no, todo->name,
 					statements, statements == 1 ? "" : "s",
 					transactional ? "one transaction" : "steps that commit one by one",
-					way_back(entry, undo), notes ? "  " : "", notes ? notes : "",
+					way_back(down, undo), notes ? "  " : "", notes ? notes : "",
 					todo->out_of_order ? "  (out of order)" : "");
 	if (ok && !ctx->json && rows != NULL)
 		plan_irreversible(ctx, rows, undo);

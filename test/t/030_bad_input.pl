@@ -163,6 +163,14 @@ unlike($out . $err, qr/\e/, 'no escape sequence of a file reaches the terminal')
 $db  = database('unread_down');
 $dir = files(workdir(), '1_a/up.sql' => 'CREATE TABLE a (i int);', '1_a/down.sql' => "DROP TABLE a;\nDO \$\$ BEGIN END \$;\n",
 	'2_b/up.sql' => 'ALTER TABLE a ADD b int;', '2_b/down.sql' => 'ALTER TABLE a DROP b;');
+files($dir, '3_c/up.sql' => 'CREATE TABLE c ();', '3_c/down.sql' => 'DROP TABLE c WHAT;');
+($rc, $out, $err) = upg('plan', '-d', $db, $dir);
+is($rc, 0, 'plan says as up does that a down script is no reason to apply nothing') or diag $err;
+like($out, qr/^  1  1_a  1 statement[^\n]*, undo\n  2  2_b [^\n]*, undo and a down script\n  3  3_c [^\n]*, undo\b/m, '... and what the way back is');
+is(scalar(() = $err =~ /the down script of migration "\w+" cannot be run: \S+down\.sql:\d/g), 2, '... with warnings that tell the places');
+($rc, $out, $err) = upg('plan', '-d', $db, '--undo=none', $dir);
+is($rc, 2, 'where it is the only way back, one that is not closed is a fault, as for up');
+unlike($out, qr/3_c  cannot run/, '... and one with a syntax error is not');
 ($rc, $out, $err) = upg('up', '-d', $db, '--undo=none', $dir);
 is($rc, 2, 'without an undo, a down script that is not closed is refused');
 like($err, qr{1_a/down\.sql:2}, '... with its line');
