@@ -386,6 +386,9 @@ extern void upg_undo_check_rows(UpgUndoLog *log, UpgUndoOptions *options,
 								List **conflicts);
 extern void upg_undo_check_references(UpgUndoLog *log);
 
+/* in undo_shape.c */
+extern void upg_undo_check_shapes(UpgUndoLog *log, List **conflicts);
+
 /* in undo_types.c */
 extern void upg_undo_check_types(UpgUndoLog *log, UpgUndoOptions *options,
 								 List **conflicts);

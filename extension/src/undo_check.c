@@ -413,6 +413,7 @@ upg_undo_check_dependents(UpgUndoLog *log, List **conflicts)
 	table_close(depend, AccessShareLock);
 	list_sort(found, upg_text_cmp); /* not as the catalogs happen to lie */
 	*conflicts = list_concat(*conflicts, found);
+	upg_undo_check_shapes(log, conflicts);
 }
 
 /* Rows written since, and how many of them have no value in a column. */

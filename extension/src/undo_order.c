@@ -314,6 +314,37 @@ needs_ours(HTAB *touched, UpgChange *change)
 			touch_object(touched, form->refclassid, form->refobjid, 0, HASH_FIND));
 }
 
+/* Does what comes back name a column, so that its type has to stay? */
+static void
+enter_reference(HTAB *touched, UpgChange *change)
+{
+	Form_pg_depend form;
+
+	if (change->before == NULL || change->after != NULL)
+		return;
+	form = (Form_pg_depend) GETSTRUCT(change->before);
+	if (form->refclassid == RelationRelationId && form->refobjsubid > 0)
+		(void) touch_object(touched, AttributeRelationId, form->refobjid,
+							form->refobjsubid, HASH_ENTER);
+}
+
+/* Did a log change the type of a column that what comes back names? */
+static bool
+changes_type(HTAB *touched, UpgChange *change)
+{
+	Form_pg_attribute before;
+	Form_pg_attribute after;
+
+	if (change->before == NULL || change->after == NULL)
+		return false;
+	before = (Form_pg_attribute) GETSTRUCT(change->before);
+	after = (Form_pg_attribute) GETSTRUCT(change->after);
+	return (before->atttypid != after->atttypid ||
+			before->attcollation != after->attcollation) &&
+		   touch_object(touched, AttributeRelationId, before->attrelid, before->attnum,
+						HASH_FIND);
+}
+
 /* Enter an object that a log made. */
 static void
 enter_object(HTAB *touched, Relation rel, UpgCatalogInfo *info, HeapTuple row)
@@ -364,10 +395,18 @@ walk(HTAB *touched, UpgUndoLog *log, bool look)
 
 			if (overlap)
 				break;
-			if (changes->catalog == DependRelationId)
-				overlap = look && needs_ours(touched, change);
+			if (changes->catalog == DependRelationId && look)
+				overlap = needs_ours(touched, change);
+			else if (changes->catalog == DependRelationId)
+				enter_reference(touched, change);
 			if (is_dependency(changes->catalog))
 				continue;
+			if (look && changes->catalog == AttributeRelationId &&
+				changes_type(touched, change))
+			{
+				overlap = true;
+				break;
+			}
 			bytes = upg_catalog_key(info, row, RelationGetDescr(rel), &len);
 			key.catalog = changes->catalog;
 			key.hash = hash_bytes((unsigned char *) bytes, len);
