@@ -361,7 +361,7 @@ check_directory(UpgContext *ctx)
 							  "\"%s\" is pending and comes before applied ones",
 							  todo->entry->up.path),
 				 "rename it to come last, if it does not belong there");
-		if (todo->action == UPG_ACT_APPLY && !run_read_scripts(ctx, todo->entry))
+		if (todo->action == UPG_ACT_APPLY && !run_read_scripts(ctx, todo->entry, true))
 		{
 			find(ctx, FINDING_WARNING, "files",
 				 arena_printf(ctx->arena, "%s: %s",

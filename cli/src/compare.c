@@ -543,9 +543,10 @@ leave_out_down(UpgContext *ctx, UpgEntry *entry)
 /*
  * run_read_scripts
  *		Read what an entry would run, in both directions; false with the error set.
+ *		A down script that is not needed is left out, unless both have to be sound.
  */
 bool
-run_read_scripts(UpgContext *ctx, UpgEntry *entry)
+run_read_scripts(UpgContext *ctx, UpgEntry *entry, bool sound)
 {
 	if (source_problem(entry))
 		return false;
@@ -556,7 +557,7 @@ run_read_scripts(UpgContext *ctx, UpgEntry *entry)
 
 		if (!script_load(ctx->source, entry, down, &script))
 		{
-			if (!down || !leave_out_down(ctx, entry))
+			if (!down || sound || !leave_out_down(ctx, entry))
 				return false;
 			break;
 		}
@@ -577,7 +578,7 @@ run_preflight(UpgContext *ctx, UpgCompare *compare, int last)
 {
 	for (int i = 0; i <= last; i++)
 		if (compare->todo[i].action == UPG_ACT_APPLY &&
-			!run_read_scripts(ctx, compare->todo[i].entry))
+			!run_read_scripts(ctx, compare->todo[i].entry, false))
 			return false;
 	return true;
 }

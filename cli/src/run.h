@@ -73,7 +73,7 @@ extern int run_check_changed(UpgContext *ctx, const UpgTodo *todo);
 extern bool run_passes(const char *sqlstate);
 extern bool run_check_changes(UpgContext *ctx, UpgCompare *compare);
 extern bool run_select(UpgContext *ctx, UpgCompare *compare, int *last);
-extern bool run_read_scripts(UpgContext *ctx, UpgEntry *entry);
+extern bool run_read_scripts(UpgContext *ctx, UpgEntry *entry, bool sound);
 extern bool run_preflight(UpgContext *ctx, UpgCompare *compare, int last);
 
 extern int run_up(UpgContext *ctx);

@@ -407,7 +407,7 @@ extern double upg_data_rows_to_check(UpgUndoLog *log);
 extern List *upg_data_violated(UpgUndoLog *log);
 extern bool upg_data_unreachable(Oid relation, bool indexes);
 extern bool upg_data_finds_row(const char *query, Oid relation);
-extern List *upg_data_find_tids(const char *query, Oid relation);
+extern List *upg_data_find_tids(const char *query, Oid relation, Oid other, bool foreign);
 extern char *upg_qualified_name(Oid relation);
 extern Oid upg_relation_owner(Oid relation);
 extern void upg_data_check_keys(List *relations);

@@ -38,12 +38,14 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -535,17 +537,45 @@ upg_data_finds_row(const char *query, Oid relation)
 	return finds_row(query, upg_relation_owner(relation));
 }
 
+/* May this role read all rows of a table, row security or not? */
+static bool
+reads_all(Oid role, Oid relation)
+{
+	return role == upg_relation_owner(relation) ||
+		   (pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK &&
+			check_enable_rls(relation, role, true) != RLS_ENABLED);
+}
+
 /*
  * upg_data_find_tids
- *		The places of the rows that a query finds, run as the owner of a
- *		relation.
+ *		The places of the rows of a relation that a query finds which compares them
+ *		with those of another one, by the operators of a foreign key.
+ *
+ * Runs as the owner of one of them, or else as the caller; "foreign" tells whether
+ * types of others are converted on the way, whose functions are not for the caller
+ * to run.
  */
 List *
-upg_data_find_tids(const char *query, Oid relation)
+upg_data_find_tids(const char *query, Oid relation, Oid other, bool foreign)
 {
+	Oid role = upg_relation_owner(relation);
 	uint64 found;
 
-	return run_query(query, upg_relation_owner(relation), 0, &found);
+	if (!reads_all(role, other))
+		role = upg_relation_owner(other);
+	if (!reads_all(role, relation) && !foreign)
+		role = GetUserId();
+	if (!reads_all(role, relation) || !reads_all(role, other))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of table %s that refer to table %s cannot be looked for",
+						upg_qualified_name(other), upg_qualified_name(relation)),
+				 errdetail("Neither owner may read all rows of both, nor may role "
+						   "\"%s\".",
+						   GetUserNameFromId(GetUserId(), true)),
+				 errhint("Let a superuser roll this migration back. Nothing was "
+						 "changed.")));
+	return run_query(query, role, 0, &found);
 }
 
 static void

@@ -30,6 +30,7 @@
 #include "catalog/pg_operator.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -570,6 +571,26 @@ equality(Oid operator, const char * left, const char *right)
 	return result;
 }
 
+/* How to find the rows that others refer to by one foreign key. */
+typedef struct KeyQuery
+{
+	char *query;
+	Oid from;       /* the table that refers */
+	bool converted; /* are values converted before they are compared? */
+} KeyQuery;
+
+/* Is a column of another type than its side of the operator? */
+static bool
+is_converted(Oid operator, Oid relation, AttrNumber attnum, Oid from, AttrNumber fromnum)
+{
+	Oid left;
+	Oid right;
+
+	op_input_types(operator, & left, &right);
+	return !IsBinaryCoercible(get_atttype(relation, attnum), left) ||
+		   !IsBinaryCoercible(get_atttype(from, fromnum), right);
+}
+
 /*
  * keep_referenced
  *		Rows that the migration inserted and that rows written since refer to
@@ -599,6 +620,7 @@ keep_referenced(SamePlan *plan)
 		Oid operators[INDEX_MAX_KEYS];
 		int n;
 		StringInfoData query;
+		KeyQuery *key;
 
 		if (con->contype != CONSTRAINT_FOREIGN || con->confrelid != table->relation)
 			continue;
@@ -613,7 +635,9 @@ keep_referenced(SamePlan *plan)
 						 "('%s'::text[]) AND EXISTS (SELECT 1 FROM %s f WHERE NOT "
 						 "f.xmin::text = ANY ('%s'::text[])",
 						 table->name, xids, upg_qualified_name(con->conrelid), xids);
+		key = palloc0(sizeof(KeyQuery));
 		for (int i = 0; i < n; i++)
+		{
 			appendStringInfo(
 				&query, " AND %s",
 				equality(operators[i],
@@ -621,14 +645,21 @@ keep_referenced(SamePlan *plan)
 											  table->relation, confkey[i], false))),
 						 psprintf("f.%s", quote_identifier(get_attname(
 											  con->conrelid, conkey[i], false)))));
+			key->converted |= is_converted(operators[i], table->relation, confkey[i],
+										   con->conrelid, conkey[i]);
+		}
 		appendStringInfoChar(&query, ')');
-		queries = lappend(queries, query.data);
+		key->query = query.data;
+		key->from = con->conrelid;
+		queries = lappend(queries, key);
 	}
 	systable_endscan(scan);
 	table_close(conrel, AccessShareLock);
 	foreach (lc, queries)
 	{
-		List *tids = upg_data_find_tids(lfirst(lc), table->relation);
+		KeyQuery *key = lfirst(lc);
+		List *tids =
+			upg_data_find_tids(key->query, table->relation, key->from, key->converted);
 		ListCell *lc2;
 
 		foreach (lc2, tids)

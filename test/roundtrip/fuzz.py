@@ -280,7 +280,7 @@ class Fuzz:
         self.n['rollbacks'] += 1
         error = error_of(out)
         if error:
-            if error[0] == '42501' and self.user and ('Only a superuser may' in out or 'belongs to role "postgres"' in out):
+            if error[0] == '42501' and self.user and ('Only a superuser may' in out or 'Let a superuser roll this' in out or 'belongs to role "postgres"' in out):
                 raise Rights()
             raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))
         if out.strip('\n') != 'rolled_back':
@@ -354,7 +354,7 @@ class Fuzz:
         self.n['rollbacks'] += 1
         error = error_of(out)
         if error:
-            if error[0] == '42501' and self.user and ('Only a superuser may' in out or 'belongs to role "postgres"' in out):
+            if error[0] == '42501' and self.user and ('Only a superuser may' in out or 'Let a superuser roll this' in out or 'belongs to role "postgres"' in out):
                 raise Rights()
             if error[0] != 'UP022':
                 raise Failure('rollback', '%s %s\n%s' % (error[0], error[1], out))

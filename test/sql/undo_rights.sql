@@ -146,3 +146,36 @@ DROP FOREIGN DATA WRAPPER undo_rights_wrapper CASCADE;
 DROP SCHEMA undo_rights CASCADE;
 SELECT format('REVOKE CREATE ON DATABASE %I FROM undo_rights_app, undo_rights_other', current_database()) \gexec
 DROP ROLE undo_rights_app, undo_rights_other;
+
+-- rows that refer to those of the migration are looked for by whoever may read both tables
+CREATE ROLE undo_rights_parent;
+CREATE ROLE undo_rights_child;
+GRANT upg_operator TO undo_rights_parent;
+CREATE SCHEMA undo_rights;
+GRANT USAGE, CREATE ON SCHEMA undo_rights TO undo_rights_parent, undo_rights_child;
+SET ROLE undo_rights_parent;
+CREATE TABLE undo_rights.parent (id int PRIMARY KEY);
+GRANT REFERENCES ON undo_rights.parent TO undo_rights_child;
+SET ROLE undo_rights_child;
+CREATE TABLE undo_rights.child (id int REFERENCES undo_rights.parent);
+SET ROLE undo_rights_parent;
+SELECT undo FROM upg_apply('referred', 'INSERT INTO undo_rights.parent VALUES (1), (2)');
+SET ROLE undo_rights_child;
+INSERT INTO undo_rights.child VALUES (2);
+SET ROLE undo_rights_parent;
+SELECT state FROM upg_rollback('referred');
+RESET ROLE;
+SELECT state FROM upg_rollback('referred', options => '{"dry_run": true}');
+ALTER TABLE undo_rights.child ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON undo_rights.child TO undo_rights_parent;
+SET ROLE undo_rights_parent;
+SELECT state FROM upg_rollback('referred');
+RESET ROLE;
+ALTER TABLE undo_rights.child DISABLE ROW LEVEL SECURITY;
+SET ROLE undo_rights_parent;
+SELECT state FROM upg_rollback('referred');
+TABLE undo_rights.parent;
+RESET ROLE;
+DROP SCHEMA undo_rights CASCADE;
+DROP OWNED BY undo_rights_parent, undo_rights_child;
+DROP ROLE undo_rights_parent, undo_rights_child;
