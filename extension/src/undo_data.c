@@ -537,12 +537,12 @@ upg_data_finds_row(const char *query, Oid relation)
 	return finds_row(query, upg_relation_owner(relation));
 }
 
-/* May this role read all rows of a table, row security or not? */
+/* May this role read all rows of a table, in spite of row security? */
 static bool
 reads_all(Oid role, Oid relation)
 {
-	return role == upg_relation_owner(relation) ||
-		   (pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK &&
+	return pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK &&
+		   (role == upg_relation_owner(relation) ||
 			check_enable_rls(relation, role, true) != RLS_ENABLED);
 }
 

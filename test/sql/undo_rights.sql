@@ -172,6 +172,11 @@ SET ROLE undo_rights_parent;
 SELECT state FROM upg_rollback('referred');
 RESET ROLE;
 ALTER TABLE undo_rights.child DISABLE ROW LEVEL SECURITY;
+REVOKE SELECT ON undo_rights.parent FROM undo_rights_parent;
+SET ROLE undo_rights_parent;
+SELECT state FROM upg_rollback('referred'); -- an owner may be without rights, too
+RESET ROLE;
+GRANT SELECT ON undo_rights.parent TO undo_rights_parent;
 SET ROLE undo_rights_parent;
 SELECT state FROM upg_rollback('referred');
 TABLE undo_rights.parent;
