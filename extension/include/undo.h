@@ -364,6 +364,7 @@ extern void upg_undo_lock(const UpgUndoLocks *locks, UpgUndoStage stage,
 extern bool upg_undo_lock_alone(const UpgUndoLocks *locks, const UpgUndoOptions *options);
 
 /* in undo_image.c */
+extern TupleDesc upg_image_desc(TupleDesc desc, int natts);
 extern void upg_note_short(HeapTuple image, int natts);
 extern int upg_short_natts(HeapTuple image);
 

@@ -79,22 +79,6 @@ typedef struct ToastCollector
 } ToastCollector;
 
 /*
- * row_desc
- *		The description of a row as it is stored: of so many columns, and no
- *		values for columns that it does not have.
- */
-static TupleDesc
-row_desc(TupleDesc desc, int natts)
-{
-	TupleDesc copy = upg_truncated_desc(desc, Min(natts, desc->natts));
-
-	/* an image is no value of the table's row type */
-	copy->tdtypeid = RECORDOID;
-	copy->tdtypmod = -1;
-	return copy;
-}
-
-/*
  * row_again
  *		Form a stored row of other values, with the header of the row that it was.
  *
@@ -121,7 +105,7 @@ static HeapTuple
 rebuild(HeapTuple row, TupleDesc desc, struct varlena *(*fetch)(struct varlena *, void *),
 		void *arg)
 {
-	TupleDesc own = row_desc(desc, HeapTupleHeaderGetNatts(row->t_data));
+	TupleDesc own = upg_image_desc(desc, HeapTupleHeaderGetNatts(row->t_data));
 	Datum *values = palloc(sizeof(Datum) * Max(own->natts, 1));
 	bool *nulls = palloc(sizeof(bool) * Max(own->natts, 1));
 
@@ -184,7 +168,7 @@ note_defaults(DataCollector *collector, UpgUndoLog *log, Form_pg_class before)
 static HeapTuple
 with_defaults(HeapTuple row, DataCollector *collector)
 {
-	TupleDesc desc = row_desc(collector->desc, collector->ndefaults);
+	TupleDesc desc = upg_image_desc(collector->desc, collector->ndefaults);
 	Datum *values = palloc(sizeof(Datum) * desc->natts);
 	bool *nulls = palloc(sizeof(bool) * desc->natts);
 	int natts = HeapTupleHeaderGetNatts(row->t_data);
@@ -434,7 +418,8 @@ write_outside(DataCollector *collector)
 	foreach (lc, collector->outside)
 	{
 		HeapTuple row = lfirst(lc);
-		TupleDesc own = row_desc(collector->desc, HeapTupleHeaderGetNatts(row->t_data));
+		TupleDesc own =
+			upg_image_desc(collector->desc, HeapTupleHeaderGetNatts(row->t_data));
 		Datum *values = palloc(sizeof(Datum) * own->natts);
 		bool *nulls = palloc(sizeof(bool) * own->natts);
 

@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -122,6 +123,22 @@ upg_key_hash(HeapTuple row, TupleDesc desc, int nkey, const AttrNumber *key)
  * Entries of the log: written in capture_rows.c
  * ---------------------------------------------------------------------
  */
+
+/*
+ * upg_image_desc
+ *		The description of a row as it is stored: of so many columns, and no
+ *		values for columns that it does not have.
+ */
+TupleDesc
+upg_image_desc(TupleDesc desc, int natts)
+{
+	TupleDesc copy = upg_truncated_desc(desc, Min(natts, desc->natts));
+
+	/* an image is no value of the table's row type */
+	copy->tdtypeid = RECORDOID;
+	copy->tdtypmod = -1;
+	return copy;
+}
 
 /*
  * upg_note_short

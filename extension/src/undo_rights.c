@@ -219,9 +219,9 @@ is_constructor(HeapTuple row, TupleDesc desc)
 	return false;
 }
 
-/* The owner by the row itself, if its catalog has such a column. */
+/* What a row has in the column whose name ends like this, and refers to an object. */
 static bool
-has_owner(HeapTuple row, TupleDesc desc, Oid *owner)
+find_by_suffix(HeapTuple row, TupleDesc desc, const char *suffix, Oid *object)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -229,10 +229,10 @@ has_owner(HeapTuple row, TupleDesc desc, Oid *owner)
 		size_t len = strlen(name);
 		bool isnull;
 
-		if (TupleDescAttr(desc, i)->atttypid == OIDOID && len > 5 &&
-			strcmp(name + len - 5, "owner") == 0)
+		if (TupleDescAttr(desc, i)->atttypid == OIDOID && len > strlen(suffix) &&
+			strcmp(name + len - strlen(suffix), suffix) == 0)
 		{
-			*owner = DatumGetObjectId(heap_getattr(row, i + 1, desc, &isnull));
+			*object = DatumGetObjectId(heap_getattr(row, i + 1, desc, &isnull));
 			return true;
 		}
 	}
@@ -352,7 +352,7 @@ right_of_row(UpgMembers *members, Oid catalog, HeapTuple row, TupleDesc desc, Oi
 	}
 	if (IsSharedRelation(catalog))
 		return RIGHT_SUPERUSER;
-	if (has_owner(row, desc, owner))
+	if (find_by_suffix(row, desc, "owner", owner))
 		return RIGHT_OWNER;
 	relation = upg_row_relation(catalog, row, desc, &second);
 	if (OidIsValid(relation))
@@ -461,19 +461,11 @@ proc_differs(HeapTuple a, HeapTuple b, TupleDesc desc)
 static Oid
 schema_of(Oid catalog, HeapTuple row, TupleDesc desc)
 {
-	if (catalog == ConstraintRelationId || catalog == DefaultAclRelationId)
-		return InvalidOid;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
-		size_t len = strlen(name);
-		bool isnull;
+	Oid schema = InvalidOid;
 
-		if (TupleDescAttr(desc, i)->atttypid == OIDOID && len > 9 &&
-			strcmp(name + len - 9, "namespace") == 0)
-			return DatumGetObjectId(heap_getattr(row, i + 1, desc, &isnull));
-	}
-	return InvalidOid;
+	if (catalog != ConstraintRelationId && catalog != DefaultAclRelationId)
+		(void) find_by_suffix(row, desc, "namespace", &schema);
+	return schema;
 }
 
 /*
@@ -545,44 +537,47 @@ check_return(Oid catalog, UpgChange *change, TupleDesc desc)
 		deny(catalog, change->before, desc, RIGHT_SUPERUSER, InvalidOid);
 }
 
+/* May the caller act for the owner of a relation? */
+static bool
+acts_for_owner(UpgMembers *members, Oid relation, Oid *owner)
+{
+	*owner = upg_relation_owner(relation);
+	return has_privs_of_role(GetUserId(), *owner) ||
+		   upg_member_of_own(members, RelationRelationId, relation);
+}
+
 /* Whoever takes rows out and puts rows in must own the table. */
 static void
 check_table(UpgMembers *members, const UpgRelationRows *rows)
 {
-	HeapTuple class = SearchSysCache1(RELOID, ObjectIdGetDatum(rows->relation));
 	Oid owner;
 
-	if (!HeapTupleIsValid(class))
+	if (get_rel_relkind(rows->relation) == '\0' ||
+		acts_for_owner(members, rows->relation, &owner))
 		return;
-	owner = ((Form_pg_class) GETSTRUCT(class))->relowner;
-	ReleaseSysCache(class);
-	if (!has_privs_of_role(GetUserId(), owner) &&
-		!upg_member_of_own(members, RelationRelationId, rows->relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to take back rows of table %s", rows->name),
-				 errdetail("It belongs to role \"%s\".", GetUserNameFromId(owner, true)),
-				 errhint("Let this role, or a superuser, roll this migration back.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to take back rows of table %s", rows->name),
+			 errdetail("It belongs to role \"%s\".", GetUserNameFromId(owner, true)),
+			 errhint("Let this role, or a superuser, roll this migration back.")));
 }
 
 /* Whoever sets a sequence must own it or have the right to set it. */
 static void
 check_sequence(UpgMembers *members, const UpgSequenceState *state)
 {
-	Oid owner = InvalidOid;
+	Oid owner;
 
-	if (get_rel_relkind(state->sequence) != RELKIND_SEQUENCE)
+	if (get_rel_relkind(state->sequence) != RELKIND_SEQUENCE ||
+		acts_for_owner(members, state->sequence, &owner) ||
+		pg_class_aclcheck(state->sequence, GetUserId(), ACL_UPDATE) == ACLCHECK_OK)
 		return;
-	owner = upg_relation_owner(state->sequence);
-	if (!has_privs_of_role(GetUserId(), owner) &&
-		!upg_member_of_own(members, RelationRelationId, state->sequence) &&
-		pg_class_aclcheck(state->sequence, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set back sequence %s",
-						upg_qualified_name(state->sequence)),
-				 errdetail("It belongs to role \"%s\".", GetUserNameFromId(owner, true)),
-				 errhint("Let this role, or a superuser, roll this migration back.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to set back sequence %s",
+					upg_qualified_name(state->sequence)),
+			 errdetail("It belongs to role \"%s\".", GetUserNameFromId(owner, true)),
+			 errhint("Let this role, or a superuser, roll this migration back.")));
 }
 
 /* Did a relation only come to have triggers, as a foreign key's target does? */

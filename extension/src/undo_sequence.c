@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "as_owner.h"
 #include "undo.h"
 
 /* Read the one row of a sequence's file; false if the file is not a sequence. */
@@ -305,27 +306,21 @@ static void
 set_value(Oid sequence, int64 value, bool called)
 {
 	AlterSeqStmt *stmt = makeNode(AlterSeqStmt);
-	HeapTuple tuple;
 	ParseState *pstate;
-	Oid saved_user;
-	int saved_context;
+	UpgAsOwner before;
 
 	stmt->sequence = makeRangeVar(get_namespace_name(get_rel_namespace(sequence)),
 								  get_rel_name(sequence), -1);
 	stmt->options = list_make1(
 		makeDefElem("restart", (Node *) makeFloat(psprintf(INT64_FORMAT, value)), -1));
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
-	GetUserIdAndSecContext(&saved_user, &saved_context);
-	SetUserIdAndSecContext(((Form_pg_class) GETSTRUCT(tuple))->relowner,
-						   saved_context | SECURITY_RESTRICTED_OPERATION);
-	ReleaseSysCache(tuple);
+	upg_as_owner_begin(&before, upg_relation_owner(sequence), 0);
 	pstate = make_parsestate(NULL);
 	(void) AlterSequence(pstate, stmt);
 	free_parsestate(pstate);
 	CommandCounterIncrement();
 	(void) DirectFunctionCall3(setval3_oid, ObjectIdGetDatum(sequence),
 							   Int64GetDatum(value), BoolGetDatum(called));
-	SetUserIdAndSecContext(saved_user, saved_context);
+	upg_as_owner_end(&before);
 }
 
 /*

@@ -143,18 +143,72 @@ uses_label(Oid type, Oid enumtype, const char *column, const char *label)
 		column, label, column, column, label);
 }
 
+/* A label that would go away, and how it looks in the text of an expression. */
+typedef struct WantedLabel
+{
+	Form_pg_enum label;
+	char *wanted;
+} WantedLabel;
+
 /*
- * check_expressions
- *		Is an enum label that would go away a constant of a stored expression?
- *
- * In the text of a tree a constant is its bytes, one number each; four of them
- * are the label's OID, also inside of an array or a row.
+ * want_label
+ *		In the text of a tree a constant is its bytes, one number each; four of them
+ *		are the label's OID, also inside of an array or a row.
  */
-static void
-check_expressions(Form_pg_enum label, List **conflicts)
+static List *
+want_label(List *labels, Form_pg_enum label)
 {
 	const char *bytes = (const char *) &label->oid;
-	char *wanted = psprintf(" %d %d %d %d ", bytes[0], bytes[1], bytes[2], bytes[3]);
+	WantedLabel *entry = palloc(sizeof(WantedLabel));
+
+	entry->label = label;
+	entry->wanted = psprintf(" %d %d %d %d ", bytes[0], bytes[1], bytes[2], bytes[3]);
+	return lappend(labels, entry);
+}
+
+/* List the labels that a row has as constants of its stored expressions. */
+static void
+check_row(List *labels, Oid catalog, HeapTuple row, TupleDesc desc, List **conflicts)
+{
+	List *used = NIL; /* of WantedLabel */
+	ListCell *lc;
+
+	for (int c = 0; c < desc->natts; c++)
+	{
+		Datum value;
+		bool isnull;
+		char *tree;
+
+		if (TupleDescAttr(desc, c)->atttypid != PG_NODE_TREEOID)
+			continue;
+		value = heap_getattr(row, c + 1, desc, &isnull);
+		if (isnull)
+			continue;
+		tree = TextDatumGetCString(value);
+		foreach (lc, labels)
+			if (strstr(tree, ((WantedLabel *) lfirst(lc))->wanted) != NULL)
+				used = list_append_unique_ptr(used, lfirst(lc));
+		pfree(tree);
+	}
+	foreach (lc, used)
+	{
+		Form_pg_enum label = ((WantedLabel *) lfirst(lc))->label;
+
+		*conflicts =
+			lappend(*conflicts,
+					psprintf("value \"%s\" of enum %s is used in %s",
+							 NameStr(label->enumlabel), format_type_be(label->enumtypid),
+							 upg_catalog_describe(catalog, row, desc)));
+	}
+}
+
+/*
+ * check_expressions
+ *		Are enum labels that would go away constants of stored expressions?
+ */
+static void
+check_expressions(List *labels, List **conflicts)
+{
 	int ncatalogs;
 	const Oid *catalogs = upg_catalogs(&ncatalogs);
 
@@ -171,33 +225,12 @@ check_expressions(Form_pg_enum label, List **conflicts)
 				scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 		while (scan && HeapTupleIsValid(tuple = systable_getnext(scan)))
 		{
-			bool found = false;
 			bool isnull;
 
-			if (oid != InvalidAttrNumber &&
-				DatumGetObjectId(heap_getattr(tuple, oid, desc, &isnull)) <
+			if (oid == InvalidAttrNumber ||
+				DatumGetObjectId(heap_getattr(tuple, oid, desc, &isnull)) >=
 					FirstNormalObjectId)
-				continue;
-			for (int c = 0; c < desc->natts && !found; c++)
-			{
-				Datum value;
-				char *tree;
-
-				if (TupleDescAttr(desc, c)->atttypid != PG_NODE_TREEOID)
-					continue;
-				value = heap_getattr(tuple, c + 1, desc, &isnull);
-				if (isnull)
-					continue;
-				tree = TextDatumGetCString(value);
-				found = strstr(tree, wanted) != NULL;
-				pfree(tree);
-			}
-			if (found)
-				*conflicts = lappend(
-					*conflicts,
-					psprintf("value \"%s\" of enum %s is used in %s",
-							 NameStr(label->enumlabel), format_type_be(label->enumtypid),
-							 upg_catalog_describe(catalogs[i], tuple, desc)));
+				check_row(labels, catalogs[i], tuple, desc, conflicts);
 		}
 		if (scan)
 			systable_endscan(scan);
@@ -207,7 +240,7 @@ check_expressions(Form_pg_enum label, List **conflicts)
 
 /*
  * check_label
- *		Is an enum label that would go away in use?
+ *		Do rows hold an enum label that would go away?
  */
 static void
 check_label(UpgUndoLog *log, Form_pg_enum label, List **conflicts)
@@ -231,7 +264,6 @@ check_label(UpgUndoLog *log, Form_pg_enum label, List **conflicts)
 						 text, format_type_be(label->enumtypid), NameStr(att->attname),
 						 upg_qualified_name(att->attrelid)));
 	}
-	check_expressions(label, conflicts);
 }
 
 /* Rows written since that hold a value in an attribute that would go away. */
@@ -386,6 +418,7 @@ void
 upg_undo_check_types(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 {
 	List *found = NIL;
+	List *labels = NIL; /* of WantedLabel */
 	ListCell *lc;
 
 	foreach (lc, upg_change_list(log->catalogs, EnumRelationId))
@@ -397,8 +430,13 @@ upg_undo_check_types(UpgUndoLog *log, UpgUndoOptions *options, List **conflicts)
 			continue;
 		label = (Form_pg_enum) GETSTRUCT(change->current);
 		if (!is_new_type(log, label->enumtypid))
+		{
 			check_label(log, label, &found);
+			labels = want_label(labels, label);
+		}
 	}
+	if (labels != NIL)
+		check_expressions(labels, &found);
 	foreach (lc, upg_change_list(log->catalogs, AttributeRelationId))
 	{
 		UpgChange *change = lfirst(lc);

@@ -26,7 +26,6 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_attribute.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
@@ -113,17 +112,6 @@ upg_writer_clashes(UpgRowWriter *writer, HeapTuple row, ItemPointer with)
 	return clashes;
 }
 
-/* Of a row of the log: an image is no value of the table's row type. */
-static TupleDesc
-image_desc(TupleDesc desc, int natts)
-{
-	TupleDesc copy = upg_truncated_desc(desc, natts);
-
-	copy->tdtypeid = RECORDOID;
-	copy->tdtypmod = -1;
-	return copy;
-}
-
 /*
  * as_short
  *		A copy of a row of the log that lacks the columns which it lacked before.
@@ -160,7 +148,7 @@ as_short(HeapTuple row, TupleDesc desc)
 			 !datum_image_eq(values[i], missing->am_value, att->attbyval, att->attlen)))
 			return heap_copytuple(row);
 	}
-	result = heap_form_tuple(image_desc(desc, had), values, nulls);
+	result = heap_form_tuple(upg_image_desc(desc, had), values, nulls);
 	result->t_self = row->t_self;
 	return result;
 }
@@ -235,7 +223,7 @@ with_dropped(UpgRowWriter *writer, HeapTuple row)
 			values[i] = writer->dropped[i].am_value;
 			nulls[i] = false;
 		}
-	return heap_form_tuple(image_desc(desc, desc->natts), values, nulls);
+	return heap_form_tuple(upg_image_desc(desc, desc->natts), values, nulls);
 }
 
 /*
